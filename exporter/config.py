@@ -1,0 +1,329 @@
+"""The config file: its keys, defaults and checks. config.example.yaml shows every key.
+
+Durations are seconds (float) once read, sizes bytes (int).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from exporter.errors import ConfigError
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)")
+_SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_MATCHERS = re.compile(
+    r'\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*'
+    r'(,\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*)*,?\s*'
+)
+_USERINFO = re.compile(r"//[^/@]*@")
+_SECRET_KEYS = {"basic_auth", "headers"}
+
+
+def _expected(what: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "{what}", {"what": what})
+
+
+def _duration(value: object) -> float:
+    """Seconds of `30s`, `1.5h` and the like."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _expected("a duration such as 30s (units: ms, s, m, h, d)")
+    return float(match[1]) * _DURATION_UNITS[match[2]]
+
+
+def _size(value: object) -> int:
+    """Bytes of `1GiB` and the like."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _expected("a size such as 1GiB (units: B, KiB, MiB, GiB, TiB)")
+    return int(float(match[1]) * _SIZE_UNITS[match[2]])
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise _expected("a duration above 0")
+    return seconds
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _expected("a URL such as http://192.0.2.1:9090")
+    if parts.username or parts.password:
+        raise _expected("a URL without user and password: a token_file keeps secrets out of the config")
+    return value.rstrip("/")
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise _expected("a time zone of the tz database such as Asia/Taipei") from None
+    return value
+
+
+def _bcrypt(value: str) -> str:
+    if not _BCRYPT.fullmatch(value):
+        raise _expected("a bcrypt hash such as `htpasswd -nBC 12 USER` prints after the colon")
+    return value
+
+
+def _matchers(value: str) -> str:
+    if value.strip() and not _MATCHERS.fullmatch(value):
+        raise _expected('PromQL label matchers such as cluster="a"')
+    return value.strip().rstrip(",")
+
+
+def _label(value: str) -> str:
+    if not value:
+        raise _expected("a name that is not empty, or null")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+PositiveDuration = Annotated[float, BeforeValidator(_duration), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(_size)]
+Url = Annotated[str, AfterValidator(_url)]
+Zone = Annotated[str, AfterValidator(_timezone)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+FilePath = Annotated[Path, Field(strict=False)]
+
+
+class Listen(_Section):
+    """Where and how the service answers."""
+
+    host: str = "0.0.0.0"  # noqa: S104  Prometheus comes from another machine
+    port: Annotated[int, Field(ge=0, le=65535)] = 9942
+    tls_cert: FilePath | None = None
+    tls_key: FilePath | None = None
+    client_ca: FilePath | None = None
+    basic_auth: dict[str, Annotated[SecretStr, AfterValidator(lambda s: SecretStr(_bcrypt(s.get_secret_value())))]] = (
+        Field(default_factory=dict)
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Listen:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise _expected("tls_cert and tls_key together, or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise _expected("client_ca only together with tls_cert and tls_key")
+        return self
+
+
+class Simulated(_Section):
+    """The simulated GPUs of `devices.source: simulated`."""
+
+    gpus: Annotated[int, Field(ge=1, le=1024)] = 8
+    seed: int = 0
+
+
+class Devices(_Section):
+    """Where readings come from."""
+
+    source: Literal["amdsmi", "simulated"] = "amdsmi"
+    interval: PositiveDuration = 1.0
+    timeout: PositiveDuration = 5.0
+    expected: Count | None = None
+    simulated: Simulated = Simulated()
+
+    @property
+    def max_gap(self) -> float:
+        """Seconds for which a reading is fresh, and across which two are joined."""
+        return max(self.timeout, 3 * self.interval)
+
+
+class Metering(_Section):
+    """How readings become counters."""
+
+    idle_threshold: Ratio = 0.05
+    vram_held: Size = 2**30
+    birth: Duration = 90.0
+
+
+class Tasks(_Section):
+    """The consumption API."""
+
+    url: Url | None = None
+    token_file: FilePath | None = None
+    refresh: PositiveDuration = 30.0
+    timeout: PositiveDuration = 10.0
+    settle: Duration = 5.0
+    expire_after: PositiveDuration = 600.0
+    timezone: Zone = "UTC"
+    ca_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _patient(self) -> Tasks:
+        if self.expire_after < self.refresh + self.settle:
+            raise _expected("expire_after of at least refresh + settle: sooner, no answer could arrive")
+        return self
+
+
+class Prometheus(_Section):
+    """The scrape history, for the report."""
+
+    url: Url = "http://127.0.0.1:9090"
+    matchers: Annotated[str, AfterValidator(_matchers)] = ""
+    token_file: FilePath | None = None
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    timeout: PositiveDuration = 60.0
+
+
+class Report(_Section):
+    """How a report looks, and what it assumes."""
+
+    timezone: Zone = "UTC"
+    language: Literal["en", "zh-TW"] = "en"
+    directory: FilePath = Path("reports")
+    nodes: dict[str, Count] = Field(default_factory=dict)
+    min_coverage: Ratio = 0.99
+    cache: FilePath | None = None
+    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
+    currency: str | None = None
+    pue: Annotated[float, Field(ge=1)] = 1.0
+
+
+class Log(_Section):
+    """What the service writes to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(_Section):
+    """The whole file."""
+
+    hostname: Annotated[str, AfterValidator(_label)] | None = None
+    listen: Listen = Listen()
+    devices: Devices = Devices()
+    metering: Metering = Metering()
+    tasks: Tasks = Tasks()
+    prometheus: Prometheus = Prometheus()
+    report: Report = Report()
+    log: Log = Log()
+
+    @property
+    def node_name(self) -> str:
+        """The value of the label `hostname`."""
+        return self.hostname or socket.gethostname()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets a second key win silently; here it is refused, so that no setting is lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def load(path: Path | None) -> Config:
+    """Reads and checks a config file; without one, every default.
+
+    Raises:
+        ConfigError: naming the file and, for each fault, the key, what was expected and what was found.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from error
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader underneath
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
+    return parse(document, where=str(path))
+
+
+def parse(document: object, *, where: str) -> Config:
+    """Checks a parsed document; `where` names it in errors.
+
+    Raises:
+        ConfigError: as `load` does.
+    """
+    if document is None:
+        return Config()
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where}: expected keys and values, found {_found(document)}")
+    sections = {key: value for key, value in document.items() if not (value is None and key != "hostname")}
+    try:
+        return Config.model_validate(sections)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        raise ConfigError("\n".join(_explain(where, document, detail) for detail in details)) from None
+
+
+def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
+    """One fault as `file: key: expected …, found …`."""
+    keys = [key for key in detail["loc"] if key != "[key]"]
+    known, value = [], document
+    for key in keys:
+        if isinstance(value, dict) and key in value:
+            known.append(str(key))
+            value = value[key]
+    name = ".".join(known) or str(keys[-1] if keys else "")
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{where}: {name}: no such key; config.example.yaml shows every key"
+        case "expected":
+            wanted = detail["msg"]
+        case _:
+            message = detail["msg"]
+            wanted = message.removeprefix("Input should be ").removeprefix("a valid ")
+    if _SECRET_KEYS & set(known):
+        return f"{where}: {name}: expected {wanted}"
+    if isinstance(value, dict) and detail["type"] == "expected":
+        return f"{where}: {name}: expected {wanted}"
+    return f"{where}: {name}: expected {wanted}, found {_found(value)}"
+
+
+def _found(value: object) -> str:
+    match value:
+        case dict():
+            return "keys and values"
+        case list():
+            return "a list"
+        case str():
+            return f'"{_USERINFO.sub("//…@", value)}"'
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)

@@ -1,0 +1,1 @@
+"""A simulated cluster, for the demo, the tests and the benchmarks."""

@@ -1,0 +1,160 @@
+"""Every error the project raises on purpose, each with words for the operator.
+
+ExporterError
+├── UsageError                   the command line asks for something that cannot be
+├── ConfigError                  the config file, or a file it names, is not usable
+├── ListenError                  the endpoint cannot be opened
+├── DeviceError                  amdsmi or a GPU; `kind` is the label of amdgpu_exporter_device_errors_total
+│   ├── LibraryMissingError      libamd_smi.so cannot be loaded
+│   ├── LibraryMismatchError     its version is not the one the bindings are for
+│   ├── DriverMissingError       no amdgpu driver, or no GPU
+│   ├── PermissionDeniedError    no access to /dev/kfd or /dev/dri
+│   ├── ReadTimeoutError         a call did not come back within `devices.timeout`
+│   ├── WorkerCrashedError       the worker process died
+│   ├── GpuLostError             the GPU fell off the bus
+│   └── ReadFailedError          any other error code of the library
+├── TasksError                   the consumption API; `result` is the label of amdgpu_exporter_task_refreshes_total
+│   ├── TasksNetworkError        no route, refused, time-out
+│   ├── TasksAuthError           token missing, expired or malformed
+│   ├── TasksServerError         the server says it failed, or redirects
+│   └── TasksPayloadError        an answer that is not what the API promises
+├── HistoryError                 Prometheus' HTTP API
+│   ├── HistoryUnreachableError  no route, refused, time-out
+│   ├── HistoryAuthError         refused for lack of credentials
+│   ├── HistoryQueryError        the server refuses or fails a query
+│   └── HistoryPayloadError      an answer that is not Prometheus' JSON
+└── ReportError                  a report cannot be made or written
+    └── ConservationError        shares and totals disagree
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ExporterError(Exception):
+    """What failed, where, and what to do about it, as one message."""
+
+
+class UsageError(ExporterError):
+    """The command line asks for something that cannot be."""
+
+
+class ConfigError(ExporterError):
+    """The config file, or a file it names, is not usable."""
+
+
+class ListenError(ExporterError):
+    """The endpoint cannot be opened."""
+
+
+class DeviceError(ExporterError):
+    """Something is wrong with amdsmi or a GPU."""
+
+    kind: ClassVar[str] = "error"
+
+
+class LibraryMissingError(DeviceError):
+    """libamd_smi.so, or the bindings themselves, cannot be loaded."""
+
+    kind = "library_missing"
+
+
+class LibraryMismatchError(DeviceError):
+    """The library's version is not the one the bindings are for."""
+
+    kind = "library_mismatch"
+
+
+class DriverMissingError(DeviceError):
+    """There is no amdgpu driver, or it has no GPU."""
+
+    kind = "no_driver"
+
+
+class PermissionDeniedError(DeviceError):
+    """The process may not open /dev/kfd or /dev/dri."""
+
+    kind = "permission"
+
+
+class ReadTimeoutError(DeviceError):
+    """A call did not come back within `devices.timeout`."""
+
+    kind = "timeout"
+
+
+class WorkerCrashedError(DeviceError):
+    """The worker process died."""
+
+    kind = "crash"
+
+
+class GpuLostError(DeviceError):
+    """The GPU fell off the bus."""
+
+    kind = "gpu_lost"
+
+
+class ReadFailedError(DeviceError):
+    """The library answered with some other error code."""
+
+    kind = "read_failed"
+
+
+class TasksError(ExporterError):
+    """The consumption API gave no usable answer."""
+
+    result: ClassVar[str] = "error"
+
+
+class TasksNetworkError(TasksError):
+    """No route, refused, or no answer in time."""
+
+    result = "network"
+
+
+class TasksAuthError(TasksError):
+    """The token is missing, expired or malformed."""
+
+    result = "auth"
+
+
+class TasksServerError(TasksError):
+    """The server says that it failed, or sends us elsewhere."""
+
+    result = "server"
+
+
+class TasksPayloadError(TasksError):
+    """The answer is not what the API promises."""
+
+    result = "payload"
+
+
+class HistoryError(ExporterError):
+    """Prometheus' HTTP API gave no usable answer."""
+
+
+class HistoryUnreachableError(HistoryError):
+    """No route, refused, or no answer in time."""
+
+
+class HistoryAuthError(HistoryError):
+    """Refused for lack of valid credentials."""
+
+
+class HistoryQueryError(HistoryError):
+    """The server refuses or fails a query."""
+
+
+class HistoryPayloadError(HistoryError):
+    """The answer is not Prometheus' JSON."""
+
+
+class ReportError(ExporterError):
+    """A report cannot be made or written."""
+
+
+class ConservationError(ReportError):
+    """Shares and totals disagree: a defect, and nothing is written."""

@@ -1,0 +1,241 @@
+"""The types every part speaks: GPUs, readings, tasks, ownership and the state of one node.
+
+No I/O and no other module of the project. Absent is `None` or a missing key, never 0. Instants named
+`taken` or `as_of` are CLOCK_MONOTONIC seconds, which all processes of one machine share; `start`, `end`
+and `time` are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+RUNNING = math.inf
+"""The end of an interval that has none yet."""
+
+
+class Ownership(StrEnum):
+    """Whose a GPU is at an instant."""
+
+    OWNED = "owned"
+    """Tasks of one user hold it."""
+    SHARED = "shared"
+    """Tasks of several users hold it."""
+    UNALLOCATED = "unallocated"
+    """The API answered and names nobody."""
+    UNKNOWN = "unknown"
+    """No answer fresh enough to say, or a task names the GPU but cannot be placed in time or to a user."""
+
+
+class Owner(NamedTuple):
+    """The labels OWNER; username and type are empty unless owned or shared."""
+
+    username: str
+    task_type: str
+    ownership: Ownership
+
+
+UNALLOCATED = Owner("", "", Ownership.UNALLOCATED)
+UNKNOWN = Owner("", "", Ownership.UNKNOWN)
+
+
+class Amounts(NamedTuple):
+    """What accrues on a GPU as time passes: cumulative, or the difference between two instants."""
+
+    observed_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    """∫ utilization dt."""
+    idle_seconds: float = 0.0
+    """Time with utilization below `metering.idle_threshold`."""
+    idle_vram_held_seconds: float = 0.0
+    """Idle time with more VRAM used than `metering.vram_held`."""
+    vram_used_byte_seconds: float = 0.0
+    """∫ VRAM used dt."""
+    energy_joules: float = 0.0
+    """The hardware's counter; unlike the others it spans unobserved time."""
+
+    def plus(self, other: Amounts) -> Amounts:
+        """Both together."""
+        return Amounts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def minus(self, other: Amounts) -> Amounts:
+        """What accrued since `other`."""
+        return Amounts(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def times(self, factor: float) -> Amounts:
+        """A share of it."""
+        return Amounts(*(a * factor for a in self))
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One physical package, as identified at start."""
+
+    index: int
+    """Its place on the node, as `amd-smi list` prints it."""
+    uuid: str
+    """The unique id: 16 lower-case hex digits."""
+    aliases: frozenset[str] = frozenset()
+    """Every unique id it goes by, canonical, `uuid` among them."""
+    model: str = ""
+    bdf: str = ""
+    card: str = ""
+    """The DRM device: card1, card9 …"""
+    driver_version: str = ""
+    vbios_version: str = ""
+    compute_partition: str = ""
+    memory_partition: str = ""
+    vram_total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one GPU said at one instant."""
+
+    taken: float
+    utilization: float | None = None
+    """Graphics activity, 0 to 1; the mean of the XCCs on a partitioned GPU."""
+    memory_controller_utilization: float | None = None
+    """0 to 1."""
+    vram_used_bytes: int | None = None
+    power_watts: float | None = None
+    """Of the socket."""
+    energy_joules: float | None = None
+    """The hardware's accumulator."""
+    temperatures_celsius: Mapping[str, float] = field(default_factory=dict)
+    """By sensor: hotspot, memory, vrsoc."""
+    clocks_hertz: Mapping[str, float] = field(default_factory=dict)
+    """By clock: gfx (mean of the XCCs), memory."""
+    throttle_residency: Mapping[str, int] = field(default_factory=dict)
+    """By reason (prochot, ppt, socket_thermal, vr_thermal, hbm_thermal): ticks spent throttled."""
+    throttle_ticks: int | None = None
+    """The accumulation counter those residencies are a part of."""
+    xgmi_read_bytes: Mapping[str, int] = field(default_factory=dict)
+    """By link."""
+    xgmi_written_bytes: Mapping[str, int] = field(default_factory=dict)
+    """By link."""
+    pcie_replays: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Facts of one GPU that are slow to read, and change slowly."""
+
+    ecc_errors: Mapping[str, int] = field(default_factory=dict)
+    """By severity: correctable, uncorrectable, deferred."""
+    retired_pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGpu:
+    """One GPU of a task, as the consumption API describes it."""
+
+    uuid: str
+    """Canonical, 16 lower-case hex digits."""
+    gpu_id: str = ""
+    """The cluster-wide number people know it by."""
+    model: str = ""
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One entry of the consumption API: a user's, on one or more GPUs, in [start, end)."""
+
+    task_id: str
+    username: str
+    task_type: str
+    gpus: tuple[TaskGpu, ...]
+    start: float
+    end: float = RUNNING
+    hostname: str = ""
+    project_uuid: str = ""
+    image: str = ""
+    created: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedTask:
+    """An entry that cannot be accounted to a user or placed in time.
+
+    The GPUs it names, if any, are `unknown` in [start, end) wherever no other task holds them.
+    """
+
+    task_id: str
+    reason: str
+    gpu_uuids: tuple[str, ...] = ()
+    start: float = -math.inf
+    end: float = RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the consumption API said of a window of time."""
+
+    tasks: tuple[Task, ...]
+    malformed: tuple[MalformedTask, ...]
+    as_of: float
+    """CLOCK_MONOTONIC when the request was sent, less the age a cache in between gave the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A task on one GPU in [start, end); without a task: somebody's, and it cannot be told whose."""
+
+    start: float
+    end: float
+    task: Task | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuState:
+    """One GPU at the instant of a snapshot."""
+
+    gpu: Gpu
+    reading: Reading | None
+    """None unless fresh."""
+    health: Health | None
+    counters: Amounts | None
+    """None until there was a first reading."""
+    throttled_seconds: Mapping[str, float]
+    owner: Owner
+    """As of the last good refresh; a shared GPU's names and types are sorted and joined by `+`."""
+    accounts: tuple[tuple[Owner, Amounts], ...]
+    """What is served as booked, by owner."""
+    unbooked_seconds: float
+    """Observed seconds that no owner's series shows yet."""
+    tasks: tuple[Task, ...]
+    """Those that held it as of the last good refresh."""
+    problem: str | None = None
+    """Why it cannot be read, and what to do; None if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How one of the two sources does."""
+
+    last_success: float | None = None
+    """Unix seconds of the last good answer."""
+    problem: str | None = None
+    """What is wrong now and what to do, in words for the operator; None if nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole node at one instant: all that /metrics and the page show."""
+
+    hostname: str
+    time: float
+    gpus: tuple[GpuState, ...]
+    """By index."""
+    devices: SourceState
+    tasks: SourceState
+    expected_gpus: int | None = None
+    unmatched_gpus: int = 0
+    """GPUs that running tasks of this hostname name and this node does not have."""
+    hostname_mismatches: int = 0
+    """Tasks on GPUs of this node that bear another hostname."""
+    malformed_tasks: int = 0

@@ -1,0 +1,1 @@
+"""The daily report, from the scrape history and the consumption API."""
