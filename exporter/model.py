@@ -69,6 +69,10 @@ class Amounts(NamedTuple):
         """A share of it."""
         return Amounts(*(a * factor for a in self))
 
+    def toward(self, later: Amounts, part: float) -> Amounts:
+        """On the line from these counters to later ones; rounding never carries it beyond those."""
+        return Amounts(*(min(a + (b - a) * part, b) for a, b in zip(self, later, strict=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -197,6 +201,8 @@ class GpuState:
     gpu: Gpu
     reading: Reading | None
     """None unless fresh."""
+    last_reading: Reading | None
+    """Of whatever age: the hardware's counters in it are held, its gauges are not."""
     health: Health | None
     counters: Amounts | None
     """None until there was a first reading."""

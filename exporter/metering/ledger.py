@@ -1,0 +1,117 @@
+"""The ledger of one GPU: what its counters gained is booked to owners, exactly and once.
+
+All instants are CLOCK_MONOTONIC seconds, task intervals included: the caller places them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from exporter.metering.shares import shares
+from exporter.model import UNALLOCATED, UNKNOWN, Amounts, Hold, Owner
+
+LINGER_SECONDS = 3600.0
+"""How long the series of an owner that is gone is still served."""
+
+
+@dataclass(slots=True)
+class _Account:
+    booked: Amounts
+    served: Amounts
+    """Trails `booked` while the series has to stay flat."""
+    flat_until: float
+    last_held: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Holds a GPU's counters until their owner is known, then books them.
+
+    A ring of (instant, counters) waits for its owners; whatever lies before the booked mark is
+    settled for ever.
+    """
+
+    opened: float
+    """When the series of nobody and of unknown owners were first served."""
+    birth: float
+    """Seconds for which a series is served flat before it grows."""
+    _times: list[float] = field(default_factory=list)
+    _counters: list[Amounts] = field(default_factory=list)
+    _booked_until: float = 0.0
+    _accounts: dict[Owner, _Account] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Serves those two from the start, so that they never are born late."""
+        self.expect(UNALLOCATED, self.opened)
+        self.expect(UNKNOWN, self.opened)
+
+    def extend(self, taken: float, counters: Amounts) -> None:
+        """Adds what the counters were at an instant later than the last."""
+        if not self._times:
+            self._booked_until = taken
+        elif taken <= self._times[-1]:
+            return
+        self._times.append(taken)
+        self._counters.append(counters)
+
+    def unbooked_since(self) -> float | None:
+        """The oldest instant that waits for its owner; None if nothing waits."""
+        return self._booked_until if self._times and self._booked_until < self._times[-1] else None
+
+    def expect(self, owner: Owner, now: float) -> None:
+        """Serves an owner's series, so that it has stood still for `birth` when it grows.
+
+        One that is back after its series was dropped goes on from where it was, flat again at first.
+        """
+        account = self._accounts.get(owner)
+        if account is None:
+            self._accounts[owner] = _Account(Amounts(), Amounts(), now + self.birth, now)
+            return
+        if not self._is_served(owner, account, now):
+            account.flat_until = now + self.birth
+        account.last_held = now
+
+    def book(self, until: float, holds: Sequence[Hold] | None, now: float) -> None:
+        """Books what waits before `until` to the tasks that held it; None: to nobody knows whom."""
+        if not self._times:
+            return
+        until = min(until, self._times[-1])
+        if until <= self._booked_until:
+            return
+        for share in shares(self._at, holds, self._booked_until, until):
+            task = share.task
+            owner = Owner(task.username if task else "", task.task_type if task else "", share.ownership)
+            self.expect(owner, now)
+            account = self._accounts[owner]
+            account.booked = account.booked.plus(share.amounts)
+        self._booked_until = until
+        settled = bisect_right(self._times, until) - 1
+        del self._times[:settled], self._counters[:settled]
+
+    def accounts(self, now: float) -> tuple[tuple[Owner, Amounts], ...]:
+        """What is served as booked, by owner."""
+        served = []
+        for owner, account in self._accounts.items():
+            if now >= account.flat_until:
+                account.served = account.booked
+            if self._is_served(owner, account, now):
+                served.append((owner, account.served))
+        return tuple(served)
+
+    def booked(self) -> dict[Owner, Amounts]:
+        """What is booked in all, whether or not its series shows it yet."""
+        return {owner: account.booked for owner, account in self._accounts.items()}
+
+    def _is_served(self, owner: Owner, account: _Account, now: float) -> bool:
+        return owner in (UNALLOCATED, UNKNOWN) or now - account.last_held < LINGER_SECONDS
+
+    def _at(self, instant: float) -> Amounts:
+        """The counters at an instant within the ring, on the line between the points around it."""
+        right = bisect_left(self._times, instant)
+        if self._times[right] == instant:
+            return self._counters[right]
+        before, after = self._counters[right - 1], self._counters[right]
+        part = (instant - self._times[right - 1]) / (self._times[right] - self._times[right - 1])
+        return before.toward(after, part)

@@ -1,0 +1,437 @@
+"""Every metric: its name, labels, meaning and where in a snapshot its values stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.errors import DeviceError, GpuLostError, ReadFailedError, ReadTimeoutError, TasksError, WorkerCrashedError
+from exporter.model import Gpu, GpuState, Health, Reading, Snapshot
+
+DEVICE = ("hostname", "gpu", "gpu_uuid")
+OWNER = ("username", "task_type", "ownership")
+
+Labels = tuple[str, ...]
+Samples = Iterable[tuple[Labels, float]]
+Source = TypeVar("Source", GpuState, Snapshot)
+
+_TYPES: dict[str, type[GaugeMetricFamily | CounterMetricFamily]] = {
+    "gauge": GaugeMetricFamily,
+    "counter": CounterMetricFamily,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[Source]):
+    """One metric; `samples` yields the values of its own labels, `DEVICE` comes before them."""
+
+    name: str
+    kind: str
+    """gauge, counter or info."""
+    labels: Labels
+    help: str
+    samples: Callable[[Source], Samples]
+
+    def of_gpus(self: Family[GpuState], snapshot: Snapshot) -> Metric:
+        """The family with the samples of every GPU."""
+        series = [
+            ((snapshot.hostname, str(state.gpu.index), state.gpu.uuid, *own), value)
+            for state in snapshot.gpus
+            for own, value in self.samples(state)
+        ]
+        return self._metric(DEVICE + self.labels, series)
+
+    def of_node(self: Family[Snapshot], snapshot: Snapshot) -> Metric:
+        """The family with the samples of the node."""
+        return self._metric(self.labels, self.samples(snapshot))
+
+    def _metric(self, names: Labels, series: Samples) -> Metric:
+        if self.kind == "info":
+            info = InfoMetricFamily(self.name.removesuffix("_info"), self.help)
+            for values, _ in series:
+                info.add_metric((), dict(zip(names, values, strict=True)))
+            return info
+        family = _TYPES[self.kind](self.name, self.help, labels=names)
+        for values, value in series:
+            family.add_metric(values, value)
+        return family
+
+
+def _gauge(name: str, help_: str, field: str) -> Family[GpuState]:
+    """A field of the reading, absent where it is."""
+
+    def samples(state: GpuState) -> Samples:
+        if (value := getattr(state.reading, field, None)) is not None:
+            yield (), value
+
+    return Family(name, "gauge", (), help_, samples)
+
+
+def _owned_gauge(name: str, help_: str, field: str) -> Family[GpuState]:
+    """The same with the owner as of the last good refresh."""
+
+    def samples(state: GpuState) -> Samples:
+        if (value := getattr(state.reading, field, None)) is not None:
+            yield state.owner, value
+
+    return Family(name, "gauge", OWNER, help_, samples)
+
+
+def _by(
+    name: str, kind: str, label: str, help_: str, values: Callable[[GpuState], Mapping[str, float]]
+) -> Family[GpuState]:
+    """One series for each key of a mapping."""
+    return Family(name, kind, (label,), help_, lambda state: (((key,), value) for key, value in values(state).items()))
+
+
+def _counter(name: str, help_: str, field: str) -> Family[GpuState]:
+    """A device counter; it has no owner and so goes on across owners."""
+
+    def samples(state: GpuState) -> Samples:
+        if state.counters is not None:
+            yield (), getattr(state.counters, field)
+
+    return Family(name, "counter", (), help_, samples)
+
+
+def _owner_counter(name: str, help_: str, field: str) -> Family[GpuState]:
+    """A counter of what is booked, by user and task type."""
+
+    def samples(state: GpuState) -> Samples:
+        return ((owner, getattr(amounts, field)) for owner, amounts in state.accounts)
+
+    return Family(name, "counter", OWNER, help_, samples)
+
+
+def _identity(state: GpuState) -> Samples:
+    gpu = state.gpu
+    yield (
+        (
+            gpu.model,
+            gpu.bdf,
+            gpu.card,
+            gpu.driver_version,
+            gpu.vbios_version,
+            gpu.compute_partition,
+            gpu.memory_partition,
+        ),
+        1.0,
+    )
+
+
+def _task_info(state: GpuState) -> Samples:
+    for task in state.tasks:
+        gpu_id = next((gpu.gpu_id for gpu in task.gpus if gpu.uuid in state.gpu.aliases), "")
+        yield (task.task_id, task.username, task.task_type, task.project_uuid, task.image, gpu_id), 1.0
+
+
+def _optional(value: float | None) -> Samples:
+    if value is not None:
+        yield (), value
+
+
+_NO_READING = Reading(taken=0.0)
+_NO_HEALTH = Health()
+
+
+GPU_FAMILIES: tuple[Family[GpuState], ...] = (
+    Family(
+        "amdgpu_info",
+        "info",
+        (
+            "model",
+            "bdf",
+            "card",
+            "driver_version",
+            "vbios_version",
+            "compute_partition",
+            "memory_partition",
+        ),
+        "Identity of the GPU.",
+        _identity,
+    ),
+    Family(
+        "amdgpu_up",
+        "gauge",
+        (),
+        "1 while the GPU's last reading is fresh, else 0.",
+        lambda state: [((), float(state.reading is not None))],
+    ),
+    _owned_gauge(
+        "amdgpu_utilization_ratio",
+        "Graphics activity, 0 to 1 (gpu_metrics average_gfx_activity; on a partitioned GPU the mean of its XCCs).",
+        "utilization",
+    ),
+    _owned_gauge("amdgpu_vram_used_bytes", "VRAM in use.", "vram_used_bytes"),
+    Family(
+        "amdgpu_vram_total_bytes",
+        "gauge",
+        (),
+        "VRAM of the GPU.",
+        lambda state: _optional(state.gpu.vram_total_bytes),
+    ),
+    _gauge(
+        "amdgpu_memory_controller_utilization_ratio",
+        "Memory controller activity, 0 to 1 (gpu_metrics average_umc_activity).",
+        "memory_controller_utilization",
+    ),
+    _gauge("amdgpu_power_watts", "Power of the socket (gpu_metrics current_socket_power).", "power_watts"),
+    _by(
+        "amdgpu_temperature_celsius",
+        "gauge",
+        "sensor",
+        "Temperature by sensor: hotspot, memory, vrsoc.",
+        lambda state: (state.reading or _NO_READING).temperatures_celsius,
+    ),
+    _by(
+        "amdgpu_clock_hertz",
+        "gauge",
+        "clock",
+        "Clock frequency: gfx (mean of the XCCs), memory.",
+        lambda state: (state.reading or _NO_READING).clocks_hertz,
+    ),
+    _counter("amdgpu_observed_seconds", "Time covered by readings.", "observed_seconds"),
+    _counter("amdgpu_busy_seconds", "Integral of utilization over observed time, in GPU-seconds.", "busy_seconds"),
+    _counter(
+        "amdgpu_idle_seconds",
+        "Observed time with utilization below metering.idle_threshold, whoever owns the GPU.",
+        "idle_seconds",
+    ),
+    _counter(
+        "amdgpu_idle_vram_held_seconds",
+        "Idle time with more VRAM in use than metering.vram_held.",
+        "idle_vram_held_seconds",
+    ),
+    _counter(
+        "amdgpu_vram_used_byte_seconds",
+        "Integral of VRAM in use over observed time, in byte-seconds.",
+        "vram_used_byte_seconds",
+    ),
+    _counter(
+        "amdgpu_energy_joules",
+        "Energy as the hardware counts it (gpu_metrics energy_accumulator), unobserved time included.",
+        "energy_joules",
+    ),
+    _by(
+        "amdgpu_ecc_errors",
+        "counter",
+        "severity",
+        "ECC errors by severity: correctable, uncorrectable, deferred.",
+        lambda state: (state.health or _NO_HEALTH).ecc_errors,
+    ),
+    _by(
+        "amdgpu_throttled_seconds",
+        "counter",
+        "reason",
+        "Time throttled by reason: prochot, ppt, socket_thermal, vr_thermal, hbm_thermal.",
+        lambda state: state.throttled_seconds,
+    ),
+    Family(
+        "amdgpu_retired_pages",
+        "gauge",
+        (),
+        "VRAM pages retired for errors.",
+        lambda state: _optional((state.health or _NO_HEALTH).retired_pages),
+    ),
+    Family(
+        "amdgpu_pcie_replays",
+        "counter",
+        (),
+        "PCIe packets sent again (gpu_metrics pcie_replay_count_acc).",
+        lambda state: _optional((state.last_reading or _NO_READING).pcie_replays),
+    ),
+    _by(
+        "amdgpu_xgmi_read_bytes",
+        "counter",
+        "link",
+        "Bytes read over each XGMI link.",
+        lambda state: (state.last_reading or _NO_READING).xgmi_read_bytes,
+    ),
+    _by(
+        "amdgpu_xgmi_written_bytes",
+        "counter",
+        "link",
+        "Bytes written over each XGMI link.",
+        lambda state: (state.last_reading or _NO_READING).xgmi_written_bytes,
+    ),
+    _owner_counter("amdgpu_owner_seconds", "Observed time booked to an owner.", "observed_seconds"),
+    _owner_counter("amdgpu_owner_busy_seconds", "Integral of utilization booked to an owner.", "busy_seconds"),
+    _owner_counter("amdgpu_owner_idle_seconds", "Idle time booked to an owner.", "idle_seconds"),
+    _owner_counter(
+        "amdgpu_owner_vram_used_byte_seconds",
+        "Integral of VRAM in use booked to an owner, in byte-seconds.",
+        "vram_used_byte_seconds",
+    ),
+    _owner_counter("amdgpu_owner_energy_joules", "Energy booked to an owner.", "energy_joules"),
+    Family(
+        "amdgpu_task_info",
+        "info",
+        ("task_id", "username", "task_type", "project_uuid", "image", "gpu_id"),
+        "A task that runs on the GPU; gpu_id is the cluster-wide number of the consumption API.",
+        _task_info,
+    ),
+    Family(
+        "amdgpu_task_start_timestamp_seconds",
+        "gauge",
+        ("task_id",),
+        "Unix time at which the task started.",
+        lambda state: (((task.task_id,), task.start) for task in state.tasks),
+    ),
+    Family(
+        "amdgpu_exporter_unbooked_seconds",
+        "gauge",
+        (),
+        "Observed time that no owner's series shows yet; owners and this sum to amdgpu_observed_seconds_total.",
+        lambda state: [((), state.unbooked_seconds)] if state.counters is not None else [],
+    ),
+)
+
+NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
+    Family(
+        "amdgpu_exporter_build_info",
+        "info",
+        ("version",),
+        "Version of the exporter.",
+        lambda _: [((__version__,), 1.0)],
+    ),
+    Family(
+        "amdgpu_exporter_expected_gpus",
+        "gauge",
+        (),
+        "GPUs that this node should have (devices.expected), where configured.",
+        lambda snapshot: _optional(snapshot.expected_gpus),
+    ),
+    Family(
+        "amdgpu_exporter_devices_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "Unix time of the last reading of any GPU.",
+        lambda snapshot: _optional(snapshot.devices.last_success),
+    ),
+    Family(
+        "amdgpu_exporter_tasks_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "Unix time of the last good answer of the consumption API.",
+        lambda snapshot: _optional(snapshot.tasks.last_success),
+    ),
+    Family(
+        "amdgpu_exporter_unmatched_gpus",
+        "gauge",
+        (),
+        "GPUs that running tasks of this hostname name and this node does not have.",
+        lambda snapshot: [((), float(snapshot.unmatched_gpus))],
+    ),
+    Family(
+        "amdgpu_exporter_hostname_mismatches",
+        "gauge",
+        (),
+        "Running tasks on GPUs of this node that bear another hostname.",
+        lambda snapshot: [((), float(snapshot.hostname_mismatches))],
+    ),
+    Family(
+        "amdgpu_exporter_malformed_tasks",
+        "gauge",
+        (),
+        "Entries of the last good answer that could not be accounted.",
+        lambda snapshot: [((), float(snapshot.malformed_tasks))],
+    ),
+)
+
+
+def families(snapshot: Snapshot) -> Iterator[Metric]:
+    """Every family of one snapshot, those without samples left out."""
+    for gpu_family in GPU_FAMILIES:
+        if (metric := gpu_family.of_gpus(snapshot)).samples:
+            yield metric
+    for node_family in NODE_FAMILIES:
+        if (metric := node_family.of_node(snapshot)).samples:
+            yield metric
+
+
+class Instruments:
+    """What the exporter counts of its own work."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Registers them; those with known labels start at 0."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it only lacks annotations
+        prefix = "amdgpu_exporter"
+        self.read_seconds = Histogram(
+            f"{prefix}_device_read_duration_seconds",
+            "Time to read one GPU.",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5),
+            registry=registry,
+        )
+        self.device_errors = Counter(
+            f"{prefix}_device_errors",
+            "Failures of a GPU, or, with empty labels, of the whole source of readings.",
+            ("gpu", "gpu_uuid", "kind"),
+            registry=registry,
+        )
+        self.worker_restarts = Counter(
+            f"{prefix}_worker_restarts", "Worker processes started anew.", ("reason",), registry=registry
+        )
+        for reason in ("timeout", "crash", "start", "rescan"):
+            self.worker_restarts.labels(reason)
+        self.refresh_seconds = Histogram(
+            f"{prefix}_task_refresh_duration_seconds",
+            "Time until the consumption API answered, or failed to.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+        self.refreshes = Counter(
+            f"{prefix}_task_refreshes", "Refreshes of task ownership by result.", ("result",), registry=registry
+        )
+        for result in ("ok", *(kind.result for kind in TasksError.__subclasses__())):
+            self.refreshes.labels(result)
+
+    def found(self, gpu: Gpu) -> None:
+        """Starts a GPU's error counts at 0, so that the first error is an increase."""
+        for kind in (ReadTimeoutError, WorkerCrashedError, GpuLostError, ReadFailedError):
+            self.device_errors.labels(str(gpu.index), gpu.uuid, kind.kind)
+
+    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        """Counts one failure."""
+        index, uuid = (str(gpu.index), gpu.uuid) if gpu else ("", "")
+        self.device_errors.labels(index, uuid, error.kind).inc()
+
+
+class _NodeCollector(Collector):
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        return families(self._snapshot())
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: names need no check against a snapshot that may not exist yet."""
+        return ()
+
+
+def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instruments]:
+    """A fresh registry that renders the current snapshot, the exporter's own work and its process."""
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_NodeCollector(snapshot))
+    ProcessCollector(registry=collectors)
+    return collectors, Instruments(collectors)
+
+
+def exposition(collectors: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
+    """Renders what is registered.
+
+    Args:
+        collectors: As `registry` made it.
+        accept: The request's Accept header.
+
+    Returns:
+        The body, and its content type: Prometheus text or OpenMetrics.
+    """
+    encoder, content_type = choose_encoder(accept or "")
+    return encoder(collectors), content_type

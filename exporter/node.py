@@ -1,0 +1,207 @@
+"""One node's accounting: readings and answers go in, immutable snapshots come out.
+
+Pure but for the two clocks it is given, so that a day can be lived through in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.config import Config
+from exporter.errors import DeviceError, TasksError
+from exporter.metering.ledger import Ledger
+from exporter.metering.meter import Meter
+from exporter.model import UNKNOWN, Answer, Gpu, GpuState, Health, Hold, Owner, Reading, Snapshot, SourceState, Task
+from exporter.tasks.ownership import Ownership, owner_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Package:
+    """What is kept of one GPU."""
+
+    gpu: Gpu
+    meter: Meter
+    ledger: Ledger
+    reading: Reading | None = None
+    health: Health | None = None
+    problem: DeviceError | None = None
+
+
+@dataclass(slots=True)
+class Node:
+    """Accounts the GPUs of one node; the sink of both sources."""
+
+    config: Config
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+    _packages: dict[str, _Package] = field(default_factory=dict)
+    _ownership: Ownership | None = None
+    _answer: Answer | None = None
+    _devices: SourceState = field(default_factory=SourceState)
+    _tasks: SourceState = field(default_factory=SourceState)
+
+    # What the devices tell.
+
+    def found(self, gpus: Sequence[Gpu]) -> None:
+        """Takes the identity of all GPUs there are; one that is gone keeps its counters."""
+        for gpu in _unambiguous(gpus):
+            if (package := self._packages.get(gpu.uuid)) is not None:
+                package.gpu = gpu
+                continue
+            metering = self.config.metering
+            meter = Meter(metering.idle_threshold, metering.vram_held, self.config.devices.max_gap)
+            self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), metering.birth))
+
+    def read(self, uuid: str, reading: Reading, _seconds: float = 0.0) -> None:
+        """Meters a reading; what has waited too long for its owner is booked unknown."""
+        package = self._packages[uuid]
+        package.reading = reading
+        package.ledger.extend(reading.taken, package.meter.observe(reading))
+        self._devices = replace(self._devices, last_success=self.wall())
+        now = self.monotonic()
+        tasks = self.config.tasks
+        patience = tasks.settle + tasks.expire_after if tasks.url else 0.0
+        package.ledger.book(now - patience, None, now)
+
+    def inspected(self, uuid: str, health: Health) -> None:
+        """Keeps the slow facts of one GPU."""
+        self._packages[uuid].health = health
+
+    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        """Keeps what is wrong with a GPU, or with the whole source."""
+        if gpu is None:
+            self._devices = replace(self._devices, problem=str(error))
+        elif gpu.uuid in self._packages:
+            self._packages[gpu.uuid].problem = error
+
+    def recovered(self, gpu: Gpu | None) -> None:
+        """Forgets what was wrong."""
+        if gpu is None:
+            self._devices = replace(self._devices, problem=None)
+        elif gpu.uuid in self._packages:
+            self._packages[gpu.uuid].problem = None
+
+    def restarted(self, reason: str) -> None:
+        """A new worker changes nothing here."""
+
+    # What the consumption API tells.
+
+    def unbooked_since(self) -> float:
+        """Unix seconds of the oldest instant that waits for its owner; now, if none does."""
+        waiting = [since for package in self._packages.values() if (since := package.ledger.unbooked_since())]
+        return min(waiting, default=self.monotonic()) + self._offset()
+
+    def answered(self, answer: Answer, _seconds: float = 0.0) -> None:
+        """Books all time that the answer is old enough to know the owners of."""
+        self._tasks = SourceState(last_success=self.wall())
+        if self._answer is not None and answer.as_of <= self._answer.as_of:
+            return
+        self._answer, self._ownership = answer, Ownership(answer)
+        now, offset = self.monotonic(), self._offset()
+        for package in self._packages.values():
+            for task in self._ownership.running(package.gpu.aliases, answer.as_of + offset):
+                for kind in (owner_of((task,)), self._owner(package.gpu)):
+                    package.ledger.expect(Owner(task.username, task.task_type, kind.ownership), now)
+            holds = [_shifted(hold, -offset) for hold in self._ownership.holds(package.gpu.aliases)]
+            package.ledger.book(answer.as_of - self.config.tasks.settle, holds, now)
+
+    def refused(self, error: TasksError, _seconds: float = 0.0) -> None:
+        """Keeps what is wrong with the API; what is known stays known until it expires."""
+        self._tasks = replace(self._tasks, problem=str(error))
+
+    # What the others see.
+
+    @property
+    def ready(self) -> bool:
+        """Whether there were readings."""
+        return self._devices.last_success is not None
+
+    def snapshot(self) -> Snapshot:
+        """The whole node now."""
+        packages = sorted(self._packages.values(), key=lambda package: (package.gpu.index, package.gpu.uuid))
+        known = frozenset[str]().union(*(package.gpu.aliases for package in packages))
+        hostname = self.config.node_name
+        ownership, instant = (self._ownership, self._answered_at()) if self._is_fresh() else (None, 0.0)
+        return Snapshot(
+            hostname=hostname,
+            time=self.wall(),
+            gpus=tuple(self._state(package) for package in packages),
+            devices=self._devices,
+            tasks=self._tasks,
+            expected_gpus=self.config.devices.expected,
+            unmatched_gpus=len(ownership.unmatched(hostname, known, instant)) if ownership else 0,
+            hostname_mismatches=len(ownership.mismatched(hostname, known, instant)) if ownership else 0,
+            malformed_tasks=len(self._answer.malformed) if self._answer else 0,
+        )
+
+    def _state(self, package: _Package) -> GpuState:
+        now = self.monotonic()
+        reading, counters = package.reading, package.meter.counters
+        fresh = reading is not None and now - reading.taken < self.config.devices.max_gap
+        accounts = package.ledger.accounts(now)
+        served = sum(amounts.observed_seconds for _, amounts in accounts)
+        return GpuState(
+            gpu=package.gpu,
+            reading=reading if fresh else None,
+            last_reading=reading,
+            health=package.health,
+            counters=counters,
+            throttled_seconds=dict(package.meter.throttled_seconds),
+            owner=self._owner(package.gpu),
+            accounts=accounts,
+            unbooked_seconds=max(0.0, counters.observed_seconds - served) if counters else 0.0,
+            tasks=self._running(package.gpu),
+            problem=str(package.problem) if package.problem else None,
+        )
+
+    def _owner(self, gpu: Gpu) -> Owner:
+        if self._ownership is None or not self._is_fresh():
+            return UNKNOWN
+        tasks = self._running(gpu)
+        if not tasks and any(_covers(hold, self._answered_at()) for hold in self._ownership.holds(gpu.aliases)):
+            return UNKNOWN
+        return owner_of(tasks)
+
+    def _running(self, gpu: Gpu) -> tuple[Task, ...]:
+        if self._ownership is None or not self._is_fresh():
+            return ()
+        return self._ownership.running(gpu.aliases, self._answered_at())
+
+    def _is_fresh(self) -> bool:
+        """Whether the last answer can still say who owns what."""
+        return self._answer is not None and self.monotonic() - self._answer.as_of < self.config.tasks.expire_after
+
+    def _answered_at(self) -> float:
+        """The instant of the last answer, in Unix seconds as the clock stands now."""
+        return self._answer.as_of + self._offset() if self._answer else 0.0
+
+    def _offset(self) -> float:
+        """Unix time less monotonic time: asked anew each time, so that a clock step moves no duration."""
+        return self.wall() - self.monotonic()
+
+
+def _shifted(hold: Hold, seconds: float) -> Hold:
+    return Hold(hold.start + seconds, hold.end + seconds, hold.task)
+
+
+def _covers(hold: Hold, instant: float) -> bool:
+    return hold.start <= instant < hold.end
+
+
+def _unambiguous(gpus: Iterable[Gpu]) -> list[Gpu]:
+    """The GPUs, less each alias that two of them claim: by such a name a task cannot be matched."""
+    gpus = list(gpus)
+    claims: dict[str, int] = {}
+    for gpu in gpus:
+        for alias in gpu.aliases:
+            claims[alias] = claims.get(alias, 0) + 1
+    for alias in sorted(alias for alias, count in claims.items() if count > 1):
+        _log.warning("unique id %s is claimed by several GPUs: tasks that name it match none of them", alias)
+    return [
+        replace(gpu, aliases=frozenset(alias for alias in gpu.aliases if claims[alias] == 1) | {gpu.uuid})
+        for gpu in gpus
+    ]
