@@ -30,7 +30,7 @@ _TYPES: dict[str, type[GaugeMetricFamily | CounterMetricFamily]] = {
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[Source]):
-    """One metric; `samples` yields the values of its own labels, `DEVICE` comes before them."""
+    """One metric; `samples` yields its own labels' values, which follow `DEVICE` where it is a GPU's."""
 
     name: str
     kind: str
@@ -39,20 +39,8 @@ class Family(Generic[Source]):
     help: str
     samples: Callable[[Source], Samples]
 
-    def of_gpus(self: Family[GpuState], snapshot: Snapshot) -> Metric:
-        """The family with the samples of every GPU."""
-        series = [
-            ((snapshot.hostname, str(state.gpu.index), state.gpu.uuid, *own), value)
-            for state in snapshot.gpus
-            for own, value in self.samples(state)
-        ]
-        return self._metric(DEVICE + self.labels, series)
-
-    def of_node(self: Family[Snapshot], snapshot: Snapshot) -> Metric:
-        """The family with the samples of the node."""
-        return self._metric(self.labels, self.samples(snapshot))
-
-    def _metric(self, names: Labels, series: Samples) -> Metric:
+    def metric(self, names: Labels, series: Samples) -> Metric:
+        """Builds it with these label names and samples."""
         if self.kind == "info":
             info = InfoMetricFamily(self.name.removesuffix("_info"), self.help)
             for values, _ in series:
@@ -348,12 +336,17 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Every family of one snapshot, those without samples left out."""
-    for gpu_family in GPU_FAMILIES:
-        if (metric := gpu_family.of_gpus(snapshot)).samples:
-            yield metric
-    for node_family in NODE_FAMILIES:
-        if (metric := node_family.of_node(snapshot)).samples:
-            yield metric
+    for of_gpus in GPU_FAMILIES:
+        series = [
+            ((snapshot.hostname, str(state.gpu.index), state.gpu.uuid, *labels), value)
+            for state in snapshot.gpus
+            for labels, value in of_gpus.samples(state)
+        ]
+        if series:
+            yield of_gpus.metric(DEVICE + of_gpus.labels, series)
+    for of_node in NODE_FAMILIES:
+        if own := list(of_node.samples(snapshot)):
+            yield of_node.metric(of_node.labels, own)
 
 
 class Instruments:
