@@ -68,9 +68,14 @@ def _positive(seconds: float) -> float:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _expected("a URL such as http://192.0.2.1:9090")
+    wanted = _expected("a URL such as http://192.0.2.1:9090")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise wanted from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise wanted
     if parts.username or parts.password:
         raise _expected("a URL without user and password: a token_file keeps secrets out of the config")
     return value.rstrip("/")

@@ -1,0 +1,59 @@
+"""Instants as the consumption API reads and writes them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from zoneinfo import ZoneInfo
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+# Other zone names are ambiguous: RFC 822 takes CST for Chicago, Taipei for itself.
+_RFC_1123 = re.compile(r"[A-Za-z]{3}, .+ (GMT|UTC|[+-][0-9]{4})")
+# Zero dates (0, 1970, year 1) and milliseconds lie outside: better unreadable than believed.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+
+
+def instant(value: object, zone: ZoneInfo) -> float | None:
+    """Unix seconds of a date from the API; None if it cannot be read, or lies outside the years 2000 to 2099.
+
+    Read are RFC 1123, ISO 8601 with `T` or a space, with or without an offset, and Unix seconds as number or text.
+
+    Args:
+        value: what the JSON holds.
+        zone: the zone of dates without an offset; in the hour that clocks repeat, the first one is meant.
+    """
+    seconds = _from_text(value.strip(), zone) if isinstance(value, str) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if _EARLIEST <= seconds < _LATEST else None
+
+
+def _from_text(text: str, zone: ZoneInfo) -> float | None:
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    try:
+        if _RFC_1123.fullmatch(text):
+            moment = parsedate_to_datetime(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def window(start: float, end: float, zone: ZoneInfo) -> tuple[str, str]:
+    """`start_t` and `end_t` for a window in Unix seconds: naive, to the second, rounded outward.
+
+    In the hour that clocks repeat, naive text means two instants. The window is widened until
+    either meaning covers it: the answer bears exact times, so too much is harmless and too little is not.
+    """
+    return _naive(math.floor(start), zone, outward=-1), _naive(math.ceil(end), zone, outward=1)
+
+
+def _naive(seconds: int, zone: ZoneInfo, *, outward: int) -> str:
+    local = datetime.fromtimestamp(seconds, zone)
+    ambiguity = local.replace(fold=1).timestamp() - local.replace(fold=0).timestamp()
+    return datetime.fromtimestamp(seconds + outward * ambiguity, zone).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,68 @@
+"""Who has which GPU when, as one answer of the consumption API tells it. Instants are Unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exporter import model
+from exporter.model import UNALLOCATED, Answer, Hold, Owner, Task
+
+
+class Ownership:
+    """All intervals of all tasks of an answer, looked up by any unique id of a GPU."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._tasks = answer.tasks
+        self._holds: dict[str, list[Hold]] = {}
+        for task in answer.tasks:
+            self._add(Hold(task.start, task.end, task), (gpu.uuid for gpu in task.gpus))
+        for entry in answer.malformed:
+            self._add(Hold(entry.start, entry.end, None), entry.gpu_uuids)
+
+    def _add(self, hold: Hold, uuids: Iterable[str]) -> None:
+        if hold.start < hold.end:
+            for uuid in uuids:
+                self._holds.setdefault(uuid, []).append(hold)
+
+    def holds(self, aliases: Iterable[str]) -> tuple[Hold, ...]:
+        """Every interval in which a GPU is held, by start; a task that names two of its aliases counts once.
+
+        Entries that cannot be accounted to anybody are holds without a task. Empty intervals are left out.
+        """
+        found = {hold for alias in aliases for hold in self._holds.get(alias, ())}
+        return tuple(sorted(found, key=_order))
+
+    def running(self, aliases: Iterable[str], at: float) -> tuple[Task, ...]:
+        """The tasks that hold a GPU at an instant, by start."""
+        return tuple(hold.task for hold in self.holds(aliases) if hold.task and hold.start <= at < hold.end)
+
+    def unmatched(self, hostname: str, known: frozenset[str], at: float) -> tuple[str, ...]:
+        """Unique ids that tasks of this host name at an instant, and that are none of the host's aliases."""
+        named = {gpu.uuid for task in self._running(at) if task.hostname == hostname for gpu in task.gpus}
+        return tuple(sorted(named - known))
+
+    def mismatched(self, hostname: str, known: frozenset[str], at: float) -> tuple[Task, ...]:
+        """Tasks that hold one of this host's GPUs at an instant and bear the name of another host."""
+        return tuple(
+            task
+            for task in self._running(at)
+            if task.hostname not in {"", hostname} and any(gpu.uuid in known for gpu in task.gpus)
+        )
+
+    def _running(self, at: float) -> Iterator[Task]:
+        return (task for task in self._tasks if task.start <= at < task.end)
+
+
+def owner_of(tasks: Iterable[Task]) -> Owner:
+    """Whose a GPU is that these tasks hold at once; several names, and types, are sorted and joined by `+`."""
+    tasks = tuple(tasks)
+    if not tasks:
+        return UNALLOCATED
+    usernames = sorted({task.username for task in tasks})
+    task_types = sorted({task.task_type for task in tasks if task.task_type})
+    ownership = model.Ownership.OWNED if len(usernames) == 1 else model.Ownership.SHARED
+    return Owner("+".join(usernames), "+".join(task_types), ownership)
+
+
+def _order(hold: Hold) -> tuple[float, float, str]:
+    return hold.start, hold.end, hold.task.task_id if hold.task else ""
