@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Makes the daily reports that are missing, oldest first; mi300x-report.service runs it every night.
+
+Of the last days it takes those after the first report there is, and yesterday in any case. A day is missing until
+its report.json says that Prometheus and the consumption API both answered: one made without them is made again.
+
+Exit code: 0 all are made; 3 one of them is incomplete, as `exporter report` explains on stderr; otherwise that of
+the first report that failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from exporter import config
+from exporter.errors import ConfigError
+
+INCOMPLETE = 3
+ALL_ANSWERED = {"history": "prometheus", "tasks": "api"}
+
+
+def main() -> int:
+    """The exit code."""
+    options = _options()
+    try:
+        zone = ZoneInfo(config.load(options.config).report.timezone)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    days = missing(options.output, datetime.now(zone).date(), options.days)
+    command = [options.exporter, "report", "--config", options.config, "--output", options.output]
+    codes = [subprocess.run([*command, "--date", day.isoformat()], check=False).returncode for day in days]  # noqa: S603  our own program
+    failures = [code for code in codes if code not in {0, INCOMPLETE}]
+    return failures[0] if failures else max(codes, default=0)
+
+
+def missing(reports: Path, today: date, days: int) -> list[date]:
+    """Those of the days before today, oldest first, that want a report; none from before the first there is."""
+    last = [today - timedelta(days=age) for age in range(days, 0, -1)]
+    first = next((day for day in last if (reports / day.isoformat()).exists()), last[-1])
+    return [day for day in last if day >= first and not _complete(reports / day.isoformat() / "report.json")]
+
+
+def _complete(report: Path) -> bool:
+    try:
+        return bool(json.loads(report.read_text(encoding="utf-8"))["sources"] == ALL_ANSWERED)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Makes the daily reports that are missing.")
+    parser.add_argument("--config", type=Path, required=True, help="the exporter's config file")
+    parser.add_argument("--output", type=Path, required=True, help="where the reports are: one folder a day")
+    parser.add_argument("--days", type=int, default=7, help="how many days to look back (default: %(default)s)")
+    parser.add_argument(
+        "--exporter",
+        type=Path,
+        default=Path(sys.executable).with_name("exporter"),
+        help="the program (default: the one beside this Python)",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
