@@ -1,0 +1,182 @@
+"""Whose every GPU was in a window: its counters and its holds become parts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.metering.shares import shares, slices
+from exporter.model import Amounts, Hold, Owner, Task
+from exporter.model import Ownership as Kind
+from exporter.report.usage import Cells, Floats, Part, PartGpu, check_conservation
+from exporter.report.window import Window
+from exporter.tasks.ownership import Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One GPU as the scrape history knows it."""
+
+    uuid: str
+    index: int
+    hostname: str
+    model: str
+    card: str
+    vram_total_bytes: int | None
+    at: Callable[[float], Amounts]
+    """Its cumulative counters at any instant of the window."""
+    cells: Cells
+    owners: Mapping[Owner, Amounts]
+    """What the owner series gained in the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuAccount:
+    """One GPU of the report, and all of its window in parts."""
+
+    hostname: str
+    index: int | None
+    uuid: str | None
+    gpu_id: str | None
+    model: str | None
+    card: str | None
+    cells: Cells | None
+    parts: tuple[Part, ...]
+    holds: tuple[Hold, ...]
+    """The tasks that named it, as the API gave them."""
+
+
+def accounts(
+    window: Window, observed: Iterable[Observed], ownership: Ownership | None, tasks: Sequence[Task]
+) -> list[GpuAccount]:
+    """Accounts every GPU that was observed or that a task names.
+
+    Args:
+        window: The stretch of time.
+        observed: What the history knows, one entry a GPU.
+        ownership: Who held what, from the API; None: only labels can tell.
+        tasks: All tasks of that ownership.
+
+    Returns:
+        By hostname, then index.
+
+    Raises:
+        ConservationError: The parts of a GPU do not make up its whole.
+    """
+    named = _named(tasks)
+    found = [_account(window, gpu, ownership, named.pop(gpu.uuid, None)) for gpu in observed]
+    found += [_unobserved(window, uuid, ownership, naming) for uuid, naming in named.items()]
+    return sorted(found, key=_order)
+
+
+def inventory_gap(
+    window: Window, found: Sequence[GpuAccount], nodes: Mapping[str, int], *, answered: bool
+) -> tuple[list[GpuAccount], list[str]]:
+    """The GPUs that the inventory lists and nobody ever saw, and warnings where more were seen than listed.
+
+    Args:
+        window: The stretch of time.
+        found: The GPUs that were seen or named.
+        nodes: GPUs by hostname (`report.nodes`).
+        answered: Whether the API said who held what; what it does not name is then nobody's, else unknown.
+    """
+    missing: list[GpuAccount] = []
+    warnings: list[str] = []
+    kind = Kind.UNALLOCATED if answered else Kind.UNKNOWN
+    part = Part(PartGpu(None, None), "", "", kind, None, window.seconds, Amounts(), None)
+    for hostname, listed in nodes.items():
+        seen = sum(account.hostname == hostname for account in found)
+        if seen > listed:
+            warnings.append(f"{hostname}: {seen} GPUs were seen, report.nodes lists {listed}")
+        empty = GpuAccount(hostname, None, None, None, None, None, None, (part,), ())
+        missing += [empty] * max(0, listed - seen)
+    return missing, warnings
+
+
+def _named(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, str, str]]]:
+    """By unique id: the tasks that name a GPU, with the id and the model they give it."""
+    named: dict[str, list[tuple[Task, str, str]]] = {}
+    for task in tasks:
+        for gpu in task.gpus:
+            named.setdefault(gpu.uuid, []).append((task, gpu.gpu_id, gpu.model))
+    return named
+
+
+def _account(
+    window: Window, gpu: Observed, ownership: Ownership | None, naming: list[tuple[Task, str, str]] | None
+) -> GpuAccount:
+    about = PartGpu(gpu.cells, gpu.vram_total_bytes)
+    accrued = gpu.at(window.end).minus(gpu.at(window.start))
+    if ownership is None:
+        holds: tuple[Hold, ...] = ()
+        parts = _parts_by_label(about, gpu.owners, window.seconds, accrued)
+    else:
+        holds = ownership.holds({gpu.uuid})
+        parts = _parts(about, gpu.at, holds, window)
+    check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
+    gpu_id = next((gpu_id for _, gpu_id, _ in naming or () if gpu_id), None)
+    return GpuAccount(gpu.hostname, gpu.index, gpu.uuid, gpu_id, gpu.model, gpu.card, gpu.cells, tuple(parts), holds)
+
+
+def _unobserved(
+    window: Window, uuid: str, ownership: Ownership | None, naming: list[tuple[Task, str, str]]
+) -> GpuAccount:
+    task, gpu_id, model = naming[-1]
+    holds = ownership.holds({uuid}) if ownership else ()
+    parts = _parts(PartGpu(None, None), lambda _: Amounts(), holds, window)
+    return GpuAccount(task.hostname, None, uuid, gpu_id or None, model or None, None, None, tuple(parts), holds)
+
+
+def _parts(gpu: PartGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:
+    held = _held(holds, window)
+    return [
+        Part(
+            gpu,
+            share.task.username if share.task else "",
+            share.task.task_type if share.task else "",
+            share.ownership,
+            share.task,
+            share.seconds,
+            share.amounts,
+            held[share.task.task_id if share.task else None, share.ownership],
+        )
+        for share in shares(at, holds, window.start, window.end)
+    ]
+
+
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Kind], Floats]:
+    """GPU-seconds in each ten-minute cell, by task and kind of ownership."""
+    edges = np.array(window.edges())
+    held: dict[tuple[str | None, Kind], Floats] = {}
+    for piece in slices(holds, window.start, window.end):
+        overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
+        for task in piece.tasks or (None,):
+            key = (task.task_id if task else None, piece.ownership)
+            held[key] = held.get(key, 0) + overlap / max(1, len(piece.tasks))
+    return held
+
+
+def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:
+    """What the owner series gained; the rest is unknown.
+
+    Held back at their birth, they may gain in the window what was observed shortly before it: where they
+    claim more than the GPU accrued, each gets its proportion.
+    """
+    claimed = Amounts()
+    for amounts in owners.values():
+        claimed = claimed.plus(amounts)
+    claimed = claimed._replace(idle_vram_held_seconds=0.0)
+    scale = [min(1.0, whole / part) if part > 0 else 0.0 for part, whole in zip(claimed, accrued, strict=True)]
+    rest, rest_seconds, parts = accrued, seconds, []
+    for owner, amounts in sorted(owners.items()):
+        mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
+        rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
+        parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))
+    parts.append(Part(gpu, "", "", Kind.UNKNOWN, None, rest_seconds, rest, None))
+    return parts
+
+
+def _order(account: GpuAccount) -> tuple[str, float, str]:
+    return account.hostname, account.index if account.index is not None else float("inf"), account.uuid or ""

@@ -1,0 +1,91 @@
+"""Every GPU over the window, in ten-minute cells with its owners: what charts and grids are drawn from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.metering.shares import slices
+from exporter.model import Ownership
+from exporter.report.accounts import GpuAccount
+from exporter.report.usage import Floats
+from exporter.report.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A stretch of time in which the same users hold a GPU."""
+
+    start: float
+    end: float
+    usernames: tuple[str, ...]
+    """Sorted; empty unless owned or shared."""
+    ownership: Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One GPU over the window."""
+
+    hostname: str
+    gpu: int | None
+    gpu_uuid: str | None
+    gpu_id: str | None
+    observed_seconds: Floats
+    """In each cell."""
+    utilization: Floats
+    """Mean of each cell, 0 to 1; NaN where nothing was observed."""
+    vram_used: Floats
+    """Mean of each cell, 0 to 1; NaN where nothing was observed."""
+    spells: tuple[Spell, ...]
+    """They follow each other without gaps; empty where labels alone tell the owners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All GPUs, in the report's order."""
+
+    edges: Floats
+    """Unix seconds of the edges of the cells; the last cell may be shorter than ten minutes."""
+    lanes: tuple[Lane, ...]
+
+
+def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool) -> Timeline:
+    """Draws the lanes of accounts.
+
+    Args:
+        window: The stretch of time.
+        accounts: The GPUs.
+        timed: Whether it is known when which task held a GPU.
+    """
+    edges = np.array(window.edges())
+    return Timeline(edges, tuple(_lane(window, account, len(edges) - 1, timed=timed) for account in accounts))
+
+
+def _lane(window: Window, account: GpuAccount, cells: int, *, timed: bool) -> Lane:
+    nothing = np.full(cells, np.nan)
+    total = account.parts[0].gpu.vram_total_bytes if account.parts else None
+    return Lane(
+        account.hostname,
+        account.index,
+        account.uuid,
+        account.gpu_id,
+        account.cells.amounts[:, 0] if account.cells else np.zeros(cells),
+        account.cells.utilization if account.cells else nothing,
+        account.cells.vram_ratio(total) if account.cells else nothing,
+        tuple(_spells(window, account)) if timed else (),
+    )
+
+
+def _spells(window: Window, account: GpuAccount) -> list[Spell]:
+    """Slices, joined where the users stay the same."""
+    spells: list[Spell] = []
+    for piece in slices(account.holds, window.start, window.end):
+        users = tuple(sorted({task.username for task in piece.tasks}))
+        if spells and (spells[-1].usernames, spells[-1].ownership) == (users, piece.ownership):
+            spells[-1] = Spell(spells[-1].start, piece.end, users, piece.ownership)
+        else:
+            spells.append(Spell(piece.start, piece.end, users, piece.ownership))
+    return spells

@@ -1,0 +1,228 @@
+"""The arithmetic of the report: parts of GPUs are summed to the figures of a row. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.errors import ConservationError
+from exporter.model import Amounts, Ownership, Task
+from exporter.report.rows import Usage
+
+Floats = NDArray[np.float64]
+
+HOUR = 3600.0
+JOULES_PER_KWH = 3.6e6
+_OWNED = (Ownership.OWNED, Ownership.SHARED)
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One GPU over the window in ten-minute cells."""
+
+    seconds: Floats
+    """Length of each; the last may be shorter."""
+    amounts: Floats
+    """What accrued in each, shape (cells, 6), in the order of Amounts."""
+    peak_vram_bytes: Floats
+    """Highest VRAM in use seen in each; NaN where none was."""
+
+    @property
+    def utilization(self) -> Floats:
+        """Mean of each, 0 to 1; NaN where nothing was observed."""
+        return _ratio(self.amounts[:, 1], self.amounts[:, 0])
+
+    def vram_ratio(self, total_bytes: int | None) -> Floats:
+        """Mean VRAM in use of each, 0 to 1; NaN where nothing was observed."""
+        return _ratio(self.amounts[:, 4], self.amounts[:, 0] * (total_bytes or np.nan))
+
+    @property
+    def is_idle(self) -> NDArray[np.bool_]:
+        """Cells that were observed, and idle throughout."""
+        observed, idle = self.amounts[:, 0], self.amounts[:, 2]
+        return (observed > 0) & (idle >= observed * (1 - _TOLERANCE))
+
+
+@dataclass(frozen=True, slots=True)
+class PartGpu:
+    """What a part needs to know of its GPU."""
+
+    cells: Cells | None
+    """None if it was not observed at all."""
+    vram_total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of one GPU falls to one task, owner or nobody in the window."""
+
+    gpu: PartGpu
+    username: str
+    task_type: str
+    ownership: Ownership
+    task: Task | None
+    """None for nobody's and unknown time, and where labels alone tell the owner."""
+    seconds: float
+    """GPU-seconds held, observed or not."""
+    amounts: Amounts
+    held: Floats | None
+    """GPU-seconds held in each cell; None where it cannot be told when."""
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether a user, or several, held it."""
+        return self.ownership in _OWNED
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What energy and time cost."""
+
+    price_per_gpu_hour: float | None = None
+    pue: float = 1.0
+
+
+def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
+    """The figures of a row that consists of these parts."""
+    whole = _total(parts)
+    owned = _total([part for part in parts if part.is_owned])
+    free = _total([part for part in parts if part.ownership is Ownership.UNALLOCATED])
+    unknown = sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN)
+    observed = whole.amounts.observed_seconds
+    vram_capacity = sum(
+        part.amounts.observed_seconds * part.gpu.vram_total_bytes for part in parts if part.gpu.vram_total_bytes
+    )
+    vram_used = sum(part.amounts.vram_used_byte_seconds for part in parts if part.gpu.vram_total_bytes)
+    timed = all(part.held is not None for part in parts if part.is_owned)
+    utilization = _distribution(parts, [part.gpu.cells.utilization if part.gpu.cells else None for part in parts])
+    vram = _distribution(
+        parts, [part.gpu.cells.vram_ratio(part.gpu.vram_total_bytes) if part.gpu.cells else None for part in parts]
+    )
+    seen = observed > 0
+    energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen else None
+    idle = owned.amounts.idle_seconds
+    held_idle = owned.amounts.idle_vram_held_seconds
+    peak = _peak_vram(parts)
+    return Usage(
+        capacity_gpu_hours=whole.seconds / HOUR,
+        observed_gpu_hours=observed / HOUR,
+        coverage_ratio=_divided(observed, whole.seconds),
+        owned_gpu_hours=owned.seconds / HOUR,
+        unallocated_gpu_hours=free.seconds / HOUR,
+        unknown_gpu_hours=unknown / HOUR,
+        owned_observed_gpu_hours=owned.amounts.observed_seconds / HOUR,
+        busy_gpu_hours=_hours(whole.amounts.busy_seconds, known=seen),
+        owned_busy_gpu_hours=_hours(owned.amounts.busy_seconds, known=seen),
+        unallocated_busy_gpu_hours=_hours(free.amounts.busy_seconds, known=seen),
+        active_gpu_hours=_hours(owned.amounts.observed_seconds - idle, known=seen),
+        idle_gpu_hours=_hours(idle, known=seen),
+        idle_vram_held_gpu_hours=_hours(held_idle, known=seen and timed),
+        efficiency_ratio=_divided(owned.amounts.busy_seconds, owned.amounts.observed_seconds),
+        mean_utilization_ratio=_divided(whole.amounts.busy_seconds, observed),
+        p95_utilization_ratio=_percentile(utilization, 0.95),
+        peak_utilization_ratio=_percentile(utilization, 1.0),
+        mean_vram_used_ratio=_divided(vram_used, vram_capacity),
+        p95_vram_used_ratio=_percentile(vram, 0.95),
+        peak_vram_used_bytes=peak,
+        energy_kwh=energy,
+        facility_energy_kwh=energy * tariff.pue if energy is not None else None,
+        kwh_per_busy_gpu_hour=_divided(energy, whole.amounts.busy_seconds / HOUR) if energy is not None else None,
+        cost=owned.seconds / HOUR * tariff.price_per_gpu_hour if tariff.price_per_gpu_hour is not None else None,
+    )
+
+
+def longest_idle(part: Part) -> float:
+    """Seconds of the longest run of ten-minute cells that the part held and in which its GPU was idle."""
+    if part.held is None or part.gpu.cells is None:
+        return 0.0
+    longest = run = 0.0
+    for idle, held in zip(part.gpu.cells.is_idle, part.held, strict=True):
+        run = run + float(held) if idle and held > 0 else 0.0
+        longest = max(longest, run)
+    return longest
+
+
+def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, *, where: str) -> None:
+    """Checks that the parts of one GPU make up its window and its counters.
+
+    Raises:
+        ConservationError: They do not, by more than 1e-9 of the whole.
+    """
+    total = _total(parts)
+    pairs = {"time": (total.seconds, seconds)}
+    pairs |= {name: (getattr(total.amounts, name), getattr(accrued, name)) for name in Amounts._fields}
+    for name, (found, expected) in pairs.items():
+        if abs(found - expected) > _TOLERANCE * max(1.0, abs(expected)):
+            raise ConservationError(f"{where}: the shares sum to {found!r} of {name}, the whole is {expected!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    seconds: float
+    amounts: Amounts
+
+
+def _total(parts: Iterable[Part]) -> _Total:
+    seconds, amounts = 0.0, Amounts()
+    for part in parts:
+        seconds += part.seconds
+        amounts = amounts.plus(part.amounts)
+    return _Total(seconds, amounts)
+
+
+def _distribution(parts: Sequence[Part], values: Sequence[Floats | None]) -> tuple[Floats, Floats]:
+    """Cell means and the seconds that the parts held of each, sorted by value; unobserved cells left out."""
+    found = [
+        (value, part.held)
+        for part, value in zip(parts, values, strict=True)
+        if value is not None and part.held is not None
+    ]
+    if not found:
+        return np.empty(0), np.empty(0)
+    value = np.concatenate([value for value, _ in found])
+    weight = np.concatenate([held for _, held in found])
+    kept = ~np.isnan(value) & (weight > 0)
+    value, weight = value[kept], weight[kept]
+    order = np.argsort(value)
+    return value[order], weight[order]
+
+
+def _percentile(distribution: tuple[Floats, Floats], part: float) -> float | None:
+    """The lowest value that at least this part of the time does not exceed."""
+    value, weight = distribution
+    if not value.size:
+        return None
+    total = np.cumsum(weight)
+    return float(value[min(int(np.searchsorted(total, total[-1] * part * (1 - _TOLERANCE))), value.size - 1)])
+
+
+def _peak_vram(parts: Sequence[Part]) -> int | None:
+    """The highest of any one GPU, from the cells that lie wholly within a part where it has such cells."""
+    peaks: list[float] = []
+    for part in parts:
+        if part.held is None or part.gpu.cells is None:
+            continue
+        cells = part.gpu.cells
+        touched = (part.held > 0) & ~np.isnan(cells.peak_vram_bytes)
+        whole = touched & (part.held >= cells.seconds * (1 - _TOLERANCE))
+        chosen = whole if whole.any() else touched
+        if chosen.any():
+            peaks.append(float(cells.peak_vram_bytes[chosen].max()))
+    return int(max(peaks)) if peaks else None
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(denominator > 0, numerator / denominator, np.nan)
+
+
+def _divided(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator > 0 else None
+
+
+def _hours(seconds: float, *, known: bool) -> float | None:
+    return seconds / HOUR if known else None

@@ -1,0 +1,101 @@
+"""Which stretch of time a report is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from exporter.errors import UsageError
+
+CELL_SECONDS = 600.0
+"""The grid of everything drawn over time: ten minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The days from `first` to `last`, both inclusive, in a time zone: [start, end) in Unix seconds."""
+
+    first: date
+    last: date
+    zone: ZoneInfo
+    start: float
+    end: float
+    is_over: bool
+    """False if the last day still goes on; it then ends at the last whole minute."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length: a day has 23, 24 or 25 hours."""
+        return self.end - self.start
+
+    @property
+    def name(self) -> str:
+        """`<date>`, or `<date>_<to>`."""
+        return str(self.first) if self.first == self.last else f"{self.first}_{self.last}"
+
+    def days(self) -> list[Window]:
+        """Each of its days as a window of its own."""
+        count = (self.last - self.first).days + 1
+        dates = [self.first + timedelta(days=n) for n in range(count)]
+        return [
+            Window(
+                day, day, self.zone, start, min(_midnight(day + timedelta(days=1), self.zone), self.end), self.is_over
+            )
+            for day in dates
+            if (start := _midnight(day, self.zone)) < self.end
+        ]
+
+    def edges(self) -> list[float]:
+        """The edges of the ten-minute cells, each day's from its own midnight; the last may be cut short."""
+        edges: list[float] = []
+        for day in self.days():
+            count = int((day.end - day.start) // CELL_SECONDS)
+            edges += [day.start + n * CELL_SECONDS for n in range(count + 1) if day.start + n * CELL_SECONDS < day.end]
+        return [*edges, self.end]
+
+    def local(self, instant: float) -> datetime:
+        """An instant on the clocks of the report's time zone."""
+        return datetime.fromtimestamp(instant, self.zone)
+
+
+def window(first: str | None, last: str | None, zone_name: str, now: float) -> Window:
+    """Reads the dates of the command line.
+
+    Args:
+        first: YYYY-MM-DD; None: yesterday.
+        last: YYYY-MM-DD, inclusive; None: the same day.
+        zone_name: Of the tz database.
+        now: Unix seconds.
+
+    Raises:
+        UsageError: No date, a date in the future, or an end before the start.
+    """
+    zone = ZoneInfo(zone_name)
+    today = datetime.fromtimestamp(now, zone).date()
+    begin = _date(first, "--date") if first else today - timedelta(days=1)
+    finish = _date(last, "--to") if last else begin
+    if begin > today or finish > today:
+        raise UsageError(f"{max(begin, finish)} lies in the future: today is {today} in {zone_name}")
+    if finish < begin:
+        raise UsageError(f"--to {finish} lies before --date {begin}")
+    end = _midnight(finish + timedelta(days=1), zone)
+    over = end <= now
+    start = _midnight(begin, zone)
+    if not over:
+        end = now - now % 60
+    if end <= start:
+        raise UsageError(f"{begin} has only just begun in {zone_name}: there is nothing to report yet")
+    return Window(begin, finish, zone, start, end, over)
+
+
+def _date(text: str, option: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a date has no time zone
+    except ValueError:
+        raise UsageError(f"{option}: expected a date such as 2025-07-22, found {text!r}") from None
+
+
+def _midnight(day: date, zone: ZoneInfo) -> float:
+    """The first instant of a day; where clocks skip midnight, the first that exists."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
