@@ -1,0 +1,164 @@
+"""The service of one node: its sources, its accounting, its endpoint, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import monotonic, time
+
+from exporter import log, metrics, systemd
+from exporter.config import Config
+from exporter.devices.source import DeviceSource
+from exporter.errors import ConfigError, DeviceError, TasksError
+from exporter.model import Answer, Gpu, Health, Reading
+from exporter.node import Node
+from exporter.tasks.refresher import TaskRefresher
+from exporter.web.server import WebServer
+
+_log = logging.getLogger(__name__)
+
+_LIVE = ("log", "tasks")
+"""Sections that SIGHUP applies whole; of `listen` only TLS and auth."""
+
+
+class Service:
+    """One node, wired: both sources tell it, it tells its accounting and its instruments."""
+
+    def __init__(self, config: Config, source: DeviceSource) -> None:
+        """Builds the parts; nothing runs yet.
+
+        Args:
+            config: The settings.
+            source: Where readings come from.
+        """
+        self.config = config
+        self.node = Node(config, monotonic, time)
+        self._source = source
+        self._registry, self._instruments = metrics.registry(self.node.snapshot)
+        self._refresher = TaskRefresher(config.tasks)
+        self.web = WebServer(config.listen, self.node.snapshot, self.exposition, lambda: self.node.ready)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens the endpoint and runs the sources until the block is left.
+
+        Raises:
+            ListenError: The endpoint cannot be opened.
+            ConfigError: A certificate or key cannot be used.
+        """
+        async with self.web, asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(self._source.run(self), name="devices"),
+                group.create_task(self._refresher.run(self), name="tasks"),
+            ]
+            try:
+                yield
+            finally:
+                for task in running:
+                    task.cancel()
+
+    async def run(self, reload: Callable[[], Config]) -> None:
+        """Runs until SIGTERM or SIGINT; SIGHUP reads the config again.
+
+        Args:
+            reload: Reads the config; a ConfigError from it keeps the old one.
+
+        Raises:
+            ListenError: The endpoint cannot be opened.
+            ConfigError: A certificate or key cannot be used.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, reload)
+        async with self.running():
+            _log.info("serving %s on %s", self.config.node_name, self.web.url)
+            systemd.notify("READY=1")
+            watchdog = asyncio.create_task(systemd.feed_watchdog())
+            await stop.wait()
+            systemd.notify("STOPPING=1")
+            watchdog.cancel()
+        _log.info("stopped")
+
+    def _reload(self, reload: Callable[[], Config]) -> None:
+        try:
+            self.reconfigure(reload())
+        except ConfigError as error:
+            _log.error("the config stays as it was: %s", error)  # noqa: TRY400  the operator needs no traceback
+        else:
+            _log.info("config read again")
+
+    def exposition(self, accept: str | None) -> tuple[bytes, str]:
+        """Renders /metrics."""
+        return metrics.exposition(self._registry, accept)
+
+    def reconfigure(self, new: Config) -> None:
+        """Applies what can be applied live, and names what needs a restart.
+
+        Raises:
+            ConfigError: A certificate or key cannot be used; the old settings stay.
+        """
+        self.web.apply(new.listen)
+        log.configure(new.log)
+        self._refresher.reconfigure(new.tasks)
+        waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
+        changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
+        changed += [
+            f"listen.{key}" for key in ("host", "port") if getattr(new.listen, key) != getattr(self.config.listen, key)
+        ]
+        if changed:
+            _log.warning("config: %s changed: restart the service to apply", ", ".join(changed))
+        self.config = self.config.model_copy(update={"log": new.log, "tasks": new.tasks})
+        self.node.config = self.config
+
+    # DeviceSink
+
+    def found(self, gpus: Sequence[Gpu]) -> None:
+        """See DeviceSink."""
+        self.node.found(gpus)
+        for gpu in gpus:
+            self._instruments.found(gpu)
+
+    def read(self, uuid: str, reading: Reading, seconds: float) -> None:
+        """See DeviceSink."""
+        self.node.read(uuid, reading)
+        self._instruments.read_seconds.observe(seconds)
+
+    def inspected(self, uuid: str, health: Health) -> None:
+        """See DeviceSink."""
+        self.node.inspected(uuid, health)
+
+    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        """See DeviceSink."""
+        self.node.failed(gpu, error)
+        self._instruments.failed(gpu, error)
+
+    def recovered(self, gpu: Gpu | None) -> None:
+        """See DeviceSink."""
+        self.node.recovered(gpu)
+
+    def restarted(self, reason: str) -> None:
+        """See DeviceSink."""
+        self._instruments.worker_restarts.labels(reason).inc()
+
+    # TaskSink
+
+    def unbooked_since(self) -> float:
+        """See TaskSink."""
+        return self.node.unbooked_since()
+
+    def answered(self, answer: Answer, seconds: float) -> None:
+        """See TaskSink."""
+        self.node.answered(answer)
+        self._instruments.refresh_seconds.observe(seconds)
+        self._instruments.refreshes.labels("ok").inc()
+
+    def refused(self, error: TasksError, seconds: float) -> None:
+        """See TaskSink."""
+        self.node.refused(error)
+        self._instruments.refresh_seconds.observe(seconds)
+        self._instruments.refreshes.labels(error.result).inc()

@@ -1,0 +1,29 @@
+"""systemd's notification protocol (sd_notify(3)); without systemd it does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Sends a state such as `READY=1` to the service manager, if one listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):  # an abstract socket
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.connect(address)
+        sender.sendall(state.encode())
+
+
+async def feed_watchdog() -> None:
+    """Tells the watchdog (WatchdogSec=) twice per period, for ever, that the event loop turns."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return
+    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    while period:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period / 2)
