@@ -90,11 +90,9 @@ class ConsumptionClient:
     async def _request(self, query: Mapping[str, str]) -> tuple[bytes, float]:
         """The body and its age in seconds."""
         token = self._token.read()
-        headers = {
-            "Accept": "application/json",
-            "Authorization": f"Bearer {token.value}",
-            "User-Agent": f"mi300x-exporter/{__version__}",
-        }
+        headers = {"Accept": "application/json", "User-Agent": f"mi300x-exporter/{__version__}"}
+        if token.value:
+            headers["Authorization"] = f"Bearer {token.value}"
         try:
             async with (
                 # A session each time: requests are so far apart that either side would have closed the connection.
@@ -126,6 +124,8 @@ class ConsumptionClient:
 
     def _check(self, status: int, token: Token) -> None:
         """Raises unless the status is 200."""
+        if status in _AUTH_ADVICE and not token.value:
+            raise self._failure(TasksAuthError, f"answered {status}: it wants a token, and {token.origin}")
         if status in _AUTH_ADVICE:
             raise self._failure(TasksAuthError, f"answered {status}: {_AUTH_ADVICE[status]}: {token.origin}")
         if status != HTTPStatus.OK:

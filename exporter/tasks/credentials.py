@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token, and where it was found."""
+    """A bearer token, and where it was found; without a value there is none, and `origin` says how to give one."""
 
     value: str = field(repr=False)
     origin: str
@@ -30,7 +30,8 @@ class TokenReader:
     """Reads the token afresh each time, so that a new one needs no restart.
 
     The first of these that is set is the one, even if it turns out unusable: `tasks.token_file`,
-    `$EXPORTER_TASKS_TOKEN`, the systemd credential `tasks-token`.
+    `$EXPORTER_TASKS_TOKEN`, the systemd credential `tasks-token` (an empty one is none). There need
+    not be any: a proxy in between may hold the token.
     """
 
     def __init__(self, token_file: Path | None) -> None:
@@ -38,7 +39,7 @@ class TokenReader:
         self._exposed = False
 
     def read(self) -> Token:
-        """The token as it is now.
+        """The token as it is now, or one without a value.
 
         Raises:
             TasksAuthError: naming the file or variable that is missing, empty or holds no token.
@@ -48,11 +49,9 @@ class TokenReader:
         if value := os.environ.get(_VARIABLE, "").strip():
             return _checked(value, f"${_VARIABLE}")
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
-        if directory and (path := Path(directory, _CREDENTIAL)).exists():
+        if directory and (path := Path(directory, _CREDENTIAL)).exists() and path.stat().st_size:
             return self._from_file(path)
-        raise TasksAuthError(
-            f"consumption API: no token: set tasks.token_file, ${_VARIABLE} or the systemd credential {_CREDENTIAL}"
-        )
+        return Token("", f"none is set: set tasks.token_file, ${_VARIABLE} or the systemd credential {_CREDENTIAL}")
 
     def _from_file(self, path: Path) -> Token:
         try:
