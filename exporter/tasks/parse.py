@@ -13,7 +13,6 @@ since reading it as "nobody has a GPU" would show all of them free.
 
 from __future__ import annotations
 
-from reprlib import Repr
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -26,8 +25,6 @@ from exporter.tasks import dates
 
 _NO_END = ("", "None")
 _SIGNS_OF_A_TASK = frozenset({"username", "gpus", "task", "start"})
-_EXCERPT = Repr()
-_EXCERPT.maxstring = 60
 
 
 def _text(value: object) -> str:
@@ -118,6 +115,10 @@ def _entries(document: object) -> dict[Any, dict[Any, Any]]:
     return document
 
 
+def _found(value: object) -> str:
+    return repr(value)[:60] if isinstance(value, str | int | float) else _kind(value)
+
+
 def _kind(value: object) -> str:
     match value:
         case dict():
@@ -167,10 +168,10 @@ def _misplaced(
 ) -> MalformedTask:
     """An entry whose time cannot be told, with the bound that can be."""
     if start is None:
-        reason = f"start: expected a date, found {_EXCERPT.repr(entry.start)}"
+        reason = f"start: expected a date, found {_found(entry.start)}"
         return MalformedTask(task_id, reason, uuids, end=RUNNING if end is None else end)
     if end is None:
-        reason = f"end: expected a date or nothing, found {_EXCERPT.repr(entry.end)}"
+        reason = f"end: expected a date or nothing, found {_found(entry.end)}"
         return MalformedTask(task_id, reason, uuids, start)
     # One of the two is wrong and nothing tells which: neither bounds the time that is in doubt.
     return MalformedTask(task_id, "it ends before it starts", uuids)
