@@ -1,0 +1,156 @@
+"""Worker processes as their parent sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from exporter.devices.protocol import Failure, Verb
+from exporter.errors import WorkerCrashedError
+from exporter.model import Gpu, Health, Reading
+
+_COMMAND = [sys.executable, "-m", "exporter.devices.worker"]
+_SECRETS = {"EXPORTER_TASKS_TOKEN", "CREDENTIALS_DIRECTORY"}
+_FAREWELL_SECONDS = 2.0
+
+
+class Answer(NamedTuple):
+    """What a worker said, and how long the library took for it."""
+
+    seconds: float
+    value: Any
+    """By the verb: bus addresses, a `Gpu`, a `Reading` or a `Health`; None beside a failure."""
+    failure: Failure | None
+
+
+_ANSWERS = {
+    Verb.BEGIN: TypeAdapter(tuple[float, tuple[str, ...] | None, Failure | None]),
+    Verb.IDENTIFY: TypeAdapter(tuple[float, Gpu | None, Failure | None]),
+    Verb.READ: TypeAdapter(tuple[float, Reading | None, Failure | None]),
+    Verb.INSPECT: TypeAdapter(tuple[float, Health | None, Failure | None]),
+}
+
+
+class Worker:
+    """One worker process. Ask it one thing at a time."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.ended = asyncio.create_task(process.wait())
+        """Done once the process is reaped, which a process stuck in the kernel may never be."""
+
+    def ask(self, verb: Verb, position: int) -> None:
+        """Asks about the GPU at a position."""
+        self._writer.write(b"%b %d\n" % (verb.encode(), position))
+
+    async def answer(self, verb: Verb) -> Any:
+        """The answer to what was asked last; `BEGIN` is never asked, and answered first.
+
+        Cancelled by a time limit, it may be called again: nothing is lost.
+
+        Raises:
+            DeviceError: the worker's, in its own words.
+            WorkerCrashedError: it died, or speaks nonsense.
+        """
+        return (await self.timed_answer(verb)).value
+
+    async def timed_answer(self, verb: Verb) -> Answer:
+        """As `answer`, with how long the library took."""
+        try:
+            line = await self._reader.readline()
+        except (OSError, ValueError):  # reset; or a line without end
+            line = b""
+        if not line.endswith(b"\n"):
+            raise WorkerCrashedError(await self._cause_of_death())
+        try:
+            answer = Answer(*_ANSWERS[verb].validate_json(line))
+        except ValidationError as error:
+            raise WorkerCrashedError("the worker process speaks nonsense: its memory is corrupt") from error
+        if answer.failure is not None:
+            raise answer.failure.error()
+        return answer
+
+    def kill(self) -> None:
+        """Ends the process, if the kernel lets it; `ended` tells when it has."""
+        self._writer.close()
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def _cause_of_death(self) -> str:
+        await asyncio.wait([self.ended], timeout=_FAREWELL_SECONDS)
+        code = self._process.returncode
+        if code is None:
+            return "the worker process closed its socket and lives on"
+        if code < 0:
+            return f"the worker process was ended by {signal.Signals(-code).name}"
+        return f"the worker process ended with status {code}"
+
+
+class Workers:
+    """Starts worker processes, and leaves none behind at the end of its block."""
+
+    def __init__(self) -> None:
+        self._living: set[Worker] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        farewells = [worker.ended for worker in self._living]
+        for worker in self._living:
+            worker.kill()
+        if farewells:
+            await asyncio.wait(farewells, timeout=_FAREWELL_SECONDS)
+        for farewell in farewells:
+            farewell.cancel()
+
+    async def start(self) -> Worker:
+        """A new process, which now begins.
+
+        Raises:
+            WorkerCrashedError: the system refuses a process.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *_COMMAND,
+                    str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    # The library prints there when it cannot be loaded.
+                    stdout=asyncio.subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    # The library may dump core, and its core holds the environment.
+                    env={name: value for name, value in os.environ.items() if name not in _SECRETS},
+                )
+            except BaseException as error:
+                ours.close()
+                if isinstance(error, OSError):
+                    raise WorkerCrashedError(f"no worker process can be started: {error.strerror}") from error
+                raise
+        worker = Worker(process, *await asyncio.open_connection(sock=ours))
+        self._living.add(worker)
+        worker.ended.add_done_callback(lambda _: self._living.discard(worker))
+        return worker
+
+
+def growing(first: float, longest: float) -> Iterator[float]:
+    """Pauses between attempts, in seconds: each twice the one before."""
+    pause = first
+    while True:
+        yield min(pause, longest)
+        pause *= 2
