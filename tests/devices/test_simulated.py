@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.config import Devices
 from exporter.devices.simulated import Kind, Phase, SimulatedGpus, SimulatedSource, Workload
 from exporter.devices.simulated.curve import Curve
 from exporter.devices.simulated.shapes import GRID
@@ -302,10 +303,15 @@ class VirtualTime:
         self.unix += elapsed + self.stepped.get(n, 0)
 
 
-async def run(clock: VirtualTime, interval: float = 1.0) -> tuple[Recorder, SimulatedGpus]:
+def settings_of(interval: str) -> Devices:
+    simulated = {"gpus": 2, "seed": 5}
+    return Devices.model_validate({"source": "simulated", "interval": interval, "simulated": simulated})
+
+
+async def run(clock: VirtualTime) -> tuple[Recorder, SimulatedGpus]:
     gpus, sink = SimulatedGpus(Workload(0, gpus=2)), Recorder()
     source = SimulatedSource(
-        gpus, interval, clock=lambda: clock.unix, monotonic=lambda: clock.uptime, sleep=clock.sleep
+        settings_of("1s"), gpus, clock=lambda: clock.unix, monotonic=lambda: clock.uptime, sleep=clock.sleep
     )
     async with asyncio.timeout(30):
         running = asyncio.create_task(source.run(sink))
@@ -341,10 +347,10 @@ async def test_a_step_of_the_wall_clock_leaves_readings_continuous() -> None:
 
 
 async def test_source_runs_on_the_clocks_of_the_machine() -> None:
-    gpus, sink = SimulatedGpus(Workload(0, gpus=2)), Recorder()
+    gpus, sink = SimulatedGpus(Workload(5, gpus=2)), Recorder()
     before = time.time()
     async with asyncio.timeout(30):
-        running = asyncio.create_task(SimulatedSource(gpus, interval=0.01).run(sink))
+        running = asyncio.create_task(SimulatedSource(settings_of("10ms")).run(sink))
         await sink.swept_thrice.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

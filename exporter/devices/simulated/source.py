@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from exporter.config import Devices
 from exporter.devices.simulated.gpus import SimulatedGpus
+from exporter.devices.simulated.workload import Workload
 from exporter.devices.source import DeviceSink
 
 _INSPECTION_SECONDS = 60.0
@@ -16,8 +18,8 @@ class SimulatedSource:
     """Reads simulated GPUs each interval, and their slow facts each minute.
 
     Args:
+        devices: the interval; and how many GPUs and which seed, unless `hardware` is given.
         hardware: the GPUs of this node.
-        interval: seconds between two sweeps.
         clock: Unix seconds.
         monotonic: seconds that never go back.
         sleep: waits for so many seconds of `monotonic`.
@@ -25,15 +27,15 @@ class SimulatedSource:
 
     def __init__(
         self,
-        hardware: SimulatedGpus,
-        interval: float,
+        devices: Devices,
+        hardware: SimulatedGpus | None = None,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._hardware = hardware
-        self._interval = interval
+        self._hardware = hardware or SimulatedGpus(Workload(devices.simulated.seed, devices.simulated.gpus))
+        self._interval = devices.interval
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
