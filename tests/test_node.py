@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import config
+from exporter.config import Config, Tasks
+from exporter.errors import GpuLostError, LibraryMissingError, TasksNetworkError
+from exporter.model import (
+    UNALLOCATED,
+    UNKNOWN,
+    Amounts,
+    Answer,
+    Gpu,
+    GpuState,
+    MalformedTask,
+    Owner,
+    Ownership,
+    Reading,
+    Task,
+    TaskGpu,
+)
+from exporter.node import Node
+
+UUID = "52f67b3700dcc6f3"
+ALIAS = "00000000000000aa"
+EPOCH = 1_753_113_600.0
+"""Unix time when the node's monotonic clock shows 0."""
+CONFIG = config.parse(
+    {
+        "hostname": "colab-gpu4",
+        "tasks": {"url": "http://127.0.0.1:1", "settle": "5s", "expire_after": "10m"},
+        "metering": {"birth": "90s"},
+    },
+    where="test",
+)
+
+
+@dataclass
+class World:
+    """A node with one GPU, its clocks, and an API that knows the truth."""
+
+    config: Config = CONFIG
+    tasks: tuple[Task, ...] = ()
+    malformed: tuple[MalformedTask, ...] = ()
+    now: float = 0.0
+    step: float = 0.0
+    """How far the wall clock was set forward."""
+    node: Node = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.node = Node(self.config, lambda: self.now, lambda: EPOCH + self.now + self.step)
+        self.node.found([Gpu(3, UUID, frozenset({UUID, ALIAS}), vram_total_bytes=1000)])
+
+    def sample(self, until: float, utilization: float = 1.0) -> None:
+        """Reads the GPU each second."""
+        while self.now < until:
+            self.now += 1
+            self.node.read(UUID, Reading(self.now, utilization, vram_used_bytes=10, energy_joules=700 * self.now))
+
+    def refresh(self, age: float = 0.0) -> None:
+        visible = tuple(task for task in self.tasks if task.start <= EPOCH + self.now - age)
+        self.node.answered(Answer(visible, self.malformed, self.now - age))
+
+    @property
+    def state(self) -> GpuState:
+        return self.node.snapshot().gpus[0]
+
+    def busy(self) -> dict[Owner, float]:
+        """Busy seconds that are booked, served yet or not."""
+        booked = self.node._packages[UUID].ledger.booked()
+        return {owner: amounts.busy_seconds for owner, amounts in booked.items() if amounts.busy_seconds}
+
+
+def task(start: float, end: float = math.inf, user: str = "itrd", host: str = "colab-gpu4", gpu: str = UUID) -> Task:
+    return Task(f"{user}-{start}", user, "LAB", (TaskGpu(gpu, "27"),), EPOCH + start, EPOCH + end, host)
+
+
+def owned(user: str = "itrd") -> Owner:
+    return Owner(user, "LAB", Ownership.OWNED)
+
+
+def test_a_task_gets_its_first_seconds_though_the_api_showed_it_later() -> None:
+    world = World(tasks=(task(20),))
+    world.sample(23)
+    world.refresh()
+    world.sample(60)
+    world.refresh()
+
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0), owned(): pytest.approx(35.0)}
+
+
+def test_a_task_that_ended_between_refreshes_is_booked_to_its_end() -> None:
+    world = World(tasks=(task(10, 20.5),))
+    world.sample(100)
+    world.refresh()
+
+    assert world.busy()[owned()] == pytest.approx(10.5)
+
+
+def test_time_younger_than_settle_waits() -> None:
+    world = World()
+    world.sample(50)
+    world.refresh()
+
+    assert world.busy() == {UNALLOCATED: pytest.approx(44.0)}
+    assert world.node.unbooked_since() == EPOCH + 45
+
+
+def test_an_answer_from_a_cache_counts_as_that_much_older() -> None:
+    world = World()
+    world.sample(50)
+    world.refresh(age=20)
+
+    assert world.node.unbooked_since() == EPOCH + 25
+
+
+def test_an_older_answer_takes_nothing_back() -> None:
+    world = World(tasks=(task(0),))
+    world.sample(50)
+    world.refresh()
+    world.tasks = ()
+    world.refresh(age=30)
+
+    assert world.state.owner == owned()
+
+
+def test_what_waited_longer_than_expire_after_is_booked_unknown_and_never_rebooked() -> None:
+    world = World(tasks=(task(0),))
+    world.sample(1000)
+    world.refresh()
+
+    assert world.busy() == {UNKNOWN: pytest.approx(394.0), owned(): pytest.approx(600.0)}
+
+
+def test_without_an_api_all_time_is_unknown_and_booked_at_once() -> None:
+    world = World(config=CONFIG.model_copy(update={"tasks": Tasks()}))
+    world.sample(50)
+
+    assert world.busy() == {UNKNOWN: pytest.approx(49.0)}
+    assert world.state.owner == UNKNOWN
+
+
+def test_the_owner_on_gauges_is_unknown_once_the_answer_has_expired() -> None:
+    world = World(tasks=(task(0),))
+    assert world.state.owner == UNKNOWN
+    world.sample(10)
+    world.refresh()
+    assert (world.state.owner, world.state.tasks) == (owned(), world.tasks)
+
+    world.sample(10 + 600)
+
+    assert (world.state.owner, world.state.tasks) == (UNKNOWN, ())
+
+
+def test_a_shared_gpu_bears_all_names_on_gauges_and_each_its_own_account() -> None:
+    world = World(tasks=(task(0, user="b"), task(0, user="a")))
+    world.sample(65)
+    world.refresh()
+
+    assert world.state.owner == Owner("a+b", "LAB", Ownership.SHARED)
+    assert world.busy() == {Owner(name, "LAB", Ownership.SHARED): pytest.approx(29.5) for name in "ab"}
+
+
+def test_a_gpu_is_matched_by_any_alias_whatever_host_the_task_names() -> None:
+    world = World(tasks=(task(0, host="elsewhere", gpu=ALIAS),))
+    world.sample(10)
+    world.refresh()
+
+    assert world.state.owner == owned()
+    assert world.node.snapshot().hostname_mismatches == 1
+
+
+def test_a_gpu_of_this_host_that_nobody_has_is_unmatched() -> None:
+    world = World(tasks=(task(0, gpu="00000000000000ff"),))
+    world.sample(10)
+    world.refresh()
+
+    assert world.node.snapshot().unmatched_gpus == 1
+
+
+def test_an_entry_that_cannot_be_placed_makes_its_gpu_unknown_not_free() -> None:
+    world = World(malformed=(MalformedTask("x", "no readable start", (UUID,)),))
+    world.sample(50)
+    world.refresh()
+
+    assert world.state.owner == UNKNOWN
+    assert world.busy() == {UNKNOWN: pytest.approx(44.0)}
+
+
+def test_an_alias_that_two_gpus_claim_matches_neither() -> None:
+    world = World(tasks=(task(0, gpu=ALIAS),))
+    world.node.found([Gpu(3, UUID, frozenset({UUID, ALIAS})), Gpu(4, "4" * 16, frozenset({"4" * 16, ALIAS}))])
+    world.sample(10)
+    world.refresh()
+
+    assert [state.owner for state in world.node.snapshot().gpus] == [UNALLOCATED, UNALLOCATED]
+
+
+def test_a_step_of_the_wall_clock_creates_and_loses_nothing() -> None:
+    world = World(tasks=(task(0),))
+    world.sample(50)
+    world.refresh()
+    world.step = 3600.0
+    world.sample(100)
+    world.refresh()
+    counters = world.state.counters
+
+    assert counters is not None
+    assert counters.observed_seconds == pytest.approx(99.0)
+    assert sum(world.busy().values()) == pytest.approx(94.0)
+
+
+def test_a_gpu_that_is_not_read_loses_its_gauges_and_holds_its_counters() -> None:
+    world = World()
+    world.sample(10)
+    before = world.state
+    gpu = before.gpu
+    world.node.failed(gpu, GpuLostError("it fell off the bus"))
+    world.now += 5
+
+    assert before.reading is not None
+    assert (world.state.reading, world.state.counters) == (None, before.counters)
+    assert world.state.problem == "it fell off the bus"
+    world.node.recovered(gpu)
+    assert world.state.problem is None
+
+
+def test_a_gpu_that_is_gone_after_a_rescan_stays_with_its_counters() -> None:
+    world = World()
+    world.sample(10)
+    world.node.found([])
+
+    assert world.state.counters is not None
+
+
+def test_what_is_wrong_with_a_source_is_kept_until_it_is_over() -> None:
+    world = World()
+    world.node.failed(None, LibraryMissingError("no library"))
+    world.node.refused(TasksNetworkError("no route"))
+    assert (world.node.snapshot().devices.problem, world.node.snapshot().tasks.problem) == ("no library", "no route")
+
+    world.node.recovered(None)
+    world.refresh()
+
+    assert (world.node.snapshot().devices.problem, world.node.snapshot().tasks.problem) == (None, None)
+
+
+# Any course of events.
+
+users = st.sampled_from(["a", "b", "c"])
+tasks = st.lists(
+    st.builds(
+        lambda start, length, user: task(start, start + length, user), st.integers(0, 900), st.integers(1, 400), users
+    ),
+    max_size=6,
+    unique_by=lambda one: one.task_id,
+).map(tuple)
+events = st.lists(
+    st.tuples(st.sampled_from(["sample", "blind", "refresh", "cached", "outage"]), st.integers(1, 300)), max_size=25
+)
+
+
+def play(world: World, course: list[tuple[str, int]]) -> None:
+    for event, seconds in course:
+        match event:
+            case "sample":
+                world.sample(world.now + seconds, utilization=(seconds % 11) / 10)
+            case "blind" | "outage":
+                world.now += seconds
+            case "refresh":
+                world.refresh()
+            case "cached":
+                world.refresh(age=seconds)
+
+
+@given(tasks, events)
+def test_owners_and_unbooked_always_sum_to_observed_and_no_counter_falls(
+    truth: tuple[Task, ...], course: list[tuple[str, int]]
+) -> None:
+    world, last = World(tasks=truth), dict[Owner, Amounts]()
+    for event in course:
+        play(world, [event])
+        state = world.state
+        if state.counters is None:
+            continue
+        served = sum(amounts.observed_seconds for _, amounts in state.accounts)
+        assert served + state.unbooked_seconds == pytest.approx(state.counters.observed_seconds, rel=1e-9, abs=1e-9)
+        for owner, amounts in state.accounts:
+            before = last.get(owner, Amounts())
+            assert all(now >= then for then, now in zip(before, amounts, strict=True))
+            last[owner] = amounts
+
+
+def refreshed_every(seconds: list[int], truth: tuple[Task, ...]) -> dict[Owner, float]:
+    world, turn = World(tasks=truth), 0
+    while world.now < 1200:
+        world.sample(min(1200, world.now + seconds[turn % len(seconds)]), utilization=0.7)
+        world.refresh()
+        turn += 1
+    world.sample(1205, utilization=0.7)
+    world.refresh()
+    return world.busy()
+
+
+@given(tasks, st.lists(st.integers(1, 590), min_size=1, max_size=8))
+def test_what_is_booked_does_not_depend_on_when_refreshes_happened(truth: tuple[Task, ...], pauses: list[int]) -> None:
+    assert refreshed_every(pauses, truth) == pytest.approx(refreshed_every([10], truth), rel=1e-9, abs=1e-9)
+
+
+@given(st.integers(0, 900), st.integers(1, 400), st.lists(st.integers(1, 590), min_size=1, max_size=8))
+def test_a_lone_task_is_booked_to_the_second_however_refreshes_fall(start: int, length: int, pauses: list[int]) -> None:
+    inside = min(start + length, 1200) - max(start, 1)
+
+    assert refreshed_every(pauses, (task(start, start + length),))[owned()] == pytest.approx(0.7 * inside, abs=1e-6)
