@@ -1,0 +1,105 @@
+"""A server process of ours: started, waited for, ended and reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from exporter.errors import ExporterError
+
+_KEPT_LINES = 20
+
+
+class ServerProcess:
+    """Runs a command from entry to exit of an `async with`.
+
+    Entering returns once the process has logged, in this order, a line for each of `milestones`.
+
+    Args:
+        command: The program and its arguments.
+        package: The Debian package that brings the program.
+        milestones: Patterns of log lines; their matches are `found`.
+    """
+
+    def __init__(self, command: Sequence[str], *, package: str, milestones: Sequence[re.Pattern[str]]) -> None:
+        self.found: list[re.Match[str]] = []
+        self._command = command
+        self._package = package
+        self._milestones = milestones
+        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._process: asyncio.subprocess.Process | None = None
+        self._drain: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        """Starts it.
+
+        Raises:
+            ExporterError: It is not installed, or ended before it was ready; with its last words.
+        """
+        try:
+            # A session of its own: Ctrl-C reaches us alone, and we end it in order.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise ExporterError(f"{self._command[0]}: not installed: apt-get install {self._package}") from error
+        ready = asyncio.Event()
+        self._drain = asyncio.create_task(self._read_log(ready))
+        started = asyncio.create_task(ready.wait())
+        try:
+            await asyncio.wait((started, self._drain), return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            await self._stop()
+            raise
+        finally:
+            started.cancel()
+        if not ready.is_set():
+            await self._stop()
+            raise ExporterError("\n".join((f"{self._command[0]} did not start:", *self._last_lines)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends it."""
+        await self._stop()
+
+    async def _read_log(self, ready: asyncio.Event) -> None:
+        """Reads for as long as it runs: a full pipe would block it."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        async for raw in self._process.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            self._last_lines.append(line)
+            if len(self.found) < len(self._milestones):
+                match = self._milestones[len(self.found)].search(line)
+                if match:
+                    self.found.append(match)
+                if len(self.found) == len(self._milestones):
+                    ready.set()
+
+    async def _stop(self) -> None:
+        assert self._process is not None
+        assert self._drain is not None
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), timeout=10)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        await self._drain

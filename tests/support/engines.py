@@ -1,0 +1,54 @@
+"""The two engines that every query is tried on, as real processes on loopback."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from exporter.demo.process import ServerProcess
+from exporter.demo.prometheus import PrometheusServer
+from exporter.demo.remote_write import Column, write_series
+
+_STARTING = re.compile(r"starting http server at")
+
+
+@asynccontextmanager
+async def prometheus(directory: Path, columns: Sequence[Column] = ()) -> AsyncIterator[str]:
+    """The URL of a Prometheus that holds the columns."""
+    async with PrometheusServer(directory) as server:
+        await write_series(server.url, columns)
+        yield server.url
+
+
+@asynccontextmanager
+async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> AsyncIterator[str]:
+    """The URL of a VictoriaMetrics that holds the columns."""
+    port = _free_port()
+    command = (
+        "victoria-metrics",
+        f"-storageDataPath={directory / 'data'}",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-retentionPeriod=100y",
+    )
+    async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTING,)):
+        url = f"http://127.0.0.1:{port}"
+        await write_series(url, columns)
+        async with aiohttp.ClientSession() as session:  # what was written can be read a second later, or after this
+            await session.get(f"{url}/internal/force_flush")
+        yield url
+
+
+ENGINES = {"prometheus": prometheus, "victoria-metrics": victoria_metrics}
+
+
+def _free_port() -> int:
+    """VictoriaMetrics does not tell which port it took if left to choose."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
