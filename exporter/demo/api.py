@@ -76,6 +76,7 @@ class StandInApi:
         self.count = 0
         self.requests: deque[Mapping[str, str]] = deque(maxlen=1000)
         """The queries of the latest requests."""
+        self._asked = asyncio.Event()
         self._entries: Entries = tasks if callable(tasks) else lambda _start, _end, _now: tasks
         self._clock = clock
         self._zone = ZoneInfo(timezone)
@@ -98,9 +99,15 @@ class StandInApi:
         """Stops listening and cuts what is open."""
         await self._runner.cleanup()
 
+    async def asked(self) -> None:
+        """Returns once the next request has arrived."""
+        self._asked.clear()
+        await self._asked.wait()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.count += 1
         self.requests.append(dict(request.query))
+        self._asked.set()
         fault = self.fault
         await asyncio.sleep(fault.delay)
         if fault.breaks == "before":

@@ -28,7 +28,7 @@ from exporter.errors import (
 )
 from exporter.model import Answer, MalformedTask, Task
 from exporter.tasks import dates
-from exporter.tasks.credentials import Token, TokenReader
+from exporter.tasks.credentials import PLACES, Token, TokenReader
 from exporter.tasks.parse import parse
 
 PATH = "/api/v2/consumption/task"
@@ -91,7 +91,7 @@ class ConsumptionClient:
         """The body and its age in seconds."""
         token = self._token.read()
         headers = {"Accept": "application/json", "User-Agent": f"mi300x-exporter/{__version__}"}
-        if token.value:
+        if token is not None:
             headers["Authorization"] = f"Bearer {token.value}"
         try:
             async with (
@@ -122,12 +122,11 @@ class ConsumptionClient:
             what = "the connection broke before an answer came: is the server restarting?"
             raise self._failure(TasksNetworkError, what) from None
 
-    def _check(self, status: int, token: Token) -> None:
+    def _check(self, status: int, token: Token | None) -> None:
         """Raises unless the status is 200."""
-        if status in _AUTH_ADVICE and not token.value:
-            raise self._failure(TasksAuthError, f"answered {status}: it wants a token, and {token.origin}")
         if status in _AUTH_ADVICE:
-            raise self._failure(TasksAuthError, f"answered {status}: {_AUTH_ADVICE[status]}: {token.origin}")
+            advice = f"{_AUTH_ADVICE[status]}: {token.origin}" if token else f"it wants a token, set {PLACES}"
+            raise self._failure(TasksAuthError, f"answered {status}: {advice}")
         if status != HTTPStatus.OK:
             raise self._failure(TasksServerError, f"answered {status}: {_server_advice(status)}")
 
@@ -137,7 +136,8 @@ class ConsumptionClient:
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 raise self._failure(
-                    TasksPayloadError, f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB: check tasks.url"
+                    TasksPayloadError,
+                    f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB: is this the management server?",
                 )
         return bytes(body)
 

@@ -16,11 +16,13 @@ _log = logging.getLogger(__name__)
 _VARIABLE = "EXPORTER_TASKS_TOKEN"
 _CREDENTIAL = "tasks-token"
 _TOKEN = re.compile(r"[!-~]+")
+PLACES = f"tasks.token_file, ${_VARIABLE} or the systemd credential {_CREDENTIAL}"
+"""Where a token can be set, in words for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token, and where it was found; without a value there is none, and `origin` says how to give one."""
+    """A bearer token, and where it was found."""
 
     value: str = field(repr=False)
     origin: str
@@ -38,8 +40,8 @@ class TokenReader:
         self._token_file = token_file
         self._exposed = False
 
-    def read(self) -> Token:
-        """The token as it is now, or one without a value.
+    def read(self) -> Token | None:
+        """The token as it is now; None if none of the places is set.
 
         Raises:
             TasksAuthError: naming the file or variable that is missing, empty or holds no token.
@@ -51,7 +53,7 @@ class TokenReader:
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
         if directory and (path := Path(directory, _CREDENTIAL)).exists() and path.stat().st_size:
             return self._from_file(path)
-        return Token("", f"none is set: set tasks.token_file, ${_VARIABLE} or the systemd credential {_CREDENTIAL}")
+        return None
 
     def _from_file(self, path: Path) -> Token:
         try:

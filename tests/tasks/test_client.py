@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import socket
+import ssl
+import subprocess
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter import config
+from exporter.demo.api import Fault, StandInApi
+from exporter.errors import (
+    ConfigError,
+    TasksAuthError,
+    TasksError,
+    TasksNetworkError,
+    TasksPayloadError,
+    TasksServerError,
+)
+from exporter.model import Task, TaskGpu
+from exporter.tasks import client as module
+from exporter.tasks.client import PATH, ConsumptionClient
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
+NOW = 1753142400.0
+TASK = Task(
+    task_id="f3c1",
+    username="itrd",
+    task_type="WEBAPP",
+    gpus=(TaskGpu("52f67b3700dcc6f3", "27", "AMD Instinct MI300X", 196592),),
+    start=NOW - 3600,
+    hostname="colab-gpu4",
+    project_uuid="9d0c",
+    image="ollama:0.6.2-rocm",
+    created=NOW - 3602,
+)
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTER_TASKS_TOKEN", TOKEN)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[StandInApi]:
+    async with StandInApi([TASK], token=TOKEN, clock=lambda: NOW) as server:
+        yield server
+
+
+def client(url: str, **settings: str) -> ConsumptionClient:
+    return ConsumptionClient(config.Tasks.model_validate({"url": url, **settings}))
+
+
+async def failure(asked: ConsumptionClient) -> TasksError:
+    with pytest.raises(TasksError) as caught:
+        await asked.tasks(NOW - 60, NOW)
+    return caught.value
+
+
+async def words(api: StandInApi, fault: Fault, kind: type[TasksError], **settings: str) -> str:
+    """What the operator is told, after the address."""
+    api.fault = fault
+    error = await failure(client(api.url, **settings))
+    assert type(error) is kind
+    return str(error).removeprefix(f"consumption API {api.url}{PATH}: ")
+
+
+async def test_an_answer_holds_the_tasks_of_the_window(api: StandInApi) -> None:
+    answer = await client(api.url).tasks(NOW - 60, NOW)
+    assert (answer.tasks, answer.malformed) == ((TASK,), ())
+    assert (await client(api.url).tasks(NOW - 7200, NOW - 7000)).tasks == ()
+
+
+@pytest.mark.parametrize("suffix", ["", "/", PATH])
+async def test_the_address_is_the_servers_or_that_of_the_api(api: StandInApi, suffix: str) -> None:
+    assert (await client(api.url + suffix).tasks(NOW - 60, NOW)).tasks == (TASK,)
+
+
+async def test_the_window_is_asked_for_in_the_zone_of_the_server(api: StandInApi) -> None:
+    await client(api.url, timezone="Asia/Taipei").tasks(NOW - 60.5, NOW, "itrd")
+    expected = {"start_t": "2025-07-22 07:58:59", "end_t": "2025-07-22 08:00:00", "username": "itrd"}
+    assert api.requests[-1] == expected
+
+
+async def test_one_user_alone_can_be_asked_for(api: StandInApi) -> None:
+    assert (await client(api.url).tasks(NOW - 60, NOW, "itrd")).tasks == (TASK,)
+    assert (await client(api.url).tasks(NOW - 60, NOW, "nobody")).tasks == ()
+
+
+async def test_an_answer_is_as_old_as_its_request(api: StandInApi) -> None:
+    before = time.monotonic()
+    api.fault = Fault(delay=0.05)
+    answer = await client(api.url).tasks(NOW - 60, NOW)
+    assert before <= answer.as_of <= time.monotonic() - 0.05
+
+
+@pytest.mark.parametrize(("header", "age"), [("7", 7), ("9" * 500, 2**31), ("soon", 0), ("-7", 0)])
+async def test_a_cached_answer_is_older_by_its_age(api: StandInApi, header: str, age: float) -> None:
+    api.fault = Fault(headers={"Age": header})
+    before = time.monotonic()
+    answer = await client(api.url).tasks(NOW - 60, NOW)
+    assert before - age <= answer.as_of <= time.monotonic() - age
+
+
+async def test_a_compressed_answer_is_read(api: StandInApi) -> None:
+    api.fault = Fault(body=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+    assert (await client(api.url).tasks(NOW - 60, NOW)).tasks == ()
+
+
+async def test_a_renewed_token_is_used_at_the_next_request(api: StandInApi, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("expired")
+    path.chmod(0o600)
+    asked = client(api.url, token_file=str(path))
+    assert isinstance(await failure(asked), TasksAuthError)
+    path.write_text(TOKEN)
+    assert (await asked.tasks(NOW - 60, NOW)).tasks == (TASK,)
+
+
+async def test_a_server_that_wants_a_token_where_none_is_set_says_where_to_put_it(
+    api: StandInApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXPORTER_TASKS_TOKEN")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    told = await words(api, Fault(), TasksAuthError)
+    places = "tasks.token_file, $EXPORTER_TASKS_TOKEN or the systemd credential tasks-token"
+    assert told == f"answered 401: it wants a token, set {places}"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (401, TasksAuthError, "the token is refused, it has probably expired, renew it: $EXPORTER_TASKS_TOKEN"),
+        (403, TasksAuthError, "this token may not see tasks, an administrator's can: $EXPORTER_TASKS_TOKEN"),
+        (422, TasksAuthError, "the token is malformed, check it: $EXPORTER_TASKS_TOKEN"),
+        (400, TasksServerError, "request not accepted: is this the management server?"),
+        (404, TasksServerError, "nothing there: set tasks.url to the server's base address"),
+        (429, TasksServerError, "too many requests: raise tasks.refresh, or put a cache in between"),
+        (500, TasksServerError, "the server failed: see its log"),
+        (503, TasksServerError, "the server failed: see its log"),
+    ],
+)
+async def test_each_status_has_its_words(api: StandInApi, status: int, kind: type[TasksError], expected: str) -> None:
+    assert await words(api, Fault(status=status), kind) == f"answered {status}: {expected}"
+
+
+async def test_a_redirect_is_not_followed(api: StandInApi) -> None:
+    async with StandInApi([TASK], token=TOKEN) as elsewhere:
+        fault = Fault(status=302, headers={"Location": elsewhere.url + PATH})
+        told = await words(api, fault, TasksServerError)
+        assert elsewhere.count == 0
+    expected = "a redirect, not followed as the token would go along: set tasks.url to where it points"
+    assert told == f"answered 302: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (
+            Fault(body=b"<html>log in</html>"),
+            "the answer is a web page, not JSON: is a login page or a proxy in between?",
+        ),
+        (Fault(body=b"[]"), "expected an object keyed by task id, found a list"),
+        (Fault(body=b'{"status": "ok"}'), "expected one object per task id, found text among them"),
+        (Fault(body=b""), "the answer (0 bytes) is not JSON, or only a part of it"),
+        (Fault(body=b'{"\xff": {}}'), "the answer (9 bytes) is not JSON, or only a part of it"),
+        (Fault(body=b"[" * 100_000), "the answer (100000 bytes) is not JSON, or only a part of it"),
+        (Fault(body=b"9" * 5000), "the answer (5000 bytes) is not JSON, or only a part of it"),
+        (Fault(breaks="truncated", body=b'{"f3c1": {'), "the answer (5 bytes) is not JSON, or only a part of it"),
+        (
+            Fault(breaks="amid"),
+            "the answer broke off or is garbled: is the server restarting, or a proxy in between broken?",
+        ),
+        (
+            Fault(body=b"{}", headers={"Content-Encoding": "gzip"}),
+            "the answer broke off or is garbled: is the server restarting, or a proxy in between broken?",
+        ),
+        (Fault(breaks="endless"), "the answer is larger than 64 MiB: is this the management server?"),
+    ],
+)
+async def test_each_unusable_body_has_its_words(api: StandInApi, fault: Fault, expected: str) -> None:
+    assert await words(api, fault, TasksPayloadError) == expected
+
+
+@pytest.mark.parametrize("fault", [Fault(delay=60), Fault(breaks="trickling")])
+async def test_an_answer_that_does_not_end_in_time_is_given_up(api: StandInApi, fault: Fault) -> None:
+    told = await words(api, fault, TasksNetworkError, timeout="100ms")
+    assert told == "no full answer in 0.1 s (tasks.timeout): is it overloaded, or a firewall in between?"
+
+
+async def test_a_connection_dropped_before_the_answer_has_its_words(api: StandInApi) -> None:
+    told = await words(api, Fault(breaks="before"), TasksNetworkError)
+    assert told == "the connection broke before an answer came: is the server restarting?"
+
+
+async def test_a_refused_connection_has_its_words() -> None:
+    with socket.socket() as unlistened:
+        unlistened.bind(("127.0.0.1", 0))
+        error = await failure(client(f"http://127.0.0.1:{unlistened.getsockname()[1]}"))
+    assert type(error) is TasksNetworkError
+    assert "connection refused: is the management server running" in str(error)
+
+
+async def test_an_unknown_name_has_its_words() -> None:
+    # RFC 6761: no resolver may ever know it.
+    error = await failure(client("http://management.invalid"))
+    assert type(error) is TasksNetworkError
+    assert "its name cannot be resolved" in str(error)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a self-signed certificate for 127.0.0.1, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
+    alternative = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        str(path),
+        "-out",
+        str(path.with_suffix(".crt")),
+    ]
+    subprocess.run([*command.split(), *alternative], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+async def tls_api(certificate: Path) -> AsyncIterator[StandInApi]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with StandInApi([TASK], token=TOKEN, clock=lambda: NOW, tls=context) as server:
+        yield server
+
+
+async def test_a_private_authority_can_be_trusted(tls_api: StandInApi, certificate: Path) -> None:
+    asked = client(tls_api.url, ca_file=str(certificate.with_suffix(".crt")))
+    assert (await asked.tasks(NOW - 60, NOW)).tasks == (TASK,)
+
+
+async def test_an_unknown_authority_is_not_trusted(tls_api: StandInApi) -> None:
+    error = await failure(client(tls_api.url))
+    assert type(error) is TasksNetworkError
+    assert str(error).endswith(
+        "TLS failed (self-signed certificate): set tasks.ca_file to the authority that signed the server's certificate"
+    )
+    assert tls_api.count == 0
+
+
+async def test_https_to_a_server_without_it_has_its_words(api: StandInApi) -> None:
+    error = await failure(client(api.url.replace("http:", "https:")))
+    assert type(error) is TasksNetworkError
+    assert "TLS failed (WRONG_VERSION_NUMBER): does the server speak https there?" in str(error)
+
+
+def test_an_unusable_authority_is_named(tmp_path: Path) -> None:
+    absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
+    empty.touch()
+    for path in (absent, empty):
+        with pytest.raises(ConfigError, match=rf"^tasks\.ca_file: {path}: expected PEM certificates"):
+            client("https://127.0.0.1", ca_file=str(path))
+
+
+def test_without_an_address_there_is_no_client() -> None:
+    with pytest.raises(ConfigError, match=r"tasks\.url"):
+        ConsumptionClient(config.Tasks())
+
+
+async def test_a_proxy_of_the_environment_never_gets_the_token(
+    api: StandInApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with StandInApi([], token=TOKEN) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert (await client(api.url).tasks(NOW - 60, NOW)).tasks == (TASK,)
+        assert proxy.count == 0
+
+
+ECHOES: list[Callable[[bytes], bytes]] = [
+    lambda request: request,
+    lambda request: b"HTTP/1.1 500 " + request.replace(b"\r\n", b" ") + b"\r\n\r\n",
+    lambda request: b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/" + request.split()[-3] + b"\r\n\r\n",
+    lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(request), request),
+    lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + request,
+    lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + request,
+    lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: " + request.replace(b"\r\n", b" ") + b"\r\n\r\n",
+    lambda request: b"HTTP/1.1 200 OK\r\n" + request.replace(b":", b"") + b"\r\n\r\n",
+    lambda request: _json_reply(json.dumps(request.decode())),
+    lambda request: _json_reply(json.dumps({request.decode(): request.decode()})),
+    lambda request: _json_reply(json.dumps({"a": {request.decode(): 1}})),
+]
+
+
+def _json_reply(body: str) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body.encode())
+
+
+@asynccontextmanager
+async def echo_server(echo: Callable[[bytes], bytes]) -> AsyncIterator[str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(echo(await reader.readuntil(b"\r\n\r\n")))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+async def test_a_server_that_echoes_the_token_gets_it_into_no_error_and_no_log(
+    echo: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with echo_server(echo) as url:
+        asked = client(url)
+        error = await failure(asked)
+    logging.getLogger().error("as a careless caller would log it", exc_info=error)
+    shown = [caplog.text, str(error), repr(error), repr(asked), *traceback.format_exception(error)]
+    assert TOKEN not in "".join(shown)
+
+
+async def test_without_a_token_none_is_sent_since_a_proxy_may_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EXPORTER_TASKS_TOKEN")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    requests = []
+
+    def proxy(request: bytes) -> bytes:
+        requests.append(request)
+        return _json_reply("{}")
+
+    async with echo_server(proxy) as url:
+        assert (await client(url).tasks(NOW - 60, NOW)).tasks == ()
+    assert b"authorization" not in requests[0].lower()
+
+
+def test_the_bound_of_a_body_leaves_room_for_a_month_of_a_large_cluster() -> None:
+    entry = json.dumps({"f3c1" * 9: {"username": "itrd", "gpus": [{"uuid": "APU-52f67b3700dcc6f3"}] * 8}})
+    assert 100_000 * len(entry) < module.MAX_BODY_BYTES
