@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -409,10 +409,9 @@ class _NodeCollector(Collector):
 
 
 def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instruments]:
-    """A fresh registry that renders the current snapshot, the exporter's own work and its process."""
+    """A fresh registry that renders the current snapshot and the exporter's own work."""
     collectors = CollectorRegistry(auto_describe=False)
     collectors.register(_NodeCollector(snapshot))
-    ProcessCollector(registry=collectors)
     return collectors, Instruments(collectors)
 
 

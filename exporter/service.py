@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic, time
 
+from prometheus_client import ProcessCollector
+
 from exporter import log, metrics, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
@@ -38,8 +40,15 @@ class Service:
         self.node = Node(config, monotonic, time)
         self._source = source
         self._registry, self._instruments = metrics.registry(self.node.snapshot)
+        ProcessCollector(registry=self._registry)
         self._refresher = TaskRefresher(config.tasks)
-        self.web = WebServer(config.listen, self.node.snapshot, self.exposition, lambda: self.node.ready)
+        self.web = WebServer(
+            config.listen,
+            self.node.snapshot,
+            self.exposition,
+            lambda: self.node.ready,
+            idle_threshold=config.metering.idle_threshold,
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
