@@ -1,0 +1,111 @@
+"""Basic authentication against bcrypt hashes, without letting guesses cost the node much.
+
+bcrypt takes a good part of a second by design. A pair of name and password that was right once is therefore known by a
+keyed digest from then on, wrong ones for a while, and everything else waits for one thread in a short queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import secrets
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
+from typing import Final
+
+import bcrypt
+from pydantic import SecretStr
+
+_MAX_WAITING: Final = 8
+"""Checks under way or queued; at the customary cost of 12 that is about two seconds of one core."""
+_REMEMBERED_REFUSALS: Final = 64
+
+
+class Verdict(Enum):
+    """What to do with a request."""
+
+    WELCOME = auto()
+    REFUSED = auto()
+    BUSY = auto()
+    """Too many unknown passwords are being checked already."""
+
+
+class Authenticator:
+    """Decides on the header Authorization; without users everybody is welcome."""
+
+    def __init__(self) -> None:
+        """Knows no users yet."""
+        self._secret = secrets.token_bytes(32)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+        self._waiting = 0
+        self.apply({})
+
+    def apply(self, users: Mapping[str, SecretStr]) -> None:
+        """Takes other users, as bcrypt hashes by name; what was accepted before counts no longer."""
+        self._hashes = {name: secret.get_secret_value().encode() for name, secret in users.items()}
+        self._accepted: dict[str, bytes] = {}
+        self._refused: deque[bytes] = deque(maxlen=_REMEMBERED_REFUSALS)
+        cost = max((int(hashed[4:6]) for hashed in self._hashes.values()), default=4)
+        self._nobody = b"$2b$%02d$" % cost + bcrypt.gensalt(4)[7:] + b"." * 31
+        """Stands in for unknown names: the hash of a password nobody has, as costly as the costliest."""
+
+    def close(self) -> None:
+        """Lets the thread go."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def judge(self, authorization: str | None) -> Verdict:
+        """Checks the value of a header Authorization, None where the request has none."""
+        if not self._hashes:
+            return Verdict.WELCOME
+        try:
+            name, password = _decode(authorization or "")
+        except ValueError:
+            return Verdict.REFUSED
+        hashed = self._hashes.get(name)
+        digest = self._digest(name, password, hashed)
+        known = self._remembered(name, digest)
+        if known is not None:
+            return known
+        if self._waiting >= _MAX_WAITING:
+            return Verdict.BUSY
+        if await self._check(password.encode(), hashed or self._nobody) and hashed is not None:
+            self._accepted[name] = digest
+            return Verdict.WELCOME
+        self._refused.append(digest)
+        return Verdict.REFUSED
+
+    def _remembered(self, name: str, digest: bytes) -> Verdict | None:
+        if hmac.compare_digest(self._accepted.get(name, b""), digest):
+            return Verdict.WELCOME
+        return Verdict.REFUSED if digest in self._refused else None
+
+    async def _check(self, password: bytes, hashed: bytes) -> bool:
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _matches, password, hashed)
+        finally:
+            self._waiting -= 1
+
+    def _digest(self, name: str, password: str, hashed: bytes | None) -> bytes:
+        """Tells what was checked against which hash; worthless outside this process."""
+        return hashlib.blake2b(repr((name, password, hashed)).encode(), key=self._secret, digest_size=32).digest()
+
+
+def _decode(authorization: str) -> tuple[str, str]:
+    """Name and password; ValueError for anything but basic authentication."""
+    scheme, _, encoded = authorization.partition(" ")
+    name, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise ValueError("not basic authentication")
+    return name, password
+
+
+def _matches(password: bytes, hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password, hashed)
+    except ValueError:  # longer than the 72 bytes that bcrypt takes
+        return False

@@ -1,0 +1,117 @@
+"""A real endpoint on loopback, and clients that speak to it byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from exporter.config import Listen
+from exporter.model import Snapshot
+from exporter.web.server import WebServer
+from tests.support import snapshots
+
+METRICS = b"# TYPE up gauge\nup 1\n" * 200
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+GET_METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass
+class Endpoint:
+    """What the server serves, to be changed by the test, and the server."""
+
+    snapshot: Snapshot = snapshots.EIGHT
+    metrics: bytes = METRICS
+    failure: Exception | None = None
+    ready: bool = True
+    accepts: list[str | None] = field(default_factory=list)
+    """The headers Accept that /metrics was asked with."""
+    server: WebServer = field(init=False)
+
+    def exposition(self, accept: str | None) -> tuple[bytes, str]:
+        self.accepts.append(accept)
+        if self.failure is not None:
+            raise self.failure
+        return self.metrics, CONTENT_TYPE
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    async def get(self, path: str, tls: ssl.SSLContext | None = None, **options: Any) -> Answer:
+        """One request over a connection of its own."""
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+            method = options.pop("method", "GET")
+            if tls is not None:
+                options["ssl"] = tls
+            async with session.request(method, self.server.url.rstrip("/") + path, **options) as response:
+                return Answer(response.status, response.headers, await response.read())
+
+    async def send(self, data: bytes, *, local: str = "127.0.0.1") -> bytes:
+        """All that the server says to these bytes until it closes the connection."""
+        async with self.connected(local=local) as (reader, writer):
+            with contextlib.suppress(ConnectionError):
+                writer.write(data)
+                await writer.drain()
+            return await until_closed(reader)
+
+    @contextlib.asynccontextmanager
+    async def connected(
+        self, *, local: str = "127.0.0.1"
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(local, 0))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@contextlib.asynccontextmanager
+async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
+    """An endpoint with these keys of the section `listen`."""
+    served = Endpoint()
+    served.server = WebServer(
+        settings(**listen),
+        lambda: served.snapshot,
+        served.exposition,
+        lambda: served.ready,
+        idle_threshold=0.05,
+    )
+    async with served.server, asyncio.timeout(60):
+        yield served
+
+
+def settings(**listen: object) -> Listen:
+    return Listen.model_validate({"host": "127.0.0.1", "port": 0, **listen})
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """What arrives until the other side closes or resets the connection."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65536):
+            received += chunk
+    return received
+
+
+async def answered(reader: asyncio.StreamReader) -> bytes:
+    """One uncompressed answer with its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = (line.partition(b":") for line in head.lower().splitlines())
+    length = next(int(value) for name, _, value in lines if name == b"content-length")
+    return head + await reader.readexactly(length)

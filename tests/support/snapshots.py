@@ -1,0 +1,164 @@
+"""Nodes in every state a page can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from exporter.model import (
+    UNALLOCATED,
+    UNKNOWN,
+    Gpu,
+    GpuState,
+    Owner,
+    Ownership,
+    Reading,
+    Snapshot,
+    SourceState,
+    Task,
+    TaskGpu,
+)
+
+NOW = 1753172372.0
+"""2025-07-22 08:19:32 UTC."""
+GIB = 2**30
+HOSTILE = "<script>document.title='owned'</script>"
+LONG = "a-name-of-two-hundred-characters-" * 6 + "xx"
+
+
+def gpu(index: int) -> Gpu:
+    uuid = f"{0x52F67B3700DCC6F0 + index:016x}"
+    return Gpu(index, uuid, frozenset({uuid}), model="AMD Instinct MI300X", vram_total_bytes=192 * GIB)
+
+
+def task(index: int, username: str, task_type: str = "WEBAPP", hours: float = 3.4) -> Task:
+    return Task(
+        task_id=f"task-{index}-{username}",
+        username=username,
+        task_type=task_type,
+        gpus=(TaskGpu(gpu(index).uuid, gpu_id=str(24 + index)),),
+        start=NOW - hours * 3600,
+    )
+
+
+def state(
+    index: int,
+    owner: Owner,
+    utilization: float | None,
+    vram_gib: float | None,
+    tasks: Sequence[Task] = (),
+    *,
+    problem: str | None = None,
+    readable: bool = True,
+) -> GpuState:
+    reading = Reading(
+        taken=0.0,
+        utilization=utilization,
+        vram_used_bytes=None if vram_gib is None else int(vram_gib * GIB),
+        power_watts=None if utilization is None else 138 + 590 * utilization,
+        temperatures_celsius={} if utilization is None else {"hotspot": 41 + 38 * utilization, "memory": 36.0},
+    )
+    return GpuState(
+        gpu=gpu(index),
+        reading=reading if readable else None,
+        last_reading=reading,
+        health=None,
+        counters=None,
+        throttled_seconds={},
+        owner=owner,
+        accounts=(),
+        unbooked_seconds=0.0,
+        tasks=tuple(tasks),
+        problem=problem,
+    )
+
+
+def owned(index: int, username: str, utilization: float | None, vram_gib: float | None, kind: str = "LAB") -> GpuState:
+    owner = Owner(username, kind, Ownership.OWNED)
+    return state(index, owner, utilization, vram_gib, [task(index, username, kind, 1.7 * (index + 1) ** 2)])
+
+
+def node(*states: GpuState, **changes: Any) -> Snapshot:
+    """A healthy node, but for `changes`, which are fields of Snapshot."""
+    healthy = Snapshot(
+        hostname="colab-gpu4",
+        time=NOW,
+        gpus=states,
+        devices=SourceState(NOW - 0.4),
+        tasks=SourceState(NOW - 12),
+    )
+    return replace(healthy, **changes)
+
+
+def shared(index: int, usernames: Sequence[str]) -> GpuState:
+    owner = Owner("+".join(usernames), "LAB+WEBAPP", Ownership.SHARED)
+    kinds = ("LAB", "WEBAPP")
+    tasks = [task(index, name, kinds[place % 2]) for place, name in enumerate(usernames)]
+    return state(index, owner, 0.58, 88.4, tasks)
+
+
+HUNG = state(
+    6,
+    Owner("easycard", "WEBAPP", Ownership.OWNED),
+    None,
+    None,
+    [task(6, "easycard", hours=77)],
+    readable=False,
+    problem="A read did not come back within 5 s; it is tried again at growing pauses. "
+    "If that lasts, look at `dmesg` for amdgpu and reset the GPU.",
+)
+
+EIGHT = node(
+    owned(0, "nycubme", 0.974, 168.3, "WEBAPP"),
+    owned(1, "tku_csie", 0.004, 121.9),
+    shared(2, ["admin", "itrd"]),
+    state(3, UNALLOCATED, 0.0, 0.3),
+    state(4, UNALLOCATED, 0.83, 64.0),
+    state(5, UNKNOWN, 0.42, 30.2),
+    HUNG,
+    owned(7, "王小明", None, None),
+)
+
+HOSTILE_NODE = node(
+    owned(0, HOSTILE, 0.5, 20),
+    owned(1, LONG, 0.5, 20, LONG),
+    owned(2, "國立陽明交通大學生物醫學工程學系人工智慧實驗室" * 4, 1.3, 200),
+    shared(3, [HOSTILE, LONG, "\u202edcba"]),
+    state(4, UNALLOCATED, 0, 0, readable=False, problem="x" * 300),
+    hostname="a-very-long-host-name-" * 6,
+    devices=SourceState(None, problem="<b>bold</b>" * 20),
+    tasks=SourceState(NOW - 4000, problem=LONG),
+    expected_gpus=8,
+    unmatched_gpus=1,
+    hostname_mismatches=2,
+    malformed_tasks=3,
+)
+
+NO_LIBRARY = node(
+    devices=SourceState(
+        None,
+        problem="libamd_smi.so cannot be loaded: install ROCm's amd-smi-lib, or set ROCM_HOME to where it is.",
+    ),
+    tasks=SourceState(NOW - 912, problem="The consumption API refuses the token (401): it may have expired; renew it."),
+    expected_gpus=8,
+)
+
+
+def rack() -> Snapshot:
+    """64 GPUs."""
+    patterns = EIGHT.gpus
+    return node(*(_moved(patterns[index % 8], index) for index in range(64)))
+
+
+def _moved(pattern: GpuState, index: int) -> GpuState:
+    reading = pattern.reading
+    return state(
+        index,
+        pattern.owner,
+        reading.utilization if reading else None,
+        reading.vram_used_bytes / GIB if reading and reading.vram_used_bytes is not None else None,
+        [task(index, held.username, held.task_type, index + 1) for held in pattern.tasks],
+        readable=reading is not None,
+        problem=pattern.problem,
+    )
