@@ -39,11 +39,10 @@ class Window:
         count = (self.last - self.first).days + 1
         dates = [self.first + timedelta(days=n) for n in range(count)]
         return [
-            Window(
-                day, day, self.zone, start, min(_midnight(day + timedelta(days=1), self.zone), self.end), self.is_over
-            )
+            Window(day, day, self.zone, start, min(finish, self.end), finish <= self.end)
             for day in dates
             if (start := _midnight(day, self.zone)) < self.end
+            and (finish := _midnight(day + timedelta(days=1), self.zone))
         ]
 
     def edges(self) -> list[float]:
