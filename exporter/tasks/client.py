@@ -30,6 +30,7 @@ from exporter.model import Answer, MalformedTask, Task
 from exporter.tasks import dates
 from exporter.tasks.credentials import PLACES, Token, TokenReader
 from exporter.tasks.parse import parse
+from exporter.tasks.resolver import Resolver
 
 PATH = "/api/v2/consumption/task"
 MAX_BODY_BYTES = 64 * 2**20
@@ -97,7 +98,7 @@ class ConsumptionClient:
             async with (
                 # A session each time: requests are so far apart that either side would have closed the connection.
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True),
+                    connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True, resolver=Resolver()),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=self._timeout),
                 ) as session,

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -214,6 +215,35 @@ async def test_an_unknown_name_has_its_words() -> None:
     error = await failure(client("http://management.invalid"))
     assert type(error) is TasksNetworkError
     assert "its name cannot be resolved" in str(error)
+
+
+async def test_a_name_is_looked_up_as_the_system_does(api: StandInApi) -> None:
+    assert (await client(api.url.replace("127.0.0.1", "localhost")).tasks(NOW - 60, NOW)).tasks == (TASK,)
+
+
+def test_a_lookup_that_hangs_delays_neither_the_failure_nor_the_end_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        release.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    errors = []
+
+    async def ask() -> None:
+        errors.append(await failure(client("http://management.invalid", timeout="50ms")))
+
+    service = threading.Thread(target=lambda: asyncio.run(ask()))
+    service.start()
+    service.join(timeout=30)
+    ended = not service.is_alive()
+    release.set()
+    service.join()
+    assert ended
+    assert type(errors[0]) is TasksNetworkError
 
 
 @pytest.fixture(scope="module")

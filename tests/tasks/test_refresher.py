@@ -190,7 +190,9 @@ async def test_without_an_address_nothing_is_asked_until_there_is_one(api: Stand
     sink = Sink()
     refresher = TaskRefresher(settings(None))
     async with running(refresher, sink):
+        await asyncio.sleep(0)  # it begins, and waits
         refresher.reconfigure(settings(None))
+        await asyncio.sleep(0)
         refresher.reconfigure(settings(api.url))
         await sink.answer()
         refresher.reconfigure(settings(None))
