@@ -34,7 +34,7 @@ from exporter.tasks.resolver import Resolver
 
 PATH = "/api/v2/consumption/task"
 MAX_BODY_BYTES = 64 * 2**20
-"""Some 150,000 tasks; what is larger is not an answer."""
+"""Some 130,000 tasks; what is larger is not an answer."""
 _AGE_SECONDS = re.compile(r"[0-9]+")
 _MAX_AGE_SECONDS = 2.0**31
 """Where RFC 9111 lets an Age overflow to."""
