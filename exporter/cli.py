@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
 from exporter import __version__, log
 from exporter import config as config_file
 from exporter.config import Config
+from exporter.devices.simulated import SimulatedSource
+from exporter.devices.source import DeviceSource
+from exporter.devices.supervisor import AmdsmiSource
 from exporter.errors import ConfigError, ExporterError, UsageError
 from exporter.service import Service
 
@@ -39,7 +40,7 @@ def cli() -> None:
 @cli.command()
 @_config_option
 def serve(config_path: Path | None) -> None:
-    """Run the service of one node: read its GPUs, follow their owners, answer /metrics.
+    r"""Run the service of one node: read its GPUs, follow their owners, answer /metrics.
 
     \b
     Examples:
@@ -52,14 +53,8 @@ def serve(config_path: Path | None) -> None:
     asyncio.run(service.run(lambda: config_file.load(config_path)))
 
 
-def _device_source(config: Config) -> Any:
-    if config.devices.source == "simulated":
-        from exporter.devices.simulated import SimulatedSource
-
-        return SimulatedSource(config.devices)
-    from exporter.devices.supervisor import AmdsmiSource
-
-    return AmdsmiSource(config.devices)
+def _device_source(config: Config) -> DeviceSource:
+    return SimulatedSource(config.devices) if config.devices.source == "simulated" else AmdsmiSource(config.devices)
 
 
 def main() -> None:

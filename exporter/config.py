@@ -294,28 +294,42 @@ def parse(document: object, *, where: str) -> Config:
         raise ConfigError("\n".join(_explain(where, document, detail) for detail in details)) from None
 
 
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "path_type": "a path",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+"""By pydantic's type of error; the others say it well themselves."""
+
+
 def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
     """One fault as `file: key: expected …, found …`."""
-    keys = [key for key in detail["loc"] if key != "[key]"]
-    known, value = [], document
-    for key in keys:
+    known: list[str] = []
+    value: Any = document
+    for key in detail["loc"]:
         if isinstance(value, dict) and key in value:
-            known.append(str(key))
+            known.append(_name(key))
             value = value[key]
-    name = ".".join(known) or str(keys[-1] if keys else "")
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{where}: {name}: no such key; config.example.yaml shows every key"
-        case "expected":
-            wanted = detail["msg"]
-        case _:
-            message = detail["msg"]
-            wanted = message.removeprefix("Input should be ").removeprefix("a valid ")
-    if _SECRET_KEYS & set(known):
-        return f"{where}: {name}: expected {wanted}"
-    if isinstance(value, dict) and detail["type"] == "expected":
+    name = ".".join(known)
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: {name}: no such key; config.example.yaml shows every key"
+    if detail["loc"][-1] == "[key]":
+        return f"{where}: {name}: expected text as the key"
+    wanted = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+    is_about_a_whole_section = detail["type"] == "expected" and isinstance(value, dict)
+    if is_about_a_whole_section or _SECRET_KEYS & set(known):
         return f"{where}: {name}: expected {wanted}"
     return f"{where}: {name}: expected {wanted}, found {_found(value)}"
+
+
+def _name(key: object) -> str:
+    text = str(key)
+    return text if text.isprintable() and text else repr(text)
 
 
 def _found(value: object) -> str:
@@ -325,7 +339,8 @@ def _found(value: object) -> str:
         case list():
             return "a list"
         case str():
-            return f'"{_USERINFO.sub("//…@", value)}"'
+            text = _USERINFO.sub("//…@", value)
+            return f'"{text}"' if text.isprintable() else repr(text)
         case None:
             return "nothing"
         case bool():
