@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,11 +15,13 @@ from typing import Any, NamedTuple, Self
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.devices.protocol import Failure, Verb
-from exporter.errors import WorkerCrashedError
+from exporter.errors import ReadTimeoutError, WorkerCrashedError
 from exporter.model import Gpu, Health, Reading
 
 _COMMAND = [sys.executable, "-m", "exporter.devices.worker"]
 _SECRETS = {"EXPORTER_TASKS_TOKEN", "CREDENTIALS_DIRECTORY"}
+_START_SECONDS = 30.0
+"""In which a worker begins: Python, the library and all GPUs' drivers, on a machine that is busy."""
 _FAREWELL_SECONDS = 2.0
 
 
@@ -29,9 +32,10 @@ class Answer(NamedTuple):
     value: Any
     """By the verb: bus addresses, a `Gpu`, a `Reading` or a `Health`; None beside a failure."""
     failure: Failure | None
+    """None in every answer that `Worker.answer` returns."""
 
 
-_ANSWERS = {
+_ANSWERS: dict[Verb, TypeAdapter[Any]] = {
     Verb.BEGIN: TypeAdapter(tuple[float, tuple[str, ...] | None, Failure | None]),
     Verb.IDENTIFY: TypeAdapter(tuple[float, Gpu | None, Failure | None]),
     Verb.READ: TypeAdapter(tuple[float, Reading | None, Failure | None]),
@@ -50,12 +54,29 @@ class Worker:
         self._writer = writer
         self.ended = asyncio.create_task(process.wait())
         """Done once the process is reaped, which a process stuck in the kernel may never be."""
+        self.positions: dict[str, int] = {}
+        """The library's number of each package's first partition, which speaks for all, by the package's address."""
 
-    def ask(self, verb: Verb, position: int) -> None:
-        """Asks about the GPU at a position."""
-        self._writer.write(b"%b %d\n" % (verb.encode(), position))
+    async def begin(self) -> None:
+        """Waits until it has loaded the library and listed the GPUs.
 
-    async def answer(self, verb: Verb) -> Any:
+        Raises:
+            DeviceError: it cannot.
+        """
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                bdfs = (await self.answer(Verb.BEGIN)).value
+        except TimeoutError:
+            message = f"amdsmi_init: no answer within {_START_SECONDS:g} s, so the driver hangs: see dmesg"
+            raise ReadTimeoutError(message) from None
+        for position, bdf in enumerate(bdfs):
+            self.positions.setdefault(bdf.rpartition(".")[0], position)
+
+    def ask(self, verb: Verb, address: str) -> None:
+        """Asks about the GPU at an address."""
+        self._writer.write(b"%b %d\n" % (verb.encode(), self.positions[address]))
+
+    async def answer(self, verb: Verb) -> Answer:
         """The answer to what was asked last; `BEGIN` is never asked, and answered first.
 
         Cancelled by a time limit, it may be called again: nothing is lost.
@@ -64,16 +85,12 @@ class Worker:
             DeviceError: the worker's, in its own words.
             WorkerCrashedError: it died, or speaks nonsense.
         """
-        return (await self.timed_answer(verb)).value
-
-    async def timed_answer(self, verb: Verb) -> Answer:
-        """As `answer`, with how long the library took."""
         try:
             line = await self._reader.readline()
         except (OSError, ValueError):  # reset; or a line without end
             line = b""
         if not line.endswith(b"\n"):
-            raise WorkerCrashedError(await self._cause_of_death())
+            raise WorkerCrashedError(await self.cause_of_death())
         try:
             answer = Answer(*_ANSWERS[verb].validate_json(line))
         except ValidationError as error:
@@ -86,9 +103,11 @@ class Worker:
         """Ends the process, if the kernel lets it; `ended` tells when it has."""
         self._writer.close()
         if self._process.returncode is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
-    async def _cause_of_death(self) -> str:
+    async def cause_of_death(self) -> str:
+        """How the process ended, in words for the operator."""
         await asyncio.wait([self.ended], timeout=_FAREWELL_SECONDS)
         code = self._process.returncode
         if code is None:

@@ -1,0 +1,44 @@
+"""Failures told to the sink each time, and to the log once per change."""
+
+from __future__ import annotations
+
+import logging
+
+from exporter.devices.source import DeviceSink
+from exporter.errors import DeviceError
+from exporter.model import Gpu
+
+_logger = logging.getLogger(__name__)
+
+WHOLE_SOURCE = ""
+"""Stands for no one GPU's address."""
+
+
+class Faults:
+    """What is wrong now, by bus address."""
+
+    def __init__(self, sink: DeviceSink) -> None:
+        self._sink = sink
+        self._current: dict[str, tuple[Gpu | None, str]] = {}
+
+    def failed(self, address: str, gpu: Gpu | None, error: DeviceError) -> None:
+        """One failure; `gpu` is None where it is not identified yet."""
+        self._sink.failed(gpu, error)
+        if self._current.get(address) != (gpu, str(error)):
+            self._current[address] = gpu, str(error)
+            _logger.error("%s cannot be read: %s", _name(address, gpu), error)
+
+    def over(self, address: str) -> None:
+        """It works, again or still."""
+        if address not in self._current:
+            return
+        gpu, _ = self._current.pop(address)
+        _logger.info("%s can be read again", _name(address, gpu))
+        if gpu is not None or all(other is not None for other, _ in self._current.values()):
+            self._sink.recovered(gpu)
+
+
+def _name(address: str, gpu: Gpu | None) -> str:
+    if gpu is not None:
+        return f"GPU {gpu.index} ({gpu.uuid}, {gpu.bdf})"
+    return f"the GPU at {address}" if address else "amdsmi"
