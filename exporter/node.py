@@ -14,7 +14,7 @@ from exporter.errors import DeviceError, TasksError
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
 from exporter.model import UNKNOWN, Answer, Gpu, GpuState, Health, Hold, Owner, Reading, Snapshot, SourceState, Task
-from exporter.tasks.ownership import Ownership, owner_of
+from exporter.tasks.ownership import Holdings, owner_of
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,16 @@ class _Package:
     problem: DeviceError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Oddities:
+    """Where tasks and hardware do not fit together."""
+
+    unmatched: tuple[str, ...] = ()
+    """Unique ids that tasks of this host name and this node does not have."""
+    mismatched: tuple[str, ...] = ()
+    """Ids of tasks on this node's GPUs that bear another hostname."""
+
+
 @dataclass(slots=True)
 class Node:
     """Accounts the GPUs of one node; the sink of both sources."""
@@ -39,10 +49,11 @@ class Node:
     monotonic: Callable[[], float]
     wall: Callable[[], float]
     _packages: dict[str, _Package] = field(default_factory=dict)
-    _ownership: Ownership | None = None
+    _holdings: Holdings | None = None
     _answer: Answer | None = None
     _devices: SourceState = field(default_factory=SourceState)
     _tasks: SourceState = field(default_factory=SourceState)
+    _logged: _Oddities = field(default_factory=_Oddities)
 
     # What the devices tell.
 
@@ -100,18 +111,40 @@ class Node:
         self._tasks = SourceState(last_success=self.wall())
         if self._answer is not None and answer.as_of <= self._answer.as_of:
             return
-        self._answer, self._ownership = answer, Ownership(answer)
+        self._answer, self._holdings = answer, Holdings(answer)
         now, offset = self.monotonic(), self._offset()
         for package in self._packages.values():
-            for task in self._ownership.running(package.gpu.aliases, answer.as_of + offset):
+            for task in self._holdings.running(package.gpu.aliases, answer.as_of + offset):
                 for kind in (owner_of((task,)), self._owner(package.gpu)):
                     package.ledger.expect(Owner(task.username, task.task_type, kind.ownership), now)
-            holds = [_shifted(hold, -offset) for hold in self._ownership.holds(package.gpu.aliases)]
+            holds = [_shifted(hold, -offset) for hold in self._holdings.holds(package.gpu.aliases)]
             package.ledger.book(answer.as_of - self.config.tasks.settle, holds, now)
+        self._log_oddities()
 
     def refused(self, error: TasksError, _seconds: float = 0.0) -> None:
         """Keeps what is wrong with the API; what is known stays known until it expires."""
         self._tasks = replace(self._tasks, problem=str(error))
+
+    def _oddities(self) -> _Oddities:
+        """Where the last answer and this node differ on who has which GPU."""
+        if self._holdings is None:
+            return _Oddities()
+        hostname, instant = self.config.node_name, self._answered_at()
+        known = frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
+        return _Oddities(
+            self._holdings.unmatched(hostname, known, instant),
+            tuple(task.task_id for task in self._holdings.mismatched(hostname, known, instant)),
+        )
+
+    def _log_oddities(self) -> None:
+        """Says once what differs now and did not before."""
+        known, self._logged = self._logged, self._oddities()
+        for uuid in sorted(set(self._logged.unmatched) - set(known.unmatched)):
+            _log.warning("a task of %s names GPU %s, which this node does not have", self.config.node_name, uuid)
+        for task_id in sorted(set(self._logged.mismatched) - set(known.mismatched)):
+            _log.warning(
+                "task %r holds a GPU of this node but bears another hostname: booked all the same", task_id[:80]
+            )
 
     # What the others see.
 
@@ -123,18 +156,16 @@ class Node:
     def snapshot(self) -> Snapshot:
         """The whole node now."""
         packages = sorted(self._packages.values(), key=lambda package: (package.gpu.index, package.gpu.uuid))
-        known = frozenset[str]().union(*(package.gpu.aliases for package in packages))
-        hostname = self.config.node_name
-        ownership, instant = (self._ownership, self._answered_at()) if self._is_fresh() else (None, 0.0)
+        oddities = self._oddities() if self._is_fresh() else _Oddities()
         return Snapshot(
-            hostname=hostname,
+            hostname=self.config.node_name,
             time=self.wall(),
             gpus=tuple(self._state(package) for package in packages),
             devices=self._devices,
             tasks=self._tasks,
             expected_gpus=self.config.devices.expected,
-            unmatched_gpus=len(ownership.unmatched(hostname, known, instant)) if ownership else 0,
-            hostname_mismatches=len(ownership.mismatched(hostname, known, instant)) if ownership else 0,
+            unmatched_gpus=len(oddities.unmatched),
+            hostname_mismatches=len(oddities.mismatched),
             malformed_tasks=len(self._answer.malformed) if self._answer else 0,
         )
 
@@ -159,17 +190,17 @@ class Node:
         )
 
     def _owner(self, gpu: Gpu) -> Owner:
-        if self._ownership is None or not self._is_fresh():
+        if self._holdings is None or not self._is_fresh():
             return UNKNOWN
         tasks = self._running(gpu)
-        if not tasks and any(_covers(hold, self._answered_at()) for hold in self._ownership.holds(gpu.aliases)):
+        if not tasks and any(_covers(hold, self._answered_at()) for hold in self._holdings.holds(gpu.aliases)):
             return UNKNOWN
         return owner_of(tasks)
 
     def _running(self, gpu: Gpu) -> tuple[Task, ...]:
-        if self._ownership is None or not self._is_fresh():
+        if self._holdings is None or not self._is_fresh():
             return ()
-        return self._ownership.running(gpu.aliases, self._answered_at())
+        return self._holdings.running(gpu.aliases, self._answered_at())
 
     def _is_fresh(self) -> bool:
         """Whether the last answer can still say who owns what."""

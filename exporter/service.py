@@ -97,7 +97,7 @@ class Service:
         try:
             self.reconfigure(reload())
         except ConfigError as error:
-            _log.error("the config stays as it was: %s", error)  # noqa: TRY400  the operator needs no traceback
+            _log.error("the config stays as it was: %s", error)
         else:
             _log.info("config read again")
 
@@ -111,9 +111,13 @@ class Service:
         Raises:
             ConfigError: A certificate or key cannot be used; the old settings stay.
         """
-        self.web.apply(new.listen)
-        log.configure(new.log)
         self._refresher.reconfigure(new.tasks)
+        try:
+            self.web.apply(new.listen)
+        except ConfigError:
+            self._refresher.reconfigure(self.config.tasks)
+            raise
+        log.configure(new.log)
         waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
         changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
         changed += [

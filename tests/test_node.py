@@ -166,19 +166,29 @@ def test_a_shared_gpu_bears_all_names_on_gauges_and_each_its_own_account() -> No
     assert world.busy() == {Owner(name, "LAB", Ownership.SHARED): pytest.approx(29.5) for name in "ab"}
 
 
-def test_a_gpu_is_matched_by_any_alias_whatever_host_the_task_names() -> None:
+def test_a_gpu_is_matched_by_any_alias_whatever_host_the_task_names(caplog: pytest.LogCaptureFixture) -> None:
     world = World(tasks=(task(0, host="elsewhere", gpu=ALIAS),))
-    world.sample(10)
-    world.refresh()
+    for until in (10, 20):
+        world.sample(until)
+        world.refresh()
+
+    assert [record.message for record in caplog.records] == [
+        "task 'itrd-0' holds a GPU of this node but bears another hostname: booked all the same"
+    ]
 
     assert world.state.owner == owned()
     assert world.node.snapshot().hostname_mismatches == 1
 
 
-def test_a_gpu_of_this_host_that_nobody_has_is_unmatched() -> None:
+def test_a_gpu_of_this_host_that_nobody_has_is_unmatched(caplog: pytest.LogCaptureFixture) -> None:
     world = World(tasks=(task(0, gpu="00000000000000ff"),))
-    world.sample(10)
-    world.refresh()
+    for until in (10, 20):
+        world.sample(until)
+        world.refresh()
+
+    assert [record.message for record in caplog.records] == [
+        "a task of colab-gpu4 names GPU 00000000000000ff, which this node does not have"
+    ]
 
     assert world.node.snapshot().unmatched_gpus == 1
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.metering.shares import shares, slices
-from exporter.model import Amounts, Hold, Owner, Task
-from exporter.model import Ownership as Kind
+from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.report.usage import Cells, Floats, Part, PartGpu, check_conservation
 from exporter.report.window import Window
-from exporter.tasks.ownership import Ownership
+from exporter.tasks.ownership import Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,15 @@ class GpuAccount:
 
 
 def accounts(
-    window: Window, observed: Iterable[Observed], ownership: Ownership | None, tasks: Sequence[Task]
+    window: Window, observed: Iterable[Observed], holdings: Holdings | None, tasks: Sequence[Task]
 ) -> list[GpuAccount]:
     """Accounts every GPU that was observed or that a task names.
 
     Args:
         window: The stretch of time.
         observed: What the history knows, one entry a GPU.
-        ownership: Who held what, from the API; None: only labels can tell.
-        tasks: All tasks of that ownership.
+        holdings: Who held what, from the API; None: only labels can tell.
+        tasks: All tasks of that answer.
 
     Returns:
         By hostname, then index.
@@ -66,8 +65,8 @@ def accounts(
         ConservationError: The parts of a GPU do not make up its whole.
     """
     named = _named(tasks)
-    found = [_account(window, gpu, ownership, named.pop(gpu.uuid, None)) for gpu in observed]
-    found += [_unobserved(window, uuid, ownership, naming) for uuid, naming in named.items()]
+    found = [_account(window, gpu, holdings, named.pop(gpu.uuid, None)) for gpu in observed]
+    found += [_unobserved(window, uuid, holdings, naming) for uuid, naming in named.items()]
     return sorted(found, key=_order)
 
 
@@ -84,7 +83,7 @@ def inventory_gap(
     """
     missing: list[GpuAccount] = []
     warnings: list[str] = []
-    kind = Kind.UNALLOCATED if answered else Kind.UNKNOWN
+    kind = Ownership.UNALLOCATED if answered else Ownership.UNKNOWN
     part = Part(PartGpu(None, None), "", "", kind, None, window.seconds, Amounts(), None)
     for hostname, listed in nodes.items():
         seen = sum(account.hostname == hostname for account in found)
@@ -105,15 +104,15 @@ def _named(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, str, str]]]:
 
 
 def _account(
-    window: Window, gpu: Observed, ownership: Ownership | None, naming: list[tuple[Task, str, str]] | None
+    window: Window, gpu: Observed, holdings: Holdings | None, naming: list[tuple[Task, str, str]] | None
 ) -> GpuAccount:
     about = PartGpu(gpu.cells, gpu.vram_total_bytes)
     accrued = gpu.at(window.end).minus(gpu.at(window.start))
-    if ownership is None:
+    if holdings is None:
         holds: tuple[Hold, ...] = ()
         parts = _parts_by_label(about, gpu.owners, window.seconds, accrued)
     else:
-        holds = ownership.holds({gpu.uuid})
+        holds = holdings.holds({gpu.uuid})
         parts = _parts(about, gpu.at, holds, window)
     check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
     gpu_id = next((gpu_id for _, gpu_id, _ in naming or () if gpu_id), None)
@@ -121,10 +120,10 @@ def _account(
 
 
 def _unobserved(
-    window: Window, uuid: str, ownership: Ownership | None, naming: list[tuple[Task, str, str]]
+    window: Window, uuid: str, holdings: Holdings | None, naming: list[tuple[Task, str, str]]
 ) -> GpuAccount:
     task, gpu_id, model = naming[-1]
-    holds = ownership.holds({uuid}) if ownership else ()
+    holds = holdings.holds({uuid}) if holdings else ()
     parts = _parts(PartGpu(None, None), lambda _: Amounts(), holds, window)
     return GpuAccount(task.hostname, None, uuid, gpu_id or None, model or None, None, None, tuple(parts), holds)
 
@@ -146,10 +145,10 @@ def _parts(gpu: PartGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], 
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Kind], Floats]:
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Ownership], Floats]:
     """GPU-seconds in each ten-minute cell, by task and kind of ownership."""
     edges = np.array(window.edges())
-    held: dict[tuple[str | None, Kind], Floats] = {}
+    held: dict[tuple[str | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
         overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
         for task in piece.tasks or (None,):
@@ -174,7 +173,7 @@ def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: floa
         mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
         rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
         parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))
-    parts.append(Part(gpu, "", "", Kind.UNKNOWN, None, rest_seconds, rest, None))
+    parts.append(Part(gpu, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
     return parts
 
 

@@ -8,7 +8,7 @@ from exporter import model
 from exporter.model import UNALLOCATED, Answer, Hold, Owner, Task
 
 
-class Ownership:
+class Holdings:
     """All intervals of all tasks of an answer, looked up by any unique id of a GPU."""
 
     def __init__(self, answer: Answer) -> None:

@@ -17,7 +17,7 @@ from exporter.report.rows import Report, Sources
 from exporter.report.timeline import timeline
 from exporter.report.usage import Cells, Floats, Part, Tariff, check_conservation
 from exporter.report.window import window
-from exporter.tasks import ownership as tasks_ownership
+from exporter.tasks.ownership import Holdings
 
 DAY = window("2025-07-22", None, "UTC", datetime(2025, 7, 24, tzinfo=UTC).timestamp())
 HOUR = 3600.0
@@ -60,7 +60,7 @@ def accounted(
     observed: Sequence[Observed], tasks: Sequence[Task] = (), malformed: Sequence[MalformedTask] = ()
 ) -> list[GpuAccount]:
     answer = Answer(tuple(tasks), tuple(malformed), 0.0)
-    return accounts(DAY, observed, tasks_ownership.Ownership(answer), tasks)
+    return accounts(DAY, observed, Holdings(answer), tasks)
 
 
 def report(found: Sequence[GpuAccount], costs: Costs = FREE) -> Report:

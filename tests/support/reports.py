@@ -18,7 +18,7 @@ from exporter.report.rows import Comparison, Report, Sources, Usage
 from exporter.report.timeline import Timeline, timeline
 from exporter.report.usage import Cells, Floats, Tariff
 from exporter.report.window import Window, window
-from exporter.tasks.ownership import Ownership
+from exporter.tasks.ownership import Holdings
 
 NODE_GPUS = 8
 HOSTILE_NAMES = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", '=cmd("/c calc")', "陳" * 200)
@@ -73,12 +73,12 @@ def sample(
     span = window(date, to, zone, np.datetime64(now, "s").astype(float))
     cluster = Cluster(gpus // NODE_GPUS)
     known = tuple(_renamed(task, usernames or {}) for task in cluster.tasks(span.start, span.end))
-    ownership = Ownership(Answer(known, (), as_of=0.0))
+    holdings = Holdings(Answer(known, (), as_of=0.0))
     named = tasks == "api"
-    seen = list(_observed(span, cluster, None if named else ownership)) if history else []
+    seen = list(_observed(span, cluster, None if named else holdings)) if history else []
     if tasks == "none":
         seen = [replace(gpu, owners={}) for gpu in seen]
-    found = accounts(span, seen, ownership if named else None, known if named else ())
+    found = accounts(span, seen, holdings if named else None, known if named else ())
     last = f"colab-gpu{gpus // NODE_GPUS}"
     missing, _ = inventory_gap(span, found, {last: NODE_GPUS + 1}, answered=named)
     return Sample(
@@ -132,7 +132,7 @@ def _compared(totals: Usage, measure: str) -> Comparison:
     )
 
 
-def _observed(span: Window, cluster: Cluster, labels: Ownership | None) -> Iterator[Observed]:
+def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[Observed]:
     edges = np.array(span.edges())
     last = len(cluster.nodes) - 1
     for node, (hostname, hardware) in enumerate(cluster.nodes.items()):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exporter import model
 from exporter.model import RUNNING, UNALLOCATED, Answer, Hold, MalformedTask, Owner, Task, TaskGpu
-from exporter.tasks.ownership import Ownership, owner_of
+from exporter.tasks.ownership import Holdings, owner_of
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 
@@ -24,51 +24,51 @@ def task(
     return Task(task_id, user, kind, tuple(map(TaskGpu, uuids)), start, end, host)
 
 
-def ownership(*tasks: Task, malformed: tuple[MalformedTask, ...] = ()) -> Ownership:
-    return Ownership(Answer(tasks, malformed, 0.0))
+def holdings(*tasks: Task, malformed: tuple[MalformedTask, ...] = ()) -> Holdings:
+    return Holdings(Answer(tasks, malformed, 0.0))
 
 
 def test_every_interval_on_a_gpu_is_kept_in_order_of_start() -> None:
     late, early, elsewhere = task("1", A, start=50), task("2", A, B, start=10, end=50), task("3", B)
-    assert ownership(late, early, elsewhere).holds([A]) == (Hold(10, 50, early), Hold(50, RUNNING, late))
+    assert holdings(late, early, elsewhere).holds([A]) == (Hold(10, 50, early), Hold(50, RUNNING, late))
 
 
 def test_a_task_is_found_by_any_alias_of_the_gpu() -> None:
     one, other = task("1", A, end=5), task("2", B, start=5)
-    assert [hold.task for hold in ownership(one, other).holds([A, B])] == [one, other]
+    assert [hold.task for hold in holdings(one, other).holds([A, B])] == [one, other]
 
 
 def test_a_task_that_names_two_aliases_of_a_gpu_holds_it_once() -> None:
     both = task("1", A, B)
-    assert ownership(both).holds([A, B, C]) == (Hold(0, RUNNING, both),)
+    assert holdings(both).holds([A, B, C]) == (Hold(0, RUNNING, both),)
 
 
 def test_what_cannot_be_accounted_holds_without_a_task() -> None:
     entry = MalformedTask("1", "it has no username", (A,), 10, 20)
-    assert ownership(malformed=(entry,)).holds([A]) == (Hold(10, 20, None),)
-    assert ownership(malformed=(MalformedTask("1", "?", (A,)),)).holds([A]) == (Hold(-math.inf, RUNNING, None),)
-    assert ownership(malformed=(entry,)).running([A], 15) == ()
+    assert holdings(malformed=(entry,)).holds([A]) == (Hold(10, 20, None),)
+    assert holdings(malformed=(MalformedTask("1", "?", (A,)),)).holds([A]) == (Hold(-math.inf, RUNNING, None),)
+    assert holdings(malformed=(entry,)).running([A], 15) == ()
 
 
 def test_a_task_without_duration_holds_nothing() -> None:
-    assert ownership(task("1", A, start=5, end=5)).holds([A]) == ()
+    assert holdings(task("1", A, start=5, end=5)).holds([A]) == ()
 
 
 def test_a_task_runs_from_its_start_until_before_its_end() -> None:
     one = task("1", A, start=10, end=20)
-    owners = ownership(one)
+    owners = holdings(one)
     assert [owners.running([A], at) for at in (9.9, 10, 19.9, 20)] == [(), (one,), (one,), ()]
 
 
 def test_gpus_that_a_running_task_of_this_host_names_and_it_has_not_are_unmatched() -> None:
-    owners = ownership(task("1", A, C), task("2", B, host="other"), task("3", B, end=5))
+    owners = holdings(task("1", A, C), task("2", B, host="other"), task("3", B, end=5))
     assert owners.unmatched("h", frozenset({A}), 10) == (C,)
     assert owners.unmatched("h", frozenset({A}), 1) == (B, C)
 
 
 def test_tasks_on_our_gpus_that_bear_another_hostname_are_mismatched() -> None:
     other = task("1", A, host="other")
-    owners = ownership(
+    owners = holdings(
         other, task("2", A), task("3", A, host=""), task("4", B, host="other"), task("5", A, host="x", end=5)
     )
     assert owners.mismatched("h", frozenset({A}), 10) == (other,)
@@ -102,6 +102,6 @@ def test_running_tasks_are_exactly_those_whose_interval_holds_the_instant(
     tasks: list[Task], aliases: set[str], at: int
 ) -> None:
     expected = {one.task_id for one in tasks if one.start <= at < one.end and aliases & {gpu.uuid for gpu in one.gpus}}
-    running = ownership(*tasks).running(aliases, at)
+    running = holdings(*tasks).running(aliases, at)
     assert {one.task_id for one in running} == expected
     assert len(running) == len(expected)

@@ -1,0 +1,169 @@
+"""What /metrics shows, held against a golden file; `UPDATE_GOLDEN=1 pytest tests/test_metrics.py` writes it anew."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter import config, metrics
+from exporter.errors import GpuLostError, TasksAuthError
+from exporter.model import Answer, Gpu, Health, Reading, Snapshot, Task, TaskGpu
+from exporter.node import Node
+
+GOLDEN = Path(__file__).parent / "metrics.golden.txt"
+EPOCH = 1_753_113_600.0
+FIRST, SECOND = "52f67b3700dcc6f3", "67c63ac3c3c637f9"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+class Scene:
+    """Two GPUs: one owned by two users in turn, one that fell off the bus; an hour in all."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        settings = {"hostname": "colab-gpu4", "devices": {"expected": 8}, "tasks": {"url": "http://127.0.0.1"}}
+        self.node = Node(config.parse(settings, where="test"), lambda: self.now, lambda: EPOCH + self.now)
+        self.registry, self.instruments = metrics.registry(self.node.snapshot)
+
+    def snapshot(self) -> Snapshot:
+        return self.node.snapshot()
+
+    def exposed(self, accept: str = "") -> str:
+        return metrics.exposition(self.registry, accept)[0].decode()
+
+    def play(self) -> None:
+        gpus = [
+            Gpu(index, uuid, frozenset({uuid}), "AMD Instinct MI300X", f"0000:0{index}:00.0", f"card{1 + 8 * index}",
+                "6.12.12", "022.040", "SPX", "NPS1", 206_141_652_992)
+            for index, uuid in enumerate((FIRST, SECOND))
+        ]  # fmt: skip
+        self.node.found(gpus)
+        for gpu in gpus:
+            self.instruments.found(gpu)
+        tasks = (task("itrd", "LAB", 100, 200), task('<b>"\\\n陳', "WEBAPP", 150, 10_000))
+        while self.now < 600:
+            self.now += 1
+            self.node.read(FIRST, reading(self.now))
+            self.instruments.read_seconds.observe(0.0004)
+            if self.now < 300:
+                self.node.read(SECOND, Reading(self.now, 0.0, vram_used_bytes=0))
+            if self.now % 30 == 0:
+                self.node.answered(Answer(tasks, (), self.now))
+                self.instruments.refreshes.labels("ok").inc()
+        self.node.inspected(FIRST, Health({"correctable": 3, "uncorrectable": 0}, 1))
+        lost = GpuLostError("GPU 1 fell off the bus")
+        self.node.failed(gpus[1], lost)
+        self.instruments.failed(gpus[1], lost)
+        self.instruments.refreshes.labels(TasksAuthError.result).inc()
+
+
+def task(user: str, kind: str, start: float, end: float) -> Task:
+    return Task(
+        f"task-{kind}", user, kind, (TaskGpu(FIRST, "24"),), EPOCH + start, EPOCH + end, "colab-gpu4", "p", "ollama:0.6"
+    )
+
+
+def reading(taken: float) -> Reading:
+    return Reading(
+        taken,
+        utilization=0.75,
+        memory_controller_utilization=0.255,
+        vram_used_bytes=2 * 2**30,
+        power_watts=655.35,
+        energy_joules=1e6 + 600 * taken,
+        temperatures_celsius={"hotspot": 65.0, "memory": 50.0},
+        clocks_hertz={"gfx": 2.1e9},
+        throttle_residency={"ppt": int(taken)},
+        throttle_ticks=int(100 * taken),
+        xgmi_read_bytes={"1": int(taken) * 1024},
+        xgmi_written_bytes={"1": 0},
+        pcie_replays=4,
+    )
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene()
+    scene.play()
+    return scene
+
+
+def samples(families: Iterator[Metric], name: str) -> dict[tuple[str, ...], float]:
+    """By the values of all labels but those of the device's host and unique id."""
+    return {
+        tuple(value for label, value in sample.labels.items() if label not in {"hostname", "gpu_uuid"}): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_the_exposition_is_the_golden_one(scene: Scene) -> None:
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(scene.exposed(), encoding="utf-8")
+    assert scene.exposed() == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_promtool_finds_no_fault(scene: Scene) -> None:
+    result = subprocess.run(
+        ["promtool", "check", "metrics"], input=scene.exposed(), text=True, capture_output=True, check=False
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_openmetrics_says_the_same_as_text(scene: Scene) -> None:
+    text = {sample for family in parse_text(scene.exposed()) for sample in map(str, family.samples)}
+    openmetrics = {
+        sample
+        for family in parse_openmetrics(scene.exposed(OPENMETRICS))  # type: ignore[no-untyped-call]  # it lacks annotations
+        for sample in map(str, family.samples)
+    }
+
+    assert scene.exposed(OPENMETRICS).endswith("# EOF\n")
+    assert text == openmetrics
+
+
+def test_a_gpu_that_cannot_be_read_keeps_its_counters_and_nothing_else(scene: Scene) -> None:
+    second = [line for line in scene.exposed().splitlines() if SECOND in line]
+    names = {line.split("{")[0] for line in second}
+
+    assert 'amdgpu_up{gpu="1",gpu_uuid="67c63ac3c3c637f9",hostname="colab-gpu4"} 0.0' in second
+    assert not names & {"amdgpu_utilization_ratio", "amdgpu_vram_used_bytes", "amdgpu_power_watts"}
+    assert {"amdgpu_observed_seconds_total", "amdgpu_owner_seconds_total", "amdgpu_exporter_unbooked_seconds"} <= names
+
+
+def test_the_hardwares_own_counters_are_held_while_it_cannot_be_read(scene: Scene) -> None:
+    scene.now += 60
+    families = list(metrics.families(scene.snapshot()))
+
+    assert samples(iter(families), "amdgpu_xgmi_read_bytes_total") == {("0", "1"): 600 * 1024}
+    assert samples(iter(families), "amdgpu_pcie_replays_total") == {("0",): 4}
+    assert samples(iter(families), "amdgpu_power_watts") == {}
+
+
+def test_what_the_hardware_does_not_give_has_no_series(scene: Scene) -> None:
+    families = list(metrics.families(scene.snapshot()))
+
+    assert samples(iter(families), "amdgpu_temperature_celsius").keys() == {("0", "hotspot"), ("0", "memory")}
+    assert samples(iter(families), "amdgpu_ecc_errors_total").keys() == {("0", "correctable"), ("0", "uncorrectable")}
+
+
+def test_error_counts_start_at_zero_so_that_the_first_is_an_increase(scene: Scene) -> None:
+    counts = samples(scene.registry.collect(), "amdgpu_exporter_device_errors_total")  # type: ignore[arg-type]  # iterable
+
+    assert counts["0", "timeout"] == 0.0
+    assert counts["1", "gpu_lost"] == 1.0
+
+
+def test_every_refresh_result_is_served_from_the_start() -> None:
+    results = samples(Scene().registry.collect(), "amdgpu_exporter_task_refreshes_total")  # type: ignore[arg-type]  # iterable
+
+    assert results == {(result,): 0.0 for result in ("ok", "network", "auth", "server", "payload")}
