@@ -11,7 +11,7 @@ TaskSource = Literal["api", "labels", "none"]
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Usage(_Row):
@@ -38,6 +38,8 @@ class Usage(_Row):
     """Owned, with utilization below the threshold."""
     idle_vram_held_gpu_hours: float | None
     """Of these, with VRAM held."""
+    idle_empty_gpu_hours: float | None
+    """Of these, without."""
     efficiency_ratio: float | None
     """Busy while owned ÷ owned time observed."""
     mean_utilization_ratio: float | None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exporter.metering.shares import slices
 from exporter.model import Ownership
 from exporter.report.accounts import GpuAccount
-from exporter.report.usage import Floats
-from exporter.report.window import Window
+from exporter.report.usage import Floats, ratio
+from exporter.report.window import CELL_SECONDS, Window
+
+_CELLS_PER_HOUR = int(3600 / CELL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,41 @@ def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool) -> 
     """
     edges = np.array(window.edges())
     return Timeline(edges, tuple(_lane(window, account, len(edges) - 1, timed=timed) for account in accounts))
+
+
+def joined(drawn: Timeline, zone: ZoneInfo) -> Timeline:
+    """The same in coarser cells: the hours of a single day, or the days of several.
+
+    Hours are counted from midnight, so where clocks change by half an hour the last is cut short.
+    """
+    days = [datetime.fromtimestamp(edge, zone).date() for edge in drawn.edges[:-1].tolist()]
+    if days[0] == days[-1]:
+        first = np.arange(0, len(days), _CELLS_PER_HOUR)
+    else:
+        first = np.array([n for n, day in enumerate(days) if n == 0 or day != days[n - 1]])
+    return Timeline(
+        np.append(drawn.edges[first], drawn.edges[-1]), tuple(_coarser(lane, first) for lane in drawn.lanes)
+    )
+
+
+def mean(values: Floats, observed_seconds: Floats, axis: int | None = None) -> Floats:
+    """The mean weighted by observed time, of all or along an axis; NaN where nothing was observed."""
+    known = ~np.isnan(values)
+    weight = np.where(known, observed_seconds, 0.0)
+    return ratio(np.sum(np.where(known, values, 0.0) * weight, axis), np.sum(weight, axis))
+
+
+def _coarser(lane: Lane, first: NDArray[np.int_]) -> Lane:
+    def coarse(values: Floats) -> Floats:
+        weight = np.where(np.isnan(values), 0.0, lane.observed_seconds)
+        return ratio(np.add.reduceat(np.nan_to_num(values) * weight, first), np.add.reduceat(weight, first))
+
+    return replace(
+        lane,
+        observed_seconds=np.add.reduceat(lane.observed_seconds, first),
+        utilization=coarse(lane.utilization),
+        vram_used=coarse(lane.vram_used),
+    )
 
 
 def _lane(window: Window, account: GpuAccount, cells: int, *, timed: bool) -> Lane:

@@ -34,11 +34,11 @@ class Cells:
     @property
     def utilization(self) -> Floats:
         """Mean of each, 0 to 1; NaN where nothing was observed."""
-        return _ratio(self.amounts[:, 1], self.amounts[:, 0])
+        return ratio(self.amounts[:, 1], self.amounts[:, 0])
 
     def vram_ratio(self, total_bytes: int | None) -> Floats:
         """Mean VRAM in use of each, 0 to 1; NaN where nothing was observed."""
-        return _ratio(self.amounts[:, 4], self.amounts[:, 0] * (total_bytes or np.nan))
+        return ratio(self.amounts[:, 4], self.amounts[:, 0] * (total_bytes or np.nan))
 
     @property
     def is_idle(self) -> NDArray[np.bool_]:
@@ -121,6 +121,7 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
         active_gpu_hours=_hours(owned.amounts.observed_seconds - idle, known=seen),
         idle_gpu_hours=_hours(idle, known=seen),
         idle_vram_held_gpu_hours=_hours(held_idle, known=seen and timed),
+        idle_empty_gpu_hours=_hours(max(0.0, idle - held_idle), known=seen and timed),
         efficiency_ratio=_divided(owned.amounts.busy_seconds, owned.amounts.observed_seconds),
         mean_utilization_ratio=_divided(whole.amounts.busy_seconds, observed),
         p95_utilization_ratio=_percentile(utilization, 0.95),
@@ -215,7 +216,8 @@ def _peak_vram(parts: Sequence[Part]) -> int | None:
     return int(max(peaks)) if peaks else None
 
 
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Element by element; NaN where the denominator is not above 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.nan)
 

@@ -53,6 +53,10 @@ class Window:
             edges += [day.start + n * CELL_SECONDS for n in range(count + 1) if day.start + n * CELL_SECONDS < day.end]
         return [*edges, self.end]
 
+    def overlap(self, start: float, end: float) -> float:
+        """Seconds of [start, end) that lie in the window; 0 if none do."""
+        return max(0.0, min(end, self.end) - max(start, self.start))
+
     def local(self, instant: float) -> datetime:
         """An instant on the clocks of the report's time zone."""
         return datetime.fromtimestamp(instant, self.zone)

@@ -1,0 +1,65 @@
+"""Tables of machine-readable figures: full precision, in the units of their names, empty for null.
+
+The columns are the fields of the rows in report.json, those of `usage` behind the others; lists are joined by `+`.
+"""
+
+from __future__ import annotations
+
+import csv as csv_format
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pydantic import BaseModel
+
+from exporter.report.rows import GpuRow, Report, TaskRow, Usage, UserRow
+
+ENCODING: Final = "utf-8-sig"
+"""Of CSV files. Without a byte order mark Excel in Taiwan takes them for Big5 and garbles every Chinese name."""
+
+_FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001  full-width signs start formulas, too
+_Cell = str | float | int | bool | list[str] | None
+
+
+def csv(report: Report) -> str:
+    """The one table of standard output: gpus.csv, whose rows add up to the report's totals."""
+    return gpus(report)
+
+
+def gpus(report: Report) -> str:
+    """One line a GPU, with its users."""
+    return _table(GpuRow, report.gpus)
+
+
+def users(report: Report) -> str:
+    """One line a user, with the shares of all their tasks."""
+    return _table(UserRow, report.users)
+
+
+def tasks(report: Report) -> str:
+    """One line a task, with its share."""
+    return _table(TaskRow, report.tasks)
+
+
+def lines(rows: Iterable[Sequence[_Cell]]) -> str:
+    """Rows of CSV, quoted where needed, that no spreadsheet takes for formulas."""
+    text = io.StringIO()
+    csv_format.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _table(kind: type[BaseModel], rows: Sequence[GpuRow | UserRow | TaskRow]) -> str:
+    keys = [name for name in kind.model_fields if name != "usage"]
+    figures = list(Usage.model_fields)
+    values = ([getattr(row, key) for key in keys] + [getattr(row.usage, figure) for figure in figures] for row in rows)
+    return lines([keys + figures, *values])
+
+
+def _cell(value: _Cell) -> str | float | None:
+    """A cell; text that a spreadsheet would run as a formula starts with an apostrophe, numbers stay numbers."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        value = "+".join(value)
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
