@@ -10,7 +10,6 @@ from exporter.errors import UsageError
 from exporter.model import Task
 from exporter.report.accounts import GpuAccount
 from exporter.report.rows import (
-    Comparison,
     GpuRow,
     NodeRow,
     ProjectRow,
@@ -69,9 +68,7 @@ def build(
     accounts: Sequence[GpuAccount],
     *,
     sources: Sources,
-    warnings: Sequence[str],
     costs: Costs,
-    comparison: Sequence[Comparison] = (),
 ) -> Report:
     """Sums the accounts to every row of the report.
 
@@ -79,9 +76,10 @@ def build(
         window: The stretch of time.
         accounts: The GPUs, as narrowed.
         sources: Where the figures come from.
-        warnings: What the reader has to know.
         costs: What is charged.
-        comparison: Against the days before.
+
+    Returns:
+        The report, without warnings and comparison.
     """
     tariff = costs.tariff
     parts = [part for account in accounts for part in account.parts]
@@ -97,9 +95,9 @@ def build(
         is_over=window.is_over,
         currency=costs.currency,
         sources=sources,
-        warnings=list(warnings),
+        warnings=[],
         totals=summed(parts, tariff),
-        comparison=list(comparison),
+        comparison=[],
         nodes=[
             NodeRow(
                 hostname=hostname,
@@ -190,7 +188,7 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
         start=window.local(task.start).isoformat(),
         end=window.local(task.end).isoformat() if ended else None,
         running=not ended,
-        seconds_in_window=max(0.0, min(task.end, window.end) - max(task.start, window.start)),
+        seconds_in_window=window.overlap(task.start, task.end),
         usage=summed(parts, tariff),
     )
 

@@ -118,10 +118,11 @@ def _report(span: Window, found: list[GpuAccount], price: float | None, sources:
         span,
         found,
         sources=sources,
-        warnings=["colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>"],
         costs=Costs(Tariff(price, pue=1.3), currency="USD" if price else None),
     )
-    return report.model_copy(update={"comparison": [_compared(report.totals, measure) for measure in _COMPARED]})
+    warnings = ["colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>"]
+    comparison = [_compared(report.totals, measure) for measure in _COMPARED]
+    return report.model_copy(update={"warnings": warnings, "comparison": comparison})
 
 
 def _compared(totals: Usage, measure: str) -> Comparison:

@@ -1,0 +1,188 @@
+"""Makes a report: asks both sources, and says what could not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from exporter.config import Config
+from exporter.errors import HistoryError, ReportError, TasksError
+from exporter.model import Answer, MalformedTask, Task
+from exporter.report import history, inventory
+from exporter.report.accounts import GpuAccount, accounts, inventory_gap
+from exporter.report.build import Costs, Filter, build, narrowed
+from exporter.report.cache import Entries, TaskCache
+from exporter.report.history import History
+from exporter.report.prometheus import PrometheusClient
+from exporter.report.rows import Report, Sources
+from exporter.report.timeline import Timeline, timeline
+from exporter.report.usage import Tariff
+from exporter.report.window import Window
+from exporter.tasks.client import ConsumptionClient
+from exporter.tasks.ownership import Holdings
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    window: Window
+    narrowed_to: Filter = field(default_factory=Filter)
+    with_tasks: bool = True
+    """False: `--skip-task-info`."""
+    with_history: bool = True
+    """False: `--user-report`, the tasks alone."""
+    use_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A report, and whether it is all that it should be."""
+
+    report: Report
+    timeline: Timeline
+    is_complete: bool
+    """False if a source was unavailable, or a node's coverage is under `report.min_coverage`."""
+
+
+async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -> Made:
+    """Makes the report of a window.
+
+    Args:
+        config: The settings.
+        wanted: What is asked for.
+        now: Unix seconds.
+        progress: Told in words what is going on.
+
+    Raises:
+        TasksError: Only tasks were asked for, and the API gave no answer.
+        HistoryError: Neither source gave an answer.
+        ReportError: There is no history at all; or shares and totals disagree.
+        UsageError: An unknown user or node.
+    """
+    return await _Maker(config, wanted, now, progress).make()
+
+
+@dataclass(slots=True)
+class _Maker:
+    """One report in the making."""
+
+    config: Config
+    wanted: Wanted
+    now: float
+    progress: Progress
+    warnings: list[str] = field(default_factory=list)
+    is_complete: bool = True
+
+    async def make(self) -> Made:
+        window, nodes = self.wanted.window, self.config.report.nodes
+        self.progress("asking who had which GPU")
+        entries = await self._tasks()
+        self.progress("reading the scrape history")
+        found = await self._history(entries) if self.wanted.with_history else None
+        self.progress("accounting")
+        known = _accounted(window, found, entries)
+        missing, warnings = inventory_gap(window, known, nodes, answered=entries is not None)
+        self.warnings += [*(found.warnings if found else ()), *warnings]
+        chosen = narrowed([*known, *missing], self.wanted.narrowed_to, nodes)
+        report = self._built(chosen, found, entries)
+        return Made(report, timeline(window, chosen, timed=entries is not None), self.is_complete)
+
+    def _built(self, chosen: Sequence[GpuAccount], found: History | None, entries: Entries | None) -> Report:
+        settings = self.config.report
+        sources = Sources(
+            history="prometheus" if found else "none",
+            tasks="api" if entries is not None else "labels" if found else "none",
+        )
+        costs = Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency)
+        report = build(self.wanted.window, chosen, sources=sources, costs=costs)
+        if found:
+            for row in report.nodes:
+                coverage = row.usage.coverage_ratio
+                if coverage is not None and coverage < settings.min_coverage:
+                    self._lacks(
+                        f"{row.hostname}: {coverage:.1%} of its GPU time was observed, "
+                        f"expected {settings.min_coverage:.0%} or more"
+                    )
+        return report.model_copy(update={"warnings": self.warnings})
+
+    def _lacks(self, what: str) -> None:
+        self.warnings.append(what)
+        self.is_complete = False
+
+    async def _tasks(self) -> Entries | None:
+        """The tasks of the window, or None if labels have to tell."""
+        if not self.wanted.with_tasks:
+            return None
+        if self.config.tasks.url is None:
+            self.warnings.append("tasks.url is not set: owners come from the history's labels")
+            return None
+        try:
+            entries = await self._days_of_tasks(self.config.tasks.url)
+        except TasksError as error:
+            if not self.wanted.with_history:
+                raise
+            self._lacks(f"{error}; owners come from the history's labels")
+            return None
+        if entries[1]:
+            self.warnings.append(
+                f"{len(entries[1])} entries of the consumption API cannot be accounted in full: "
+                "the GPUs they name are unknown where no other task holds them"
+            )
+        return entries
+
+    async def _days_of_tasks(self, url: str) -> Entries:
+        """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts."""
+        client, window = ConsumptionClient(self.config.tasks), self.wanted.window
+        cache = TaskCache(self.config.report.cache, url) if self.config.report.cache else None
+        tasks: dict[str, Task] = {}
+        malformed: dict[str, MalformedTask] = {}
+        for day in window.days():
+            entries = cache.get(day) if cache and self.wanted.use_cache else None
+            if entries is None:
+                answer = await client.tasks(day.start, day.end)
+                entries = answer.tasks, answer.malformed
+                if cache:
+                    cache.keep(day, entries, self.now)
+            tasks |= {task.task_id: task for task in entries[0]}
+            malformed |= {entry.task_id: entry for entry in entries[1]}
+        overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)
+        return tuple(overlapping), tuple(malformed.values())
+
+    async def _history(self, entries: Entries | None) -> History | None:
+        """The scrape history, or None if it cannot be had and tasks alone can be reported."""
+        settings, window = self.config.prometheus, self.wanted.window
+        try:
+            async with PrometheusClient(settings) as client:
+                found = await history.fetch(client, window, _instants(entries, window), owners=entries is None)
+                if not found.gpus:
+                    raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
+        except HistoryError as error:
+            if entries is None:
+                raise
+            self._lacks(f"{error}; only owned time can be told")
+            return None
+        return found
+
+
+def _instants(entries: Entries | None, window: Window) -> dict[str, list[float]]:
+    """By GPU, when its tasks start and end within the window."""
+    instants: dict[str, list[float]] = {}
+    tasks, malformed = entries or ((), ())
+    holds: Iterable[tuple[Sequence[str], float, float]] = [
+        *(([gpu.uuid for gpu in task.gpus], task.start, task.end) for task in tasks),
+        *((list(entry.gpu_uuids), entry.start, entry.end) for entry in malformed),
+    ]
+    for uuids, start, end in holds:
+        for uuid in uuids:
+            instants.setdefault(uuid, []).extend(edge for edge in (start, end) if window.start < edge < window.end)
+    return instants
+
+
+def _accounted(window: Window, found: History | None, entries: Entries | None) -> list[GpuAccount]:
+    observed = found.gpus if found else ()
+    if entries is None:
+        return accounts(window, observed, None, ())
+    return accounts(window, observed, Holdings(Answer(*entries, as_of=0.0)), entries[0])
