@@ -54,6 +54,7 @@ class Worker:
         self._writer = writer
         self.ended = asyncio.create_task(process.wait())
         """Done once the process is reaped, which a process stuck in the kernel may never be."""
+        self.pid = process.pid
         self.positions: dict[str, int] = {}
         """The library's number of each package's first partition, which speaks for all, by the package's address."""
 
@@ -106,6 +107,11 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
+    @property
+    def gone(self) -> bool:
+        """Nothing is left of it, neither process nor socket."""
+        return self.ended.done() and self._writer.is_closing()
+
     async def cause_of_death(self) -> str:
         """How the process ended, in words for the operator."""
         await asyncio.wait([self.ended], timeout=_FAREWELL_SECONDS)
@@ -121,7 +127,7 @@ class Workers:
     """Starts worker processes, and leaves none behind at the end of its block."""
 
     def __init__(self) -> None:
-        self._living: set[Worker] = set()
+        self._workers: list[Worker] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,9 +135,9 @@ class Workers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        farewells = [worker.ended for worker in self._living]
-        for worker in self._living:
+        for worker in self._workers:
             worker.kill()
+        farewells = [worker.ended for worker in self._workers]
         if farewells:
             await asyncio.wait(farewells, timeout=_FAREWELL_SECONDS)
         for farewell in farewells:
@@ -162,8 +168,8 @@ class Workers:
                     raise WorkerCrashedError(f"no worker process can be started: {error.strerror}") from error
                 raise
         worker = Worker(process, *await asyncio.open_connection(sock=ours))
-        self._living.add(worker)
-        worker.ended.add_done_callback(lambda _: self._living.discard(worker))
+        self._workers = [other for other in self._workers if not other.gone]
+        self._workers.append(worker)
         return worker
 
 

@@ -91,8 +91,8 @@ class Ward:
         finally:
             worker.kill()
         self._roster.failed(package, error)
-        hung = isinstance(error, ReadTimeoutError)
-        await self._cure(package, worker, pause=self._timeout if hung else self._interval, reset=not hung)
+        pause = self._timeout if isinstance(error, ReadTimeoutError) else self._interval
+        await self._cure(package, worker, pause=pause, reset=isinstance(error, GpuLostError))
 
     async def _cure(self, package: Package, worker: Worker | None = None, *, pause: float, reset: bool) -> None:
         """Probes with growing pauses until the GPU can be read."""
