@@ -14,7 +14,7 @@ units=/etc/systemd/system
 tree=$(cd "$(dirname "$0")/.." && pwd)
 needed_kib=500000
 
-dry_run='' action=install purge='' roles='' changed=''
+dry_run='' action=install purge='' roles='' changed='' failed=''
 
 usage() {
     cat <<'END'
@@ -170,9 +170,9 @@ activate() { # UNIT
     booted || return 0
     if [ -n "$changed" ]; then
         run systemctl daemon-reload
-        run systemctl restart "$1"
+        run systemctl restart "$1" || failed=yes
     else
-        systemctl is-active --quiet "$1" || run systemctl start "$1"
+        systemctl is-active --quiet "$1" || run systemctl start "$1" || failed=yes
     fi
 }
 
@@ -203,6 +203,7 @@ install_all() {
     remove_old_versions
     [ -n "$changed" ] || say "Nothing has changed."
     check || say "Installed. The check above found something to see to; then: $0 --check"
+    [ -z "$failed" ] || die "installed, but it does not run: journalctl -u mi300x-exporter"
 }
 
 uninstall() {
@@ -215,7 +216,7 @@ uninstall() {
     if booted && [ -n "$changed" ]; then run systemctl daemon-reload; fi
     remove "$app" /etc/sysusers.d/mi300x-exporter.conf /etc/tmpfiles.d/mi300x-exporter.conf /var/cache/mi300x-exporter
     if [ -n "$purge" ]; then
-        remove "$etc" /var/lib/mi300x-exporter
+        remove "$etc" /var/lib/mi300x-exporter /var/lib/systemd/timers/stamp-mi300x-report.timer
         ! id "$user" >/dev/null 2>&1 || run userdel "$user"
     else
         say "Kept: $etc, /var/lib/mi300x-exporter and the user $user (--purge removes them)."

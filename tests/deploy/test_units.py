@@ -72,7 +72,9 @@ def test_user_and_folders_can_be_made(tmp_path: Path) -> None:
     assert token.parent.stat().st_mode & 0o777 == 0o750
 
 
-@pytest.mark.parametrize("script", sorted(DEPLOY.glob("**/*.sh")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", sorted([*DEPLOY.glob("**/*.sh"), *Path(__file__).parent.glob("*.sh")]), ids=lambda path: path.name
+)
 def test_shellcheck_has_nothing_to_say_of_the_scripts(script: Path) -> None:
     assert run("shellcheck", script).stdout == ""
 
