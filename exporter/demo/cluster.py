@@ -42,8 +42,13 @@ class Cluster:
             f"colab-gpu{n + 1}": SimulatedGpus(Workload(number(seed, "node", n), gpus_per_node, pace))
             for n in range(nodes)
         }
+        self._arguments = (nodes, gpus_per_node, seed, pace)
         self._first_ids = {hostname: n * gpus_per_node for n, hostname in enumerate(self.nodes)}
         self._tasks_of = lru_cache(maxsize=4096)(self._assign)
+
+    def __reduce__(self) -> tuple[type[Cluster], tuple[int, int, int, float]]:
+        """Other processes make it anew from its arguments."""
+        return Cluster, self._arguments
 
     def gpu_id(self, hostname: str, index: int) -> str:
         """The cluster-wide number of a GPU."""

@@ -101,35 +101,27 @@ class _Recorder:
 
 
 def history(
-    cluster: Cluster, start: float, end: float, *, scrape_seconds: int = 15, faults: Faults = NO_FAULTS
+    cluster: Cluster, hostname: str, start: float, end: float, *, scrape_seconds: int = 15, faults: Faults = NO_FAULTS
 ) -> list[Column]:
-    """The scrapes of all nodes of a cluster from `start` to `end`.
+    """The scrapes of one node of a cluster from `start` to `end`.
 
     Args:
         cluster: The nodes and their tasks.
-        start: Unix seconds; the exporters start then, with their counters at 0.
+        hostname: Which node.
+        start: Unix seconds; the exporter starts then, with its counters at 0.
         end: Unix seconds.
         scrape_seconds: Between scrapes; a multiple of 15.
         faults: What goes wrong meanwhile.
     """
-    return [
-        column
-        for hostname in cluster.nodes
-        for column in _node(cluster, hostname, (start, end), scrape_seconds, faults)
-    ]
-
-
-def _node(cluster: Cluster, hostname: str, window: Stretch, scrape_seconds: int, faults: Faults) -> list[Column]:
     recorder = _Recorder({"job": "mi300x", "instance": f"{hostname}:9942"})
     life: _Life | None = None
-    start, end = (int(edge) for edge in window)
-    for now in range(start, end + 1, READ_SECONDS):
+    for now in range(int(start), int(end) + 1, READ_SECONDS):
         if _hit(faults.stopped, hostname, now):
             life = None
         else:
             life = life or _Life(cluster, hostname, now, faults)
             life.beat(now)
-        if (now - start) % scrape_seconds or any(begin <= now < finish for begin, finish in faults.blind):
+        if (now - int(start)) % scrape_seconds or any(begin <= now < finish for begin, finish in faults.blind):
             continue
         if life is None or _hit(faults.unscraped, hostname, now):
             recorder.failed(now * 1000)
