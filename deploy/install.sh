@@ -140,7 +140,7 @@ install_bindings() {
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     run cp -r "$rocm/share/amd_smi" "$copy"
-    run "$venv/bin/pip" install --quiet --disable-pip-version-check "$copy/amd_smi"
+    run "$venv/bin/pip" install --quiet --disable-pip-version-check --use-pep517 "$copy/amd_smi"
 }
 
 install_files() {
