@@ -49,6 +49,8 @@ class Words:
     running = _Term("running", "執行中")
     duration = _Term("Hours in window", "期間內時數")
     totals = _Term("Totals", "總計")
+    overview = _Term("At a glance", "總覽")
+    all_gpus = _Term("All GPUs", "全部 GPU")
     warnings = _Term("Warnings", "警告")
 
     # Whose the time is.
@@ -80,6 +82,7 @@ class Words:
     mean_vram = _Term("Mean VRAM", "平均 VRAM")
     p95_vram = _Term("p95 VRAM", "VRAM p95")
     peak_vram = _Term("Peak VRAM", "VRAM 峰值")
+    owned_unobserved = _Term("Owned, not observed", "已分配但未觀測")
     energy = _Term("Energy", "耗電量")
     facility_energy = _Term("Energy of the facility", "機房耗電量")
     energy_per_busy = _Term("kWh per busy GPU-hour", "每忙碌 GPU 小時耗電 (kWh)")
@@ -89,6 +92,76 @@ class Words:
     freed_gpus = _Term("Would free", "可釋出 GPU")
     day_before = _Term("day before", "前一日")
     median_of_seven = _Term("median of 7 days", "前 7 日中位數")
+
+    # Headings and notes of the charts.
+    where_time_went = _Term("Where the GPU-hours went", "GPU 時數去向")
+    hours_by_user = _Term("GPU-hours by user", "各使用者 GPU 時數")
+    heat_map = _Term("Every GPU over the day", "各 GPU 全日使用率")
+    over_the_day = _Term("Utilization and VRAM over the day", "全日使用率與 VRAM")
+    heat_map_note = _Term(
+        "Darker is busier; the strip below each row shows who holds the GPU, and halves where users share it. "
+        "Point at a cell, or walk with the arrow keys.",
+        "顏色越深使用率越高；每列下方色帶為該 GPU 的使用者，共用時分為數段。將游標移至格上，或以方向鍵逐格檢視。",
+    )
+    no_owner_times = _Term(
+        "Labels of the history tell how much each user had, not when.",
+        "監控歷史的標籤僅能得知各使用者用量，無法得知時段。",
+    )
+    needs_script = _Term("The heat map needs JavaScript.", "熱圖需啟用 JavaScript。")
+    others = _Term("others", "其他使用者")
+    sort = _Term("Sort", "排序")
+    nothing = _Term("none", "無")
+    left_out = _Term("smaller rows are in the CSV and JSON files", "筆較小項目請見 CSV 與 JSON 檔")
+    low_coverage = _Term("below 99 % observed", "觀測涵蓋率低於 99%")
+
+    # What the words mean.
+    reading = _Term("How to read this", "名詞說明")
+    meaning_owned = _Term(
+        "GPU-time that a task holds, whether or not anything runs.", "任務占有 GPU 的時間，不論是否有程式執行。"
+    )
+    meaning_busy = _Term(
+        "Utilization summed over time: one hour at 50 % is half a GPU-hour.",
+        "使用率對時間的累計：以 50% 使用率執行一小時為 0.5 GPU 小時。",
+    )
+    meaning_idle = _Term(
+        "Owned time with utilization below the threshold; worse where VRAM is held, as nobody else can use the GPU.",
+        "已分配但使用率低於門檻的時間；若同時佔用 VRAM，他人更無法使用該 GPU。",
+    )
+    meaning_efficiency = _Term(
+        "Busy while owned, as a part of the owned time observed.", "已分配時間中的忙碌時數，除以其中已觀測的時數。"
+    )
+    meaning_coverage = _Term(
+        "How much of the time was observed. What was not is left out of means, and is never counted as idle.",
+        "已觀測時間所佔比例。未觀測的時間不計入平均，也不視為閒置。",
+    )
+    meaning_unknown = _Term(
+        "Time for which no source could say whose the GPU was: neither idle nor free.",
+        "無任何來源可判定 GPU 歸屬的時間：既不算閒置，也不算未分配。",
+    )
+
+    # Blocks of the text, in the order of their lines.
+    task_summary = _Term("GPU tasks by user", "GPU 使用者任務摘要")
+    task_report = _Term("GPU task report", "GPU 使用者任務報告")
+    task_information = _Term("GPU tasks of this node", "GPU 使用者任務資訊")
+    gpu_model = _Term("GPU model", "GPU 型號")
+    gpu_memory = _Term("GPU memory", "GPU 記憶體")
+    status = _Term("Status", "狀態")
+    ended = _Term("ended", "已結束")
+    time_used = _Term("Time used", "使用時長")
+    seconds = _Term("seconds", "秒")
+    no_tasks = _Term("no tasks", "沒有任務")
+    hardware_map = _Term("GPU hardware map", "GPU 硬體對應表")
+    usage_by_gpu = _Term("Mean usage of each GPU", "各 GPU 平均使用率")
+    overall_averages = _Term("Overall averages", "整體平均使用率")
+    gpu_utilization = _Term("GPU utilization", "GPU 使用率")
+    vram_utilization = _Term("VRAM in use", "VRAM 使用率")
+    unused = _Term("not used", "未使用")
+    utilization_by_hour = _Term("Utilization by hour", "每小時使用率")
+    utilization_by_day = _Term("Utilization by day", "每日使用率")
+    scale = _Term(
+        "0: below 10 % … 9: 90 % and more; – not observed", "0：低於 10% … 9：90% 以上；–：未觀測"
+    )
+    split_of_owned = _Term("Split of the owned time", "已分配時間的組成")
 
     # Units.
     gpu_hours = _Term("GPU-hours", "GPU 小時")

@@ -114,15 +114,14 @@ def _renamed(task: Task, usernames: Mapping[str, str]) -> Task:
 
 
 def _report(span: Window, found: list[GpuAccount], price: float | None, sources: Sources) -> Report:
-    report = build(
-        span,
-        found,
-        sources=sources,
-        costs=Costs(Tariff(price, pue=1.3), currency="USD" if price else None),
+    costs = Costs(Tariff(price, pue=1.3), currency="USD" if price else None)
+    report = build(span, found, sources=sources, costs=costs)
+    return report.model_copy(
+        update={
+            "warnings": ["colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>"],
+            "comparison": [_compared(report.totals, measure) for measure in _COMPARED],
+        }
     )
-    warnings = ["colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>"]
-    comparison = [_compared(report.totals, measure) for measure in _COMPARED]
-    return report.model_copy(update={"warnings": warnings, "comparison": comparison})
 
 
 def _compared(totals: Usage, measure: str) -> Comparison:

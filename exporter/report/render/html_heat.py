@@ -1,0 +1,124 @@
+"""The heat map of the HTML report: every GPU over the window, with its owners, as data for the page's script.
+
+As SVG, a cell each for a thousand GPUs and ten minutes would be half of the page. It travels as one byte a cell, and
+the script paints it on a canvas for each node.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby, pairwise
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from exporter.model import Ownership
+from exporter.report.languages import Words
+from exporter.report.render import figures
+from exporter.report.render.html_charts import Ints, columns, joined
+from exporter.report.rows import Report
+from exporter.report.timeline import Lane, Timeline
+
+USER_COLOURS: Final = 12
+"""The users with the most owned time get a colour of their own; all others share the one after."""
+
+_LEVELS: Final = 200
+"""Steps of utilization in a byte: half a percent each."""
+_NOT_OBSERVED: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class HeatNode:
+    """The GPUs of one node, as many rows of the heat map."""
+
+    hostname: str
+    gpus: tuple[str, ...]
+    coverage: float | None
+
+
+def heat_nodes(report: Report, timeline: Timeline) -> list[HeatNode]:
+    """The nodes in the order of the data."""
+    coverage = {row.hostname: row.usage.coverage_ratio for row in report.nodes}
+    return [
+        HeatNode(hostname, tuple(_label(lane) for lane in lanes), coverage[hostname])
+        for hostname, lanes in groupby(timeline.lanes, lambda lane: lane.hostname)
+    ]
+
+
+def user_colours(report: Report) -> dict[str, int]:
+    """The number of each user's colour."""
+    return {row.username: min(n, USER_COLOURS) for n, row in enumerate(report.users)}
+
+
+def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any]:
+    """What the script paints, and what it says of a cell.
+
+    Returns:
+        `seconds`: the edges of the columns, since the start. `times`: the clock at each edge. `owners`: the name, the
+        numbers of their colours, and whether it is not known who. `spells`: for each GPU the second each ends and the
+        number of its owner, in turn. `cells`: base64, row by row a byte for each column: utilization × 200, or 255
+        where nothing was observed. `not_observed`: what to say there.
+    """
+    edges, first = columns(timeline)
+    start = float(timeline.edges[0])
+    colours = user_colours(report)
+    owners: dict[tuple[tuple[str, ...], Ownership], int] = {}
+    spells = [
+        [
+            number
+            for spell in lane.spells
+            for number in (
+                round(spell.end - start),
+                owners.setdefault((spell.usernames, spell.ownership), len(owners)),
+            )
+        ]
+        for lane in timeline.lanes
+    ]
+    return {
+        "seconds": np.rint(edges - start).astype(int).tolist(),
+        "times": _clock(edges.tolist(), report),
+        "owners": [
+            {
+                "name": _name(usernames, kind, words),
+                "colours": [colours.get(user, USER_COLOURS) for user in usernames],
+                "unknown": kind is Ownership.UNKNOWN,
+            }
+            for usernames, kind in owners
+        ],
+        "spells": spells,
+        "cells": _cells(timeline, first),
+        "not_observed": words.not_observed,
+    }
+
+
+def _cells(timeline: Timeline, first: Ints) -> str:
+    utilization = joined(
+        np.array([lane.utilization for lane in timeline.lanes]),
+        np.array([lane.observed_seconds for lane in timeline.lanes]),
+        first,
+    )
+    levels = np.where(np.isnan(utilization), _NOT_OBSERVED, np.rint(np.nan_to_num(utilization) * _LEVELS))
+    return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
+
+
+def _name(usernames: tuple[str, ...], kind: Ownership, words: Words) -> str:
+    if usernames:
+        return " + ".join(usernames)
+    return words.unallocated if kind is Ownership.UNALLOCATED else words.unknown
+
+
+def _label(lane: Lane) -> str:
+    index = figures.ABSENT if lane.gpu is None else str(lane.gpu)
+    return f"{index} · {lane.gpu_id}" if lane.gpu_id else index
+
+
+def _clock(edges: list[float], report: Report) -> list[str]:
+    """Local times; with the date in a window of days, with the offset in one whose clocks change."""
+    zone = ZoneInfo(report.timezone)
+    local = [datetime.fromtimestamp(edge, zone) for edge in edges]
+    pattern = "%H:%M" if report.date == report.to else "%m-%d %H:%M"
+    changes = any(before.utcoffset() != after.utcoffset() for before, after in pairwise(local))
+    return [time.strftime(pattern) + (f" {time.isoformat()[-6:]}" if changes else "") for time in local]
