@@ -27,7 +27,7 @@ class Package:
     set_aside: bool = False
     """In the ward, which alone touches it."""
     failures: int = 0
-    """In a row."""
+    """Since the last good reading."""
     inspect_at: float | None = None
     """CLOCK_MONOTONIC seconds of its next inspection; None for as soon as may be."""
 
@@ -66,8 +66,8 @@ class Roster:
             self._identified(package, answer.value)
             return
         assert package.gpu is not None
-        package.failures = 0
         if verb is Verb.READ:
+            package.failures = 0
             self._sink.read(package.gpu.uuid, answer.value, answer.seconds)
             self.faults.over(package.address)
         else:

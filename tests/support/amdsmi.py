@@ -11,6 +11,7 @@ library.init.error = 34
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import mmap
 import subprocess
@@ -87,14 +88,14 @@ class Gpu:
 
     def patch(self, field: str, value: int) -> None:
         """Puts a value into a field of the metrics, as `xcp_stats[0].gfx_busy_inst[3]`, over what is simulated."""
-        offset, size = field_place(Bindings().structure("amdsmi_gpu_metrics_t"), field)
+        offset, size = field_place(_metrics(), field)
         free = next(patch for patch in self.state.patches if patch.size == 0 or patch.offset == offset)
         free.offset, free.value = offset, value
         free.size = size
 
     def absent(self, field: str) -> None:
         """Makes the firmware say that a field is not available."""
-        _, size = field_place(Bindings().structure("amdsmi_gpu_metrics_t"), field)
+        _, size = field_place(_metrics(), field)
         self.patch(field, 2 ** (8 * size) - 1)
 
     def unpatch(self) -> None:
@@ -195,6 +196,11 @@ class SimulatedLibrary:
 
     def __iter__(self) -> Iterator[Gpu]:
         return (self[index] for index in range(len(self)))
+
+
+@functools.cache
+def _metrics() -> type[ctypes.Structure]:
+    return Bindings().structure("amdsmi_gpu_metrics_t")
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
