@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
 from exporter import __version__, log
+from exporter import check as checks
 from exporter import config as config_file
 from exporter.config import Config
 from exporter.devices.simulated import SimulatedSource
 from exporter.devices.source import DeviceSource
 from exporter.devices.supervisor import AmdsmiSource
-from exporter.errors import ConfigError, ExporterError, UsageError
+from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
+from exporter.report.window import window
 from exporter.service import Service
+from exporter.tasks import listing
+from exporter.tasks.client import ConsumptionClient
 
 FAILED, USAGE = 1, 2
 
@@ -40,7 +47,7 @@ def cli() -> None:
 @cli.command()
 @_config_option
 def serve(config_path: Path | None) -> None:
-    r"""Run the service of one node: read its GPUs, follow their owners, answer /metrics.
+    """Run the service of one node: read its GPUs, follow their owners, answer /metrics.
 
     \b
     Examples:
@@ -51,6 +58,59 @@ def serve(config_path: Path | None) -> None:
     log.configure(config.log)
     service = Service(config, _device_source(config))
     asyncio.run(service.run(lambda: config_file.load(config_path)))
+
+
+@cli.command()
+@_config_option
+@click.option("--date", help="A day, YYYY-MM-DD, in report.timezone; without it: now.")
+@click.option("--user", "users", multiple=True, help="Only this user's; may be repeated.")
+@click.option("--node", "nodes", multiple=True, help="Only this host's; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def tasks(
+    config_path: Path | None, date: str | None, users: Sequence[str], nodes: Sequence[str], as_json: bool
+) -> None:
+    """Show who has which GPU, now or on a day, as the consumption API says.
+
+    \b
+    Examples:
+      exporter tasks --config config.yaml
+      exporter tasks --config config.yaml --date 2025-07-22 --user itrd --json
+    """
+    config = config_file.load(config_path)
+    if config.tasks.url is None:
+        raise ConfigError("tasks.url is not set: there is nobody to ask who has which GPU")
+    now = time.time()
+    day = window(date, None, config.report.timezone, now) if date else None
+    start, end = (day.start, day.end) if day else (now, now + 1)
+    answer = asyncio.run(ConsumptionClient(config.tasks).tasks(start, end))
+    zone = ZoneInfo(config.report.timezone)
+    rows = listing.held(answer.tasks, start, end, zone, users=frozenset(users), nodes=frozenset(nodes))
+    click.echo(listing.as_json(rows) if as_json else listing.as_table(rows))
+    if answer.malformed:
+        click.echo(f"exporter: {len(answer.malformed)} entries could not be read", err=True)
+
+
+@cli.command()
+@_config_option
+def check(config_path: Path | None) -> None:
+    """Try config, GPUs, consumption API and Prometheus, and say what to do.
+
+    \b
+    Examples:
+      exporter check --config /etc/mi300x-exporter/config.yaml
+    """
+    config = config_file.load(config_path)
+    logging.disable()  # what the parts would log, the findings say
+    if not asyncio.run(_check(config)):
+        raise CheckFailedError("a fault was found")
+
+
+async def _check(config: Config) -> bool:
+    sound = True
+    async for finding in checks.check(config, _device_source(config)):
+        click.echo(f"{finding.verdict:<6} {finding.part:<11} {finding.words}")
+        sound = sound and finding.verdict is not checks.Verdict.FAULT
+    return sound
 
 
 def _device_source(config: Config) -> DeviceSource:

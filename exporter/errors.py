@@ -4,6 +4,7 @@ ExporterError
 ├── UsageError                   the command line asks for something that cannot be
 ├── ConfigError                  the config file, or a file it names, is not usable
 ├── ListenError                  the endpoint cannot be opened
+├── CheckFailedError             `exporter check` found a fault
 ├── DeviceError                  amdsmi or a GPU; `kind` is the label of amdgpu_exporter_device_errors_total
 │   ├── LibraryMissingError      libamd_smi.so cannot be loaded
 │   ├── LibraryMismatchError     its version is not the one the bindings are for
@@ -46,6 +47,10 @@ class ConfigError(ExporterError):
 
 class ListenError(ExporterError):
     """The endpoint cannot be opened."""
+
+
+class CheckFailedError(ExporterError):
+    """`exporter check` found a fault."""
 
 
 class DeviceError(ExporterError):

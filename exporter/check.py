@@ -1,0 +1,161 @@
+"""`exporter check`: tries config, GPUs, consumption API and Prometheus, and says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from exporter.config import Config, Prometheus
+from exporter.devices.source import DeviceSource
+from exporter.errors import DeviceError, ExporterError, TasksError
+from exporter.model import Gpu, Health, Reading
+from exporter.tasks.client import ConsumptionClient
+
+_START_SECONDS = 35.0
+"""A worker has 30 s to start."""
+
+
+class Verdict(StrEnum):
+    """How a probe ended."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Nothing is broken, but one should know."""
+    FAULT = "FAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one probe found."""
+
+    verdict: Verdict
+    part: str
+    words: str
+
+
+@dataclass(slots=True)
+class _Look:
+    """A sink that waits until every GPU was read or failed, or the whole source did."""
+
+    gpus: dict[str, Gpu] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """By unique id; the empty one is the source."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def found(self, gpus: Sequence[Gpu]) -> None:
+        self.gpus = {gpu.uuid: gpu for gpu in gpus}
+
+    def read(self, uuid: str, reading: Reading, _seconds: float) -> None:
+        self.readings[uuid] = reading
+        self._settle()
+
+    def inspected(self, uuid: str, health: Health) -> None:
+        """Nobody waits for slow facts here."""
+
+    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
+        self._settle()
+
+    def recovered(self, gpu: Gpu | None) -> None:
+        self.failures.pop(gpu.uuid if gpu else "", None)
+
+    def restarted(self, reason: str) -> None:
+        """Nobody counts here."""
+
+    def _settle(self) -> None:
+        if "" in self.failures or self.gpus.keys() <= self.readings.keys() | self.failures.keys():
+            self.settled.set()
+
+
+async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
+    """Probes one part after the other.
+
+    Args:
+        config: The settings, which are good if this is reached.
+        source: Where readings come from.
+    """
+    yield Finding(Verdict.OK, "config", f"node {config.node_name}, endpoint {config.listen.host}:{config.listen.port}")
+    look = _Look()
+    async for finding in _devices(config, source, look):
+        yield finding
+    known = frozenset[str]().union(*(gpu.aliases for gpu in look.gpus.values()))
+    async for finding in _tasks(config, known):
+        yield finding
+    async for finding in _prometheus(config):
+        yield finding
+
+
+async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIterator[Finding]:
+    reading = asyncio.create_task(source.run(look))
+    try:
+        async with asyncio.timeout(_START_SECONDS + config.devices.timeout):
+            await look.settled.wait()
+    except TimeoutError:
+        look.failures[""] = "no reading came: the driver seems to hang (dmesg tells more)"
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    for failure in look.failures.values():
+        yield Finding(Verdict.FAULT, "devices", failure)
+    for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
+        if (one := look.readings.get(uuid)) is not None:
+            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}")
+    expected = config.devices.expected
+    if expected is not None and len(look.gpus) != expected:
+        yield Finding(Verdict.FAULT, "devices", f"{len(look.gpus)} GPUs found, devices.expected says {expected}")
+
+
+def _shown(reading: Reading) -> str:
+    utilization = "–" if reading.utilization is None else f"{reading.utilization:.0%}"
+    vram = "–" if reading.vram_used_bytes is None else f"{reading.vram_used_bytes / 2**30:.1f} GiB"
+    return f"utilization {utilization}, VRAM {vram}"
+
+
+async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:
+    if config.tasks.url is None:
+        yield Finding(Verdict.NOTE, "tasks", "tasks.url is not set: every GPU-second is booked to `unknown`")
+        return
+    now = time.time()
+    try:
+        answer = await ConsumptionClient(config.tasks).tasks(now - 60, now)
+    except TasksError as error:
+        yield Finding(Verdict.FAULT, "tasks", str(error))
+        return
+    running = [task for task in answer.tasks if task.start <= now < task.end]
+    named = {gpu.uuid for task in running for gpu in task.gpus}
+    yield Finding(
+        Verdict.OK,
+        "tasks",
+        f"{config.tasks.url}: {len(running)} tasks run on {len(named)} GPUs, {len(named & known)} of them on this node",
+    )
+    if answer.malformed:
+        first = answer.malformed[0]
+        words = f"{len(answer.malformed)} entries cannot be accounted, such as {first.task_id!r}: {first.reason}"
+        yield Finding(Verdict.NOTE, "tasks", words)
+
+
+async def _prometheus(config: Config) -> AsyncIterator[Finding]:
+    settings = config.prometheus
+    try:
+        from exporter.report.prometheus import PrometheusClient
+        from exporter.report.queries import PRESENCE
+    except ImportError:
+        yield Finding(
+            Verdict.NOTE, "prometheus", "not tried: only `exporter report` needs it, and its extra is not installed"
+        )
+        return
+    # On a GPU node nobody sets it: Prometheus comes to us.
+    unreachable = Verdict.NOTE if settings == Prometheus() else Verdict.FAULT
+    try:
+        async with PrometheusClient(settings) as client:
+            found = await client.instant(PRESENCE.ask(client.scope()), time.time())
+    except ExporterError as error:
+        yield Finding(unreachable, "prometheus", f"{error}; only `exporter report` needs it")
+        return
+    count = int(found[0].values[-1]) if found else 0
+    words = f"{settings.url}: scrapes {count} GPUs"
+    yield Finding(Verdict.OK if count else unreachable, "prometheus", words)
