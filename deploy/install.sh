@@ -214,7 +214,7 @@ uninstall() {
         changed=yes
     done
     if booted && [ -n "$changed" ]; then run systemctl daemon-reload; fi
-    remove "$app" /etc/sysusers.d/mi300x-exporter.conf /etc/tmpfiles.d/mi300x-exporter.conf /var/cache/mi300x-exporter
+    remove "$app" /etc/sysusers.d/mi300x-exporter.conf /etc/tmpfiles.d/mi300x-exporter.conf
     if [ -n "$purge" ]; then
         remove "$etc" /var/lib/mi300x-exporter /var/lib/systemd/timers/stamp-mi300x-report.timer
         ! id "$user" >/dev/null 2>&1 || run userdel "$user"

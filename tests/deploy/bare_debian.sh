@@ -72,6 +72,7 @@ metrics='import urllib.request as u; print(u.urlopen("http://127.0.0.1:9942/metr
 # The first readings come a moment after the start.
 until inside python3 -c "$metrics" | grep '^amdgpu_up{'; do sleep 0.2; done
 inside systemctl status --no-pager mi300x-exporter.service
+inside /root/source/deploy/install.sh --check
 
 step "install.sh again"
 touch "$work/before"
@@ -96,5 +97,5 @@ expect "the service is gone" test -z "$(inside systemctl list-unit-files --no-le
 
 step "install.sh --uninstall --purge"
 inside /root/source/deploy/install.sh --uninstall --purge
-expect "nothing is left" test -z "$(find "$tree/etc" "$tree/opt" "$tree/var/lib" "$tree/var/cache" -name '*mi300x*')"
+expect "nothing is left" test -z "$(find "$tree/etc" "$tree/opt" "$tree/var/lib" -name '*mi300x*')"
 expect "nor the user" test -z "$(grep mi300x "$tree/etc/passwd")"
