@@ -105,9 +105,11 @@ class PrometheusClient:
         data = await self._ask("query", question, {"query": question.promql, "time": _decimal(time)})
         return self._decode(question, data)
 
-    async def range(self, question: Question, start: float, end: float, step: float) -> list[Series]:
-        """The query at `start`, `start + step` … `end`, in as many requests as its length needs."""
-        stride = MAX_STEPS * step
+    async def range(
+        self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
+    ) -> list[Series]:
+        """The query at `start`, `start + step` … `end`, in requests of at most `max_steps` each."""
+        stride = max_steps * step
         parts = []
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)

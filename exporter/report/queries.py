@@ -16,32 +16,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from string import Template
 
-from exporter.model import Amounts
-
-COUNTER_METRICS = (
-    "amdgpu_observed_seconds_total",
-    "amdgpu_busy_seconds_total",
-    "amdgpu_idle_seconds_total",
-    "amdgpu_idle_vram_held_seconds_total",
-    "amdgpu_vram_used_byte_seconds_total",
-    "amdgpu_energy_joules_total",
-)
-"""In the order of `Amounts`."""
-
-OWNER_METRICS = (
-    "amdgpu_owner_seconds_total",
-    "amdgpu_owner_busy_seconds_total",
-    "amdgpu_owner_idle_seconds_total",
-    None,
-    "amdgpu_owner_vram_used_byte_seconds_total",
-    "amdgpu_owner_energy_joules_total",
-)
-"""In the order of `Amounts`; owners have no series of the missing one."""
-
-VRAM_USED = "amdgpu_vram_used_bytes"
-
-assert len(COUNTER_METRICS) == len(OWNER_METRICS) == len(Amounts._fields)
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -74,38 +48,49 @@ class Query:
         return Question(self.name, Template(self.text).substitute(holes))
 
 
-COUNTERS = Query(
-    "device counters",
-    "s, byte·s (VRAM), J (energy)",
-    f'{{__name__=~"{"|".join(COUNTER_METRICS)}",$scope}}$offset',
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Counters that one scrape tells together, and how to get at them."""
+
+    metrics: tuple[str | None, ...]
+    """In the order of `Amounts`; None where the family has no such metric."""
+    values: Query
+    samples: Query
+    """All in a range. VictoriaMetrics returns the staleness markers among them, as NaN."""
+
+
+def _family(name: str, *metrics: str | None) -> Family:
+    selector = f'{{__name__=~"{"|".join(filter(None, metrics))}",$scope}}'
+    unit = "s, byte·s (VRAM), J (energy)"
+    return Family(
+        metrics,
+        Query(f"{name} counters", unit, f"{selector}$offset"),
+        Query(f"{name} samples", unit, f"{selector}[$range]"),
+    )
+
+
+DEVICES = _family(
+    "device",
+    "amdgpu_observed_seconds_total",
+    "amdgpu_busy_seconds_total",
+    "amdgpu_idle_seconds_total",
+    "amdgpu_idle_vram_held_seconds_total",
+    "amdgpu_vram_used_byte_seconds_total",
+    "amdgpu_energy_joules_total",
 )
 
-# Of a plain selector, and only of one, both engines give the sample's own time rather than the evaluation's.
-# All counters of a GPU come from one scrape, so one of them speaks for all.
-COUNTER_TIMES = Query(
-    "times of the device counters", "Unix s", "timestamp(amdgpu_observed_seconds_total{$scope}$offset)"
+OWNERS = _family(
+    "owner",
+    "amdgpu_owner_seconds_total",
+    "amdgpu_owner_busy_seconds_total",
+    "amdgpu_owner_idle_seconds_total",
+    None,
+    "amdgpu_owner_vram_used_byte_seconds_total",
+    "amdgpu_owner_energy_joules_total",
 )
 
-# VictoriaMetrics returns the staleness markers among them, as NaN.
-SAMPLES = Query(
-    "device samples",
-    "s, byte·s (VRAM), J (energy), byte (VRAM in use)",
-    f'{{__name__=~"{"|".join((*COUNTER_METRICS, VRAM_USED))}",$scope}}[$range]',
-)
-
-OWNER_COUNTERS = Query(
-    "owner counters",
-    "s, byte·s (VRAM), J (energy)",
-    f'{{__name__=~"{"|".join(filter(None, OWNER_METRICS))}",$scope}}',
-)
-
-OWNER_TIMES = Query("times of the owner counters", "Unix s", "timestamp(amdgpu_owner_seconds_total{$scope})")
-
-OWNER_SAMPLES = Query(
-    "owner samples",
-    "s, byte·s (VRAM), J (energy)",
-    f'{{__name__=~"{"|".join(filter(None, OWNER_METRICS))}",$scope}}[$range]',
-)
+# A plain selector it must be: only of one do both engines give the sample's own time, not the evaluation's.
+SCRAPE_TIMES = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope}$offset)")
 
 SCRAPES = Query(
     "scrapes of the typical GPU",
@@ -116,7 +101,7 @@ SCRAPES = Query(
 VRAM_PEAK = Query(
     "most VRAM in use",
     "byte",
-    f"max by (gpu_uuid) (max_over_time({VRAM_USED}{{$scope}}[$range]))",
+    "max by (gpu_uuid) (max_over_time(amdgpu_vram_used_bytes{$scope}[$range]))",
 )
 
 VRAM_TOTAL = Query(
@@ -134,7 +119,7 @@ READ_BEFORE = Query(
 PRESENCE = Query("GPUs scraped", "GPUs", "count(amdgpu_observed_seconds_total{$scope})")
 
 # Sent to /api/v1/series, which reads the index alone: a week costs nothing.
-IDENTITY = Query("identities", "1", "amdgpu_info{$scope}")
+IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_observed_seconds_total",$scope}')
 
 
 def any_of(label: str, values: Collection[str]) -> str:

@@ -38,8 +38,9 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
     async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTING,)):
         url = f"http://127.0.0.1:{port}"
         await write_series(url, columns)
-        async with aiohttp.ClientSession() as session:  # what was written can be read a second later, or after this
-            await session.get(f"{url}/internal/force_flush")
+        # What was written can be read a second later, or after this.
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/internal/force_flush"):
+            pass
         yield url
 
 

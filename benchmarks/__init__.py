@@ -1,0 +1,1 @@
+"""What it costs: figures for the README, measured."""

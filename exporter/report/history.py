@@ -1,0 +1,171 @@
+"""The scrape history of a window: every GPU's counters as lines that can be read at any instant.
+
+A grid of samples, ten minutes wide, tells most of it: between two of them only sums are ever asked for. Where more
+is asked for, every sample is read: around the instants at which tasks start and end, and where counters restarted,
+appeared or ended. So the result is what all samples would give, from a small part of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.model import Amounts, Owner
+from exporter.report import inventory
+from exporter.report.accounts import Observed
+from exporter.report.gains import owner_gains
+from exporter.report.inventory import Identity
+from exporter.report.prometheus import PrometheusClient
+from exporter.report.queries import DEVICES
+from exporter.report.sampling import Sampler, Span, joined, merged
+from exporter.report.tracks import Floats, Tables, Track, accumulate, perhaps_restarted
+from exporter.report.usage import Cells
+from exporter.report.window import CELL_SECONDS, Window
+
+_EDGE = 3600.0
+"""Seconds read before and after the window, so that a gap across its edges has samples on either side."""
+_MISSED = 2.5
+"""Scrape intervals: samples further apart than this miss at least two between them."""
+_NOTHING = np.empty((0, 7))
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the scrape history knows of a window."""
+
+    gpus: tuple[Observed, ...]
+    """Those read in the window or in the seven days before, by unique id; empty if there are none."""
+    warnings: tuple[str, ...]
+    """The server's own, as it put them."""
+
+
+async def fetch(
+    client: PrometheusClient, window: Window, instants: Mapping[str, Collection[float]], *, owners: bool = False
+) -> History:
+    """Reads a window.
+
+    Args:
+        client: The server.
+        window: The stretch of time.
+        instants: By GPU, when its tasks start and end, in Unix seconds: there the counters are exact.
+        owners: Whether to read what the owner series gained, too.
+
+    Raises:
+        HistoryError: As the client raises it.
+    """
+    known = await inventory.identities(client, window)
+    interval = await inventory.scrape_interval(client, window) if known else None
+    rows: dict[str, Floats] = {}
+    gains: dict[str, dict[Owner, Amounts]] = {}
+    since = window.start - _EDGE
+    if interval is not None:
+        sampler = Sampler(client, since, window.end + _EDGE, interval, _speakers(known))
+        tables = await _sampled(sampler, window, known, instants)
+        rows = merged(tables, _key, sampler.apart)
+        known = _placed(known, tables)
+        if owners:
+            gains = await owner_gains(sampler, window, rows)
+    tracks = {uuid: accumulate(rows.get(uuid, _NOTHING), since) for uuid in known}
+    cells = {uuid: np.diff(track.at_each(np.array(window.edges())), axis=0) for uuid, track in tracks.items()}
+    read = {uuid for uuid, amounts in cells.items() if amounts[:, 0].any()}
+    read |= await inventory.read_before(client, window, known.keys() - read)
+    totals = await inventory.vram_totals(client, window, read)
+    peaks = await inventory.vram_peaks(client, window, read)
+    seconds = np.diff(window.edges())
+    unseen = np.full(len(seconds), np.nan)
+    gpus = [
+        _observed(known[uuid][-1], tracks[uuid], Cells(seconds, cells[uuid], peaks.get(uuid, unseen)), totals, gains)
+        for uuid in sorted(read)
+    ]
+    return History(tuple(gpus), client.warnings)
+
+
+def _observed(
+    labels: Identity,
+    track: Track,
+    cells: Cells,
+    totals: Mapping[str, int],
+    gains: Mapping[str, Mapping[Owner, Amounts]],
+) -> Observed:
+    uuid = labels["gpu_uuid"]
+    return Observed(
+        uuid=uuid,
+        index=int(labels["gpu"]),
+        hostname=labels["hostname"],
+        model=labels.get("model", ""),
+        card=labels.get("card", ""),
+        vram_total_bytes=totals.get(uuid),
+        at=track.at,
+        cells=cells,
+        owners=gains.get(uuid, {}),
+    )
+
+
+async def _sampled(
+    sampler: Sampler, window: Window, uuids: Collection[str], instants: Mapping[str, Collection[float]]
+) -> Tables:
+    """All samples that matter."""
+    coarse = await sampler.grid(DEVICES, uuids, bracketed=True)
+    wanted = {
+        uuid: _unclear(rows, window, instants.get(uuid, ()), sampler)
+        for uuid, rows in merged(coarse, _key, sampler.apart).items()
+    }
+    return joined((await sampler.within(DEVICES, wanted), coarse))
+
+
+def _unclear(rows: Floats, window: Window, instants: Collection[float], sampler: Sampler) -> Iterator[Span]:
+    """Where samples that the grid left out matter."""
+    times = rows[:, 0]
+    exact = [window.start, window.end, *instants]
+    after = np.concatenate(
+        (
+            1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart)),
+            _around(times, exact, sampler.apart),
+            _around(times, window.edges(), _MISSED * sampler.interval),
+        )
+    )
+    for n in np.unique(after):
+        yield times[n - 1], times[n]
+    # The grid does not see what came and went between two of its instants, nor did Prometheus look back so far.
+    if times[0] - CELL_SECONDS > sampler.start:
+        yield times[0] - CELL_SECONDS, times[0]
+    if times[-1] + CELL_SECONDS < sampler.end:
+        yield times[-1], times[-1] + CELL_SECONDS
+
+
+def _around(times: Floats, instants: Sequence[float], apart: float) -> NDArray[np.intp]:
+    """The rows after instants whose neighbours lie further apart than this."""
+    after = np.searchsorted(times, instants)
+    after = after[(after > 0) & (after < len(times))]
+    wide: NDArray[np.intp] = after[times[after] - times[after - 1] > apart]
+    return wide
+
+
+def _key(labels: Mapping[str, str]) -> str | None:
+    return labels.get("gpu_uuid")
+
+
+def _speakers(known: Mapping[str, Iterable[Identity]]) -> set[str]:
+    """The GPUs that ever were the first of their node."""
+    places = [(one["hostname"], int(one["gpu"]), uuid) for uuid, identities in known.items() for one in identities]
+    first: dict[str, int] = {}
+    for hostname, index, _ in places:
+        first[hostname] = min(index, first.get(hostname, index))
+    return {uuid for hostname, index, uuid in places if index == first[hostname]}
+
+
+def _placed(known: Mapping[str, Sequence[Identity]], tables: Tables) -> dict[str, list[Identity]]:
+    """The identities of each GPU, those of the host and index at which it was seen last at the end."""
+    last: dict[str, tuple[float, str, str]] = {}
+    for items, rows in tables.items():
+        labels = dict(items)
+        if len(rows):
+            place = (rows[-1, 0], labels.get("hostname", ""), labels.get("gpu", ""))
+            last[labels["gpu_uuid"]] = max(place, last.get(labels["gpu_uuid"], place))
+    return {
+        uuid: sorted(each, key=lambda one: (one["hostname"], one["gpu"]) == last.get(uuid, (0.0, "", ""))[1:])
+        for uuid, each in known.items()
+    }

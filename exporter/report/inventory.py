@@ -1,0 +1,101 @@
+"""What the scrape history knows of the GPUs themselves: who they are, how large, when they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import numpy as np
+
+from exporter.report.prometheus import PrometheusClient
+from exporter.report.queries import IDENTITY, PRESENCE, READ_BEFORE, SCRAPES, VRAM_PEAK, VRAM_TOTAL, any_of
+from exporter.report.sampling import batches, together
+from exporter.report.tracks import Floats
+from exporter.report.window import CELL_SECONDS, Window
+
+_BEFORE = 7 * 86400.0
+"""Seconds before the window in which a GPU that was read still counts."""
+_HOUR = 3600.0
+_INSTANT = 0.001
+"""Seconds: a sample on the edge of two cells is in the earlier one's range only, whichever edges the engine counts."""
+
+Identity = Mapping[str, str]
+"""The labels of `amdgpu_info`, or of a counter where there is none."""
+
+
+async def identities(client: PrometheusClient, window: Window) -> dict[str, list[Identity]]:
+    """By GPU, every identity it had in the window and the seven days before; some servers tell more than that."""
+    found: dict[str, list[Identity]] = {}
+    for labels in await client.label_sets(IDENTITY.ask(client.scope()), window.start - _BEFORE, window.end):
+        if labels.get("gpu_uuid") and labels.get("gpu", "").isdecimal() and labels.get("hostname"):
+            found.setdefault(labels["gpu_uuid"], []).append(labels)
+    return {uuid: sorted(labels, key=_order) for uuid, labels in found.items()}
+
+
+async def scrape_interval(client: PrometheusClient, window: Window) -> float | None:
+    """Seconds between the typical GPU's scrapes; None if there were none in the window."""
+    question = SCRAPES.ask(client.scope(), range_seconds=CELL_SECONDS - _INSTANT)
+    for step in (_HOUR, CELL_SECONDS):  # an hourly look is cheap, but may miss all that there is
+        steps = int((window.end - window.start) / step)
+        counts = await client.range(question, window.end - steps * step, window.end, step)
+        most = max((series.values.max() for series in counts if len(series.values)), default=0.0)
+        if most > 0:
+            return float(CELL_SECONDS / most)
+    return None
+
+
+async def read_before(client: PrometheusClient, window: Window, uuids: Collection[str]) -> set[str]:
+    """Those of the GPUs that were read in the seven days before the window."""
+    found: set[str] = set()
+    for some in batches(uuids, 1):
+        question = READ_BEFORE.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=_BEFORE)
+        found |= {
+            series.labels["gpu_uuid"] for series in await client.instant(question, window.start) if series.values[0] > 0
+        }
+    return found
+
+
+async def vram_totals(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, int]:
+    """Bytes, by GPU."""
+    totals: dict[str, int] = {}
+    for some in batches(uuids, 1):
+        question = VRAM_TOTAL.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.end - window.start)
+        for series in await client.instant(question, window.end):
+            totals[series.labels["gpu_uuid"]] = int(series.values[0])
+    return totals
+
+
+async def vram_peaks(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, Floats]:
+    """Bytes, by GPU: the highest sample in each ten-minute cell, NaN where there was none."""
+    cells = len(window.edges()) - 1
+    first, last = window.start + CELL_SECONDS, window.start + cells * CELL_SECONDS
+
+    async def read(some: Collection[str]) -> dict[str, Floats]:
+        question = VRAM_PEAK.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=CELL_SECONDS - _INSTANT)
+        peaks = {}
+        for series in await client.range(question, first, last, CELL_SECONDS):
+            peaks[series.labels["gpu_uuid"]] = peak = np.full(cells, np.nan)
+            peak[np.rint((series.times - first) / CELL_SECONDS).astype(int)] = series.values
+        return peaks
+
+    whole: dict[str, Floats] = {}
+    for part in await together(read(some) for some in batches(uuids, cells)):
+        whole |= part
+    return whole
+
+
+async def absence(client: PrometheusClient, window: Window, now: float) -> str:
+    """Says why a window has no history: since when, if at all, the server has any."""
+    question = PRESENCE.ask(client.scope())
+    later = await client.range(question, window.start, max(now, window.start), _HOUR)
+    times = [series.times[0] for series in later if len(series.times)]
+    asked = f"nothing matches {question.promql} in {window.name}"
+    if not times:
+        return f"{asked}, nor since: is the exporter scraped by this server, and does prometheus.matchers fit?"
+    since = datetime.fromtimestamp(min(times), window.zone).isoformat(" ", "minutes")
+    return f"{asked}: the history goes on about {since}: is the date before the server's retention?"
+
+
+def _order(labels: Identity) -> tuple[bool, list[tuple[str, str]]]:
+    """Those with a model, which only `amdgpu_info` tells, come last and so are preferred."""
+    return "model" in labels, sorted(labels.items())

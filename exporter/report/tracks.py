@@ -1,0 +1,169 @@
+"""From samples of counters to what they stood at at any instant. Pure.
+
+Samples are tables with one row each: the Unix time, then the counters in the order of `Amounts`, NaN where one is
+absent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.model import Amounts
+
+Floats = NDArray[np.float64]
+Labels = frozenset[tuple[str, str]]
+"""Of one target's series, without the metric's name."""
+Tables = dict[Labels, Floats]
+
+WIDTH = 1 + len(Amounts._fields)
+_OBSERVED = 0
+_ENERGY = Amounts._fields.index("energy_joules")
+_CLOCK_SLACK = 60.0
+"""Seconds by which a scrape's timestamp may be off. A counter that fell to a value that needs more time than passed
+was not started anew: two servers' clocks differ."""
+_ROUNDING = 1e-9
+"""VictoriaMetrics keeps decimals: a value that stands still may differ in its last bits."""
+_PLAUSIBLE_WATTS = 2000.0
+"""As in the meter: an accumulator that grew faster did not count energy."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A GPU's counters without their restarts: 0 at first, and never falling."""
+
+    times: Floats
+    """Unix seconds, ascending; shape (n,)."""
+    values: Floats
+    """In the order of `Amounts`; shape (n, 6)."""
+
+    def at(self, time: float) -> Amounts:
+        """What they stood at: on the line between the points around; outside of all, what the nearest says."""
+        after = bisect_right(self.times, time)
+        if after == 0:
+            return Amounts()
+        before = self.values[after - 1]
+        if after == len(self.times):
+            return Amounts(*before.tolist())
+        part = (time - self.times[after - 1]) / (self.times[after] - self.times[after - 1])
+        return Amounts(*(before + part * (self.values[after] - before)).tolist())
+
+    def at_each(self, times: Floats) -> Floats:
+        """The same at many instants; shape (len(times), 6)."""
+        if not len(self.times):
+            return np.zeros((len(times), len(Amounts._fields)))
+        return np.column_stack([np.interp(times, self.times, column) for column in self.values.T])
+
+
+def union(tables: Sequence[Floats]) -> Floats:
+    """All samples of one series, each once, by time."""
+    rows = np.concatenate([np.empty((0, WIDTH)), *tables])
+    _, first = np.unique(np.round(rows[:, 0] * 1000), return_index=True)
+    chosen: Floats = rows[first]
+    return chosen
+
+
+def merge(series: Sequence[Floats], apart: float) -> Floats:
+    """One table from several of the same counters: replicas of the scrape, or a job that was renamed.
+
+    They overlap or follow each other. A sample counts unless one of an earlier table lies within `apart` seconds,
+    so that tables take over from each other only in gaps: their clocks may differ.
+
+    Args:
+        series: The tables, the preferred first.
+        apart: Seconds; above the interval between scrapes.
+    """
+    merged = series[0]
+    for table in series[1:]:
+        if not len(merged):
+            merged = table
+            continue
+        after = np.searchsorted(merged[:, 0], table[:, 0])
+        nearest = np.minimum(
+            np.abs(table[:, 0] - merged[np.minimum(after, len(merged) - 1), 0]),
+            np.abs(table[:, 0] - merged[np.maximum(after - 1, 0), 0]),
+        )
+        merged = union((merged, table[nearest > apart]))
+    return merged
+
+
+def restarts(rows: Floats) -> NDArray[np.bool_]:
+    """Whether the counters started anew between each row and the next; shape (n - 1,)."""
+    counters = _filled(rows[:, 1:])
+    mortal = np.delete(counters, _ENERGY, axis=1)
+    fell = (np.diff(mortal, axis=0) < -_ROUNDING * mortal[:-1]).any(axis=1)
+    anew: NDArray[np.bool_] = fell & (counters[1:, _OBSERVED] <= np.diff(rows[:, 0]) + _CLOCK_SLACK)
+    return anew
+
+
+def perhaps_restarted(rows: Floats, apart: float) -> NDArray[np.bool_]:
+    """Whether samples left out between each row and the next could show a restart; shape (n - 1,).
+
+    Counters that started anew may have passed their old values again: then they grew less than time passed, and
+    are no older than it.
+    """
+    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
+    short = (grown != 0) & (grown < elapsed - apart) & (rows[1:, 1 + _OBSERVED] <= elapsed + _CLOCK_SLACK)
+    suspect: NDArray[np.bool_] = (elapsed > apart) & (short | restarts(rows))
+    return suspect
+
+
+def accumulate(rows: Floats, since: float) -> Track:
+    """Joins samples across restarts.
+
+    - After a restart the counters grew from 0, in the last seconds that they say were observed.
+    - So they did before the first sample, if that is since `since`; otherwise what was before is not counted: the
+      mean of a whole life says nothing of a part of it.
+    - Energy does not restart with the others, and spreads evenly between two samples.
+
+    Args:
+        rows: All samples, or so many that only straight lines are missing.
+        since: Unix seconds from which on all samples are known.
+    """
+    if not len(rows):
+        return Track(np.empty(0), np.empty((0, WIDTH - 1)))
+    times, counters = rows[:, 0], _filled(rows[:, 1:])
+    elapsed, grown = np.diff(times), np.diff(counters, axis=0)
+    anew = restarts(rows)
+    grown = np.where(anew[:, None], counters[1:], np.maximum(grown, 0.0))
+    grown[:, _ENERGY] = _energy(counters[:, _ENERGY], elapsed)
+    total = np.concatenate([np.zeros((1, WIDTH - 1)), np.cumsum(grown, axis=0)])
+
+    starts = times[1:] - counters[1:, _OBSERVED]
+    late = np.flatnonzero(anew & (starts > times[:-1]) & (starts < times[1:]))
+    bends = total[late].copy()
+    bends[:, _ENERGY] += grown[late, _ENERGY] * (starts[late] - times[late]) / elapsed[late]
+    track_times, track_values = np.insert(times, late + 1, starts[late]), np.insert(total, late + 1, bends, axis=0)
+
+    began = times[0] - counters[0, _OBSERVED]
+    if since <= began < times[0]:
+        born = np.where(np.arange(WIDTH - 1) == _ENERGY, 0.0, counters[0])
+        track_times = np.concatenate([[began], track_times])
+        track_values = np.concatenate([np.zeros((1, WIDTH - 1)), track_values + born])
+    return Track(track_times, track_values)
+
+
+def _energy(joules: Floats, elapsed: Floats) -> Floats:
+    """What the accumulator gained; a reset of the hardware starts it from 0."""
+    grown = np.diff(joules)
+    grown = np.where(grown < 0, joules[1:], grown)
+    return np.where(grown <= _PLAUSIBLE_WATTS * elapsed, grown, 0.0)
+
+
+def _filled(counters: Floats) -> Floats:
+    """Absent values stand still; those absent from the first on begin with their first value, or 0."""
+    if not np.isnan(counters).any():
+        return counters
+    filled = counters.copy()
+    for column in filled.T:
+        known = np.flatnonzero(~np.isnan(column))
+        if not len(known):
+            column[:] = 0.0
+            continue
+        last = np.maximum(np.searchsorted(known, np.arange(len(column)), side="right") - 1, 0)
+        column[:] = column[known[last]]
+    return filled
