@@ -124,8 +124,9 @@ class Library:
         """
         handle = self._handles[position]
         metrics = self._call("amdsmi_get_gpu_metrics_info", handle)
+        taken = time.monotonic()
         vram_used = self._optional("amdsmi_get_gpu_memory_usage", handle, self._vram)
-        return decode.reading(metrics, vram_used, taken=time.monotonic())
+        return decode.reading(metrics, vram_used, taken)
 
     def inspect(self, position: int) -> Health:
         """What is slow to read, and changes slowly.

@@ -119,8 +119,8 @@ class Worker:
         if code is None:
             return "the worker process closed its socket and lives on"
         if code < 0:
-            return f"the worker process was ended by {signal.Signals(-code).name}"
-        return f"the worker process ended with status {code}"
+            return f"the worker process was ended by {signal.Signals(-code).name}: see dmesg"
+        return f"the worker process ended with status {code}: see what it wrote to stderr"
 
 
 class Workers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ class Package:
     """In the ward, which alone touches it."""
     failures: int = 0
     """Since the last good reading."""
+    pause: float = 0.0
+    """Seconds of the last pause in the ward."""
+    returned_at: float = -math.inf
+    """CLOCK_MONOTONIC seconds at which the ward last let it go."""
     inspect_at: float | None = None
     """CLOCK_MONOTONIC seconds of its next inspection; None for as soon as may be."""
 

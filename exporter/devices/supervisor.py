@@ -79,7 +79,7 @@ class _Supervision:
                     # Stuck in the kernel it cannot be killed, and another would only join it.
                     await asyncio.wait([worker.ended])
                 await asyncio.sleep(next(pauses))
-                self._sink.restarted("start")
+                self._sink.restarted("crash" if isinstance(error, WorkerCrashedError) else "start")
 
     async def _begin(self, worker: Worker) -> None:
         """Lists and identifies the GPUs; those in the ward are not touched.
@@ -130,11 +130,14 @@ class _Supervision:
         return self._roster.outdated or any(package.address not in worker.positions for package in in_service)
 
     async def _sweep(self, worker: Worker) -> None:
+        """Reads every GPU in service, and inspects those that are due.
+
+        Raises:
+            WorkerCrashedError: the worker died since the last sweep, through no GPU's fault.
+            _WorkerLost: a GPU is late, or the library crashed over it.
+        """
         if worker.ended.done():
-            death = WorkerCrashedError(f"{await worker.cause_of_death()} while it was idle")
-            self._roster.faults.failed(WHOLE_SOURCE, None, death)
-            self._sink.restarted("crash")
-            raise _WorkerLost
+            raise WorkerCrashedError(f"while idle, {await worker.cause_of_death()}")
         packages = self._roster.in_service()
         for package in packages:
             await self._ask_in_service(worker, Verb.READ, package)

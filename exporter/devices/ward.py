@@ -96,8 +96,11 @@ class Ward:
 
     async def _cure(self, package: Package, worker: Worker | None = None, *, pause: float, reset: bool) -> None:
         """Probes with growing pauses until the GPU can be read."""
-        for seconds in growing(pause, _LONGEST_PAUSE):
-            await asyncio.sleep(seconds)
+        if time.monotonic() - package.returned_at < _LONGEST_PAUSE:
+            # It cannot be trusted yet: without this, a GPU that only passes probes would come and go for ever.
+            pause = max(pause, 2 * package.pause)
+        for package.pause in growing(pause, _LONGEST_PAUSE):
+            await asyncio.sleep(package.pause)
             if worker is not None:
                 # Stuck in the kernel it cannot be killed, and another would only join it.
                 await asyncio.wait([worker.ended])
@@ -109,6 +112,7 @@ class Ward:
                     self._roster.failed(package, error)
                 else:
                     package.set_aside = False
+                    package.returned_at = time.monotonic()
                     self._roster.outdated |= reset
                     return
                 finally:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -189,7 +190,7 @@ async def test_a_gpu_that_hangs_when_identified_is_left_out(library: SimulatedLi
 
 async def test_a_gpu_that_hangs_when_inspected_is_set_aside(library: SimulatedLibrary) -> None:
     library[3].fault(Call.ECC, hang=True)
-    async with source(limit=1.2) as sink:
+    async with source(limit=2.0) as sink:
         await sink.until(lambda: ReadTimeoutError in sink.kinds(library[3].uuid))
         await sink.more(uuids(library, 3))
         assert {uuid for uuid, _ in sink.failures} == {library[3].uuid}
@@ -207,9 +208,20 @@ async def test_a_crash_of_the_library_sets_the_suspect_aside(library: SimulatedL
         await sink.more(uuids(library))
 
 
-async def test_a_worker_killed_while_idle_is_nobodys_fault(
-    library: SimulatedLibrary,
-) -> None:
+async def test_a_gpu_that_comes_and_goes_stays_away_longer_each_time(library: SimulatedLibrary) -> None:
+    away = []
+    async with source(interval=0.2) as sink:
+        for crash in range(4):
+            await sink.more(uuids(library), 1)
+            library[5].fault(Call.METRICS, crashes=1)
+            await sink.until(lambda: len(sink.failures) > crash)
+            failed_at = time.monotonic()
+            await sink.until(lambda: len(sink.recoveries) > crash)
+            away.append(time.monotonic() - failed_at)
+    assert away[-1] >= 0.2 * 2 * 2 * 2
+
+
+async def test_a_worker_killed_while_idle_is_nobodys_fault(library: SimulatedLibrary) -> None:
     for index in range(1, 8):
         library[index].state.present = False
     async with source(interval=1.0) as sink:
