@@ -15,7 +15,7 @@ WHOLE_SOURCE = ""
 
 
 class Faults:
-    """What is wrong now, by bus address."""
+    """What kind of thing is wrong now, by bus address."""
 
     def __init__(self, sink: DeviceSink) -> None:
         self._sink = sink
@@ -24,8 +24,8 @@ class Faults:
     def failed(self, address: str, gpu: Gpu | None, error: DeviceError) -> None:
         """One failure; `gpu` is None where it is not identified yet."""
         self._sink.failed(gpu, error)
-        if self._current.get(address) != (gpu, str(error)):
-            self._current[address] = gpu, str(error)
+        if self._current.get(address) != (gpu, error.kind):
+            self._current[address] = gpu, error.kind
             _logger.error("%s cannot be read: %s", _name(address, gpu), error)
 
     def over(self, address: str) -> None:

@@ -4,15 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.amdsmi import SimulatedLibrary, build
-
-
-@pytest.fixture(scope="session")
-def rocm_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the simulated library is built, once."""
-    home = tmp_path_factory.mktemp("rocm") / "home"
-    build(home)
-    return home
+from tests.support.amdsmi import SimulatedLibrary
 
 
 @pytest.fixture
