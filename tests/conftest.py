@@ -1,7 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.amdsmi import build
 
 # A slow machine is no failure: speed is the benchmarks' business.
 settings.register_profile("suite", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def rocm_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the simulated library is built, once."""
+    home = tmp_path_factory.mktemp("rocm") / "home"
+    build(home)
+    return home
