@@ -11,7 +11,13 @@ TaskSource = Literal["api", "labels", "none"]
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Usage(_Row):
@@ -27,6 +33,7 @@ class Usage(_Row):
     unallocated_gpu_hours: float
     unknown_gpu_hours: float
     owned_observed_gpu_hours: float
+    owned_unobserved_gpu_hours: float
     busy_gpu_hours: float | None
     """∫ utilization dt."""
     owned_busy_gpu_hours: float | None

@@ -115,6 +115,7 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
         unallocated_gpu_hours=free.seconds / HOUR,
         unknown_gpu_hours=unknown / HOUR,
         owned_observed_gpu_hours=owned.amounts.observed_seconds / HOUR,
+        owned_unobserved_gpu_hours=max(0.0, owned.seconds - owned.amounts.observed_seconds) / HOUR,
         busy_gpu_hours=_hours(whole.amounts.busy_seconds, known=seen),
         owned_busy_gpu_hours=_hours(owned.amounts.busy_seconds, known=seen),
         unallocated_busy_gpu_hours=_hours(free.amounts.busy_seconds, known=seen),

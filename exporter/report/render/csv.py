@@ -5,7 +5,7 @@ The columns are the fields of the rows in report.json, those of `usage` behind t
 
 from __future__ import annotations
 
-import csv as csv_format
+import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,6 @@ ENCODING: Final = "utf-8-sig"
 
 _FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001  full-width signs start formulas, too
 _Cell = str | float | int | bool | list[str] | None
-
-
-def csv(report: Report) -> str:
-    """The one table of standard output: gpus.csv, whose rows add up to the report's totals."""
-    return gpus(report)
 
 
 def gpus(report: Report) -> str:
@@ -45,7 +40,7 @@ def tasks(report: Report) -> str:
 def lines(rows: Iterable[Sequence[_Cell]]) -> str:
     """Rows of CSV, quoted where needed, that no spreadsheet takes for formulas."""
     text = io.StringIO()
-    csv_format.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 

@@ -5,26 +5,26 @@
 
 from __future__ import annotations
 
-import json as json_format
+import json
 import sys
 from typing import Any
 
 from exporter.report.rows import Report
 
 
-def json(report: Report) -> str:
+def render(report: Report) -> str:
     """The whole report, unrounded; null is what cannot be told."""
     return report.model_dump_json(indent=2) + "\n"
 
 
 def schema() -> str:
-    """JSON Schema (draft 2020-12) of what `json` returns."""
+    """JSON Schema (draft 2020-12) of what `render` returns."""
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:mi300x-exporter:report:1",
         **Report.model_json_schema(mode="serialization"),
     }
-    return json_format.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Names that others chose, made safe to print."""
+"""Names that others chose: made safe to print, and put in order."""
 
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
+_T = TypeVar("_T")
+
+_MOST_DIGITS: Final = 9
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: control, format, surrogate, line and paragraph separators."""
 
@@ -18,3 +22,16 @@ def visible(name: str) -> str:
     if name.isascii() and name.isprintable():
         return name
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _UNSEEN else char for char in name)
+
+
+def id_number(gpu_id: str) -> int | None:
+    """The API's number of a GPU as a number, for order; None if it is not one."""
+    return int(gpu_id) if gpu_id.isdecimal() and len(gpu_id) <= _MOST_DIGITS else None
+
+
+def by_hostname(items: Iterable[_T], hostname: Callable[[_T], str]) -> dict[str, list[_T]]:
+    """What belongs to each host, wherever it stands."""
+    groups: dict[str, list[_T]] = {}
+    for item in items:
+        groups.setdefault(hostname(item), []).append(item)
+    return groups

@@ -1,0 +1,192 @@
+"""The files of the script before this program, for the plots that read them.
+
+    <hostname>/<date>/gpu<index>_<date>.csv   時間戳,日期時間,GPU使用率(%),VRAM使用率(%): a row each ten minutes
+    <hostname>/<date>/average_<date>.csv      GPU編號,平均GPU使用率(%),平均VRAM使用率(%),使用者: a row a GPU, and all
+    <hostname>/<date>/summary_<date>.txt      the same for people, with the hardware and the tasks
+
+They are in Chinese whatever the language of the report, as their readers look for those words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from exporter.model import Ownership
+from exporter.report.languages import words
+from exporter.report.render import blocks, csv
+from exporter.report.render.names import by_hostname, visible
+from exporter.report.rows import GpuRow, Report
+from exporter.report.timeline import Lane, Timeline, mean
+from exporter.report.usage import Floats
+from exporter.report.window import CELL_SECONDS, Window
+
+_WORDS: Final = words("zh-TW")
+_GPU_HEAD: Final = "時間戳,日期時間,GPU使用率(%),VRAM使用率(%)"
+_AVERAGE_HEAD: Final = "GPU編號,平均GPU使用率(%),平均VRAM使用率(%),使用者"
+_MOST_NAME_BYTES: Final = 200
+"""Of a folder's name; file systems take 255."""
+
+_Gpus = Sequence[tuple[GpuRow, Lane]]
+
+
+def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
+    """The files of every node and day.
+
+    Args:
+        report: The figures.
+        timeline: The same GPUs over the same window.
+        window: That window.
+
+    Returns:
+        Text by relative path. Of a day that is not over, the ten minutes that are.
+    """
+    rows = list(zip(report.gpus, timeline.lanes, strict=True))
+    nodes = by_hostname(rows, lambda pair: pair[0].hostname)
+    found: dict[str, str] = {}
+    for day in window.days():
+        cells = _cells(timeline, day)
+        for hostname, gpus in nodes.items():
+            found |= _Node(report, hostname, gpus, day, cells, is_whole=day.seconds == window.seconds).files()
+    return found
+
+
+def folder(hostname: str) -> str:
+    """A hostname as the name of one folder: it cannot lead elsewhere, and no two share one."""
+    safe = re.sub(r"[^\w.-]|^\.", "_", hostname)
+    if safe == hostname and 0 < len(safe.encode()) <= _MOST_NAME_BYTES:
+        return hostname
+    short = safe.encode()[:_MOST_NAME_BYTES].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(hostname.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The ten minutes of a day."""
+
+    place: slice
+    """Among those of the timeline."""
+    starts: Floats
+    """Of those that are whole."""
+
+
+def _cells(timeline: Timeline, day: Window) -> _Cells:
+    first, last = np.searchsorted(timeline.edges, [day.start, day.end]).tolist()
+    starts = timeline.edges[first:last]
+    return _Cells(slice(first, last), starts[starts + CELL_SECONDS <= day.end])
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One node on one day."""
+
+    report: Report
+    hostname: str
+    gpus: _Gpus
+    day: Window
+    cells: _Cells
+    is_whole: bool
+    """Whether the day is all of the window."""
+
+    def files(self) -> dict[str, str]:
+        path = f"{folder(self.hostname)}/{self.day.name}"
+        indexed = sorted((pair for pair in self.gpus if pair[0].gpu is not None), key=lambda pair: pair[0].gpu or 0)
+        by_index = {index: list(pairs) for index, pairs in groupby(indexed, key=lambda pair: pair[0].gpu)}
+        found = {f"{path}/gpu{index}_{self.day.name}.csv": self._gpu(gpus) for index, gpus in by_index.items()}
+        found[f"{path}/average_{self.day.name}.csv"] = self._average(by_index)
+        found[f"{path}/summary_{self.day.name}.txt"] = "".join(f"{line}\n" for line in self._summary())
+        return found
+
+    def _gpu(self, gpus: _Gpus) -> str:
+        """Ten minutes a row; a GPU that was replaced and its successor, which have one index, are one line."""
+        utilization, vram = self._means(gpus, axis=0)
+        rows = zip(self.cells.starts.tolist(), utilization.tolist(), vram.tolist(), strict=False)
+        lines = [
+            f'{start:.0f},"{self.day.local(start):%Y-%m-%d %H:%M:%S}",{_percent(_known(busy))},{_percent(_known(used))}'
+            for start, busy, used in rows
+        ]
+        return "".join(f"{line}\n" for line in [_GPU_HEAD, *lines])
+
+    def _average(self, by_index: Mapping[int | None, _Gpus]) -> str:
+        groups = [(blocks.index(index), gpus, self._users(gpus)) for index, gpus in by_index.items()]
+        groups.append(("全部平均", self.gpus, "所有使用者"))
+        rows = [
+            [name, *(_percent(figure, blocks.NOT_AVAILABLE) for figure in self._averages(gpus)), users]
+            for name, gpus, users in groups
+        ]
+        return f"{_AVERAGE_HEAD}\n{csv.lines(rows)}"
+
+    def _summary(self) -> Iterator[str]:
+        rows = [row for row, _ in self.gpus]
+        yield "GPU 使用率摘要報告"
+        yield f"日期: {self.day.name}"
+        yield f"{_WORDS.node}: {visible(self.hostname)}"
+        yield "=" * 40
+        yield ""
+        yield f"{_WORDS.hardware_map}:"
+        yield from blocks.hardware_map(rows, _WORDS)
+        yield ""
+        yield f"{_WORDS.task_information}:"
+        yield from self._tasks(rows)
+        yield ""
+        yield f"{_WORDS.usage_by_gpu}:"
+        for row, lane in self.gpus:
+            yield blocks.usage_line(row.gpu, self._averages([(row, lane)]), self._users([(row, lane)]), _WORDS)
+        yield ""
+        yield from blocks.averages(self._averages(self.gpus), _WORDS)
+
+    def _tasks(self, rows: Sequence[GpuRow]) -> Iterator[str]:
+        """The day's tasks on each GPU."""
+        count = 0
+        for row in rows:
+            for task in self.report.tasks:
+                start = datetime.fromisoformat(task.start).timestamp()
+                end = datetime.fromisoformat(task.end).timestamp() if task.end else math.inf
+                if row.gpu_uuid in task.gpu_uuids and (seconds := self.day.overlap(start, end)):
+                    count += 1
+                    details = blocks.task_details(row.gpu_id or "", row.gpu_uuid or "", task, seconds, _WORDS)
+                    yield from (f"  {line}" for line in details)
+        if not count:
+            yield f"  {_WORDS.no_tasks}"
+
+    def _means(self, gpus: _Gpus, axis: int | None) -> tuple[Floats, Floats]:
+        """Utilization and VRAM, 0 to 1: of each cell, or of all."""
+        lanes = [lane for _, lane in gpus]
+        seconds = np.array([lane.observed_seconds[self.cells.place] for lane in lanes])
+        utilization = np.array([lane.utilization[self.cells.place] for lane in lanes])
+        vram = np.array([lane.vram_used[self.cells.place] for lane in lanes])
+        return mean(utilization, seconds, axis), mean(vram, seconds, axis)
+
+    def _averages(self, gpus: _Gpus) -> blocks.Means:
+        utilization, vram = (float(figure) for figure in self._means(gpus, axis=None))
+        return blocks.Means(_known(utilization), _known(vram))
+
+    def _users(self, gpus: _Gpus) -> str:
+        """Who held it that day; where only labels tell who, but not when, a range of days cannot tell the day's."""
+        names: set[str] = set()
+        is_free = False
+        for row, lane in gpus:
+            spells = [spell for spell in lane.spells if self.day.overlap(spell.start, spell.end)]
+            names |= {name for spell in spells for name in spell.usernames if name in row.users}
+            is_free |= any(spell.ownership is Ownership.UNALLOCATED for spell in spells)
+            if self.is_whole and not lane.spells:
+                names |= set(row.users)
+                is_free |= row.usage.unallocated_gpu_hours > 0
+        return "+".join(sorted(names)) or (_WORDS.unused if is_free else blocks.NOT_AVAILABLE)
+
+
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
+
+
+def _percent(ratio: float | None, absent: str = "") -> str:
+    """`18.17`."""
+    return absent if ratio is None else f"{ratio * 100:.2f}"

@@ -1,0 +1,181 @@
+"""The report as text for terminals and mail."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Final
+
+from rich.text import Text
+
+from exporter.report.languages import Language, Words, words
+from exporter.report.render import blocks, columns, grid
+from exporter.report.render.figures import change, coverage, gibibytes, number, percent
+from exporter.report.render.names import by_hostname, visible
+from exporter.report.render.terminal import Head, Page
+from exporter.report.rows import Comparison, GpuRow, Report
+from exporter.report.timeline import Timeline
+
+_MOST_WASTE: Final = 30
+"""Rows of the list of waste."""
+_BAR: Final = 40
+"""Columns of a bar that stands for all owned time."""
+
+
+def render(report: Report, timeline: Timeline, language: Language, width: int, *, colour: bool = False) -> str:
+    """The report as lines of text.
+
+    Args:
+        report: The figures.
+        timeline: The same GPUs over the same window.
+        language: Of all but the names and the warnings.
+        width: Columns of the terminal; below 80, lines are as for 80.
+        colour: Whether to colour it, by the escape sequences of terminals.
+
+    Returns:
+        The same text for the same arguments.
+    """
+    speech = words(language)
+    page = Page(width, colour=colour)
+    _headline(page, report, speech)
+    _totals(page, report, speech)
+    _split(page, report, speech)
+    page.heading(f"{speech.nodes} ({speech.gpu_hours})")
+    page.table(columns.nodes(speech), report.nodes)
+    grid.draw(page, report, timeline, speech)
+    page.heading(f"{speech.users} ({speech.gpu_hours})")
+    page.table(columns.users(report, speech), report.users)
+    _waste(page, report, speech)
+    page.heading(f"{speech.tasks} ({speech.gpu_hours})")
+    for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
+        page.line()
+        page.line(visible(hostname), "bold")
+        page.table(columns.tasks(speech), rows)
+    if language == "zh-TW":
+        _familiar(page, report, speech)
+    return page.text()
+
+
+def task_report(report: Report, language: Language) -> str:
+    """The tasks alone, each under each of its GPUs; it needs no history."""
+    return "\n".join([*blocks.task_report(report, words(language)), ""])
+
+
+def _headline(page: Page, report: Report, speech: Words) -> None:
+    dates = report.date if report.date == report.to else f"{report.date} – {report.to}"
+    page.line(f"{speech.title} {dates}", "bold")
+    page.line(f"{report.start} – {report.end} ({report.timezone})")
+    if not report.is_over:
+        page.line(f"{speech.partial} {report.end}", "yellow")
+    history = {"prometheus": speech.history_prometheus, "none": speech.history_none}[report.sources.history]
+    ownership = {"api": speech.tasks_api, "labels": speech.tasks_labels, "none": speech.tasks_none}[
+        report.sources.tasks
+    ]
+    page.line(f"{speech.history}: {history}; {speech.ownership}: {ownership}")
+    if report.warnings:
+        page.heading(speech.warnings)
+        for warning in report.warnings:
+            page.line(f"! {visible(warning)}", "yellow")
+
+
+def _totals(page: Page, report: Report, speech: Words) -> None:
+    usage = report.totals
+    earlier = {row.measure: row for row in report.comparison}
+    hours = {
+        "capacity_gpu_hours": speech.capacity,
+        "owned_gpu_hours": speech.owned,
+        "unallocated_gpu_hours": speech.free,
+        "unknown_gpu_hours": speech.unknown,
+        "observed_gpu_hours": speech.observed,
+        "busy_gpu_hours": speech.busy,
+        "unallocated_busy_gpu_hours": speech.busy_unowned,
+        "idle_gpu_hours": speech.idle_owned,
+    }
+    ratios = {
+        "efficiency_ratio": speech.efficiency,
+        "mean_utilization_ratio": speech.mean_utilization,
+        "p95_utilization_ratio": speech.p95_utilization,
+        "peak_utilization_ratio": speech.peak_utilization,
+        "mean_vram_used_ratio": speech.mean_vram,
+        "p95_vram_used_ratio": speech.p95_vram,
+    }
+    energies = {
+        "energy_kwh": f"{speech.energy} (kWh)",
+        "facility_energy_kwh": f"{speech.facility_energy} (kWh)",
+        "kwh_per_busy_gpu_hour": speech.energy_per_busy,
+    }
+    if usage.cost is not None:
+        energies["cost"] = columns.cost_title(report, speech)
+    rows = [
+        [title, number(getattr(usage, measure)), *_before(earlier.get(measure))]
+        for measure, title in {**hours, **energies}.items()
+    ]
+    middle = [
+        [title, percent(getattr(usage, measure)), *_ratio_before(earlier.get(measure))]
+        for measure, title in ratios.items()
+    ]
+    middle.append([speech.peak_vram, gibibytes(usage.peak_vram_used_bytes), "", ""])
+    middle.append([speech.coverage, coverage(usage.coverage_ratio), "", ""])
+    page.heading(f"{speech.totals} ({speech.gpu_hours})")
+    heads = [
+        Head(),
+        Head(is_figure=True),
+        Head(speech.day_before, is_figure=True),
+        Head(speech.median_of_seven, is_figure=True),
+    ]
+    page.grid(heads, [*rows[: len(hours)], *middle, *rows[len(hours) :]])
+
+
+def _before(row: Comparison | None) -> list[str]:
+    if row is None:
+        return ["", ""]
+    return [
+        f"{number(past)} ({changed})" if (changed := change(row.value, past)) else number(past)
+        for past in (row.day_before, row.median_of_seven)
+    ]
+
+
+def _ratio_before(row: Comparison | None) -> list[str]:
+    return ["", ""] if row is None else [percent(row.day_before), percent(row.median_of_seven)]
+
+
+def _split(page: Page, report: Report, speech: Words) -> None:
+    usage = report.totals
+    parts = {
+        speech.active: usage.active_gpu_hours,
+        speech.idle_vram_held: usage.idle_vram_held_gpu_hours,
+        speech.idle_empty: usage.idle_empty_gpu_hours,
+        speech.not_observed: usage.owned_unobserved_gpu_hours,
+    }
+    page.heading(f"{speech.split_of_owned} ({speech.gpu_hours})")
+    page.grid(
+        [Head(), Head(is_figure=True), Head()],
+        ([title, number(hours), _bar(hours, usage.owned_gpu_hours)] for title, hours in parts.items()),
+    )
+
+
+def _bar(hours: float | None, whole: float) -> Text:
+    return Text("#" * round(_BAR * hours / whole) if hours and whole else "")
+
+
+def _waste(page: Page, report: Report, speech: Words) -> None:
+    page.heading(f"{speech.waste} ({speech.gpu_hours})")
+    page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
+    if (left_out := len(report.waste) - _MOST_WASTE) > 0:
+        page.line(f"{left_out} {speech.left_out}", "dim")
+
+
+def _familiar(page: Page, report: Report, speech: Words) -> None:
+    """The blocks of the script before, in its layout."""
+    page.verbatim(["", *blocks.task_summary(report.gpus, speech)])
+    page.verbatim(["", f"{speech.hardware_map}:"])
+    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
+        page.verbatim([f"{visible(hostname)}:", *blocks.hardware_map(rows, speech)])
+    page.verbatim(["", f"{speech.usage_by_gpu}:"])
+    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
+        page.verbatim([f"{visible(hostname)}:", *(_usage_line(row, speech) for row in rows)])
+    page.verbatim(["", *blocks.averages(blocks.Means.of(report.totals), speech)])
+    page.verbatim(["", *blocks.task_report(report, speech)])
+
+
+def _usage_line(row: GpuRow, speech: Words) -> str:
+    return blocks.usage_line(row.gpu, blocks.Means.of(row.usage), blocks.holders(row, speech), speech)

@@ -1,0 +1,165 @@
+"""Writes the folders of a report, each whole or not at all.
+
+    DIR/.lock             held by the one run that writes
+    DIR/.partial/         where folders are made; left behind only by a crash, and then cleared by the next run
+    DIR/2025-07-22/       in place of the one before in a single step, where the file system has it
+
+Whatever else lies in a folder, such as plots made from its files, is still in the one that takes its place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from exporter.errors import ReportError
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_ASIDE: Final = ".former"
+_HINTS: Final = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EROFS: "name another directory with --output",
+    errno.EACCES: "name another directory with --output, or let this user write there",
+    errno.EPERM: "name another directory with --output, or let this user write there",
+    errno.ENOTDIR: "name a directory, not a file, with --output",
+    errno.EEXIST: "name a directory, not a file, with --output",
+}
+
+
+def write(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Writes files under a directory, which is made if need be.
+
+    A folder is replaced atomically. Several are replaced one after the other, all or none of them unless the process
+    is killed in between. A run waits until another one that writes there is done.
+
+    Args:
+        directory: The DIR of `--output`.
+        files: Contents by path relative to it, each within some folder.
+
+    Returns:
+        The folders written.
+
+    Raises:
+        ReportError: It cannot be written; all that was there before is as it was.
+    """
+    folders: dict[PurePosixPath, dict[str, bytes]] = {}
+    for path, content in files.items():
+        folders.setdefault(PurePosixPath(path).parent, {})[PurePosixPath(path).name] = content
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory), _staging(directory) as staging:
+            for folder, contents in folders.items():
+                _make(staging / folder, contents, directory / folder)
+            _publish([(staging / folder, directory / folder) for folder in folders])
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "see that this user can write there")
+        reason = error.strerror or str(error)
+        raise ReportError(
+            f"{directory}: the report cannot be written: {reason}; {hint}. What was there, stays"
+        ) from error
+    return [directory / folder for folder in folders]
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with (directory / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    path = directory / ".partial"
+    if path.exists():
+        _restore(directory)
+        shutil.rmtree(path)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _restore(directory: Path) -> None:
+    """Puts back the folders that a killed run had set aside, where it put none in their place."""
+    for aside in [*directory.glob(f".*{_ASIDE}"), *directory.glob(f"*/.*{_ASIDE}")]:
+        place = aside.with_name(aside.name.removeprefix(".").removesuffix(_ASIDE))
+        if place.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(place)
+
+
+def _make(folder: Path, contents: Mapping[str, bytes], former: Path) -> None:
+    """Makes a folder of these files, and of what else is in its former self, safe on the disk."""
+    if former.exists():
+        shutil.copytree(former, folder, symlinks=True, copy_function=_link, ignore=_except(former, contents))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        with (folder / name).open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(folder)
+
+
+def _except(folder: Path, names: Mapping[str, bytes]) -> Callable[[str, list[str]], set[str]]:
+    return lambda path, entries: names.keys() & entries if Path(path) == folder else set()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _publish(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Puts each new folder in its place, and all former ones back if one cannot be."""
+    with ExitStack() as undo:
+        for new, place in moves:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _put(new, place)
+            undo.callback(_put, place, new)
+            _sync(place.parent)
+        undo.pop_all()
+
+
+def _put(folder: Path, place: Path) -> None:
+    """Moves a folder to a place; what was there is then where the folder was."""
+    if not place.exists():
+        folder.rename(place)
+    elif not _exchanged(folder, place):
+        aside = place.with_name(f".{place.name}{_ASIDE}")
+        place.rename(aside)
+        folder.rename(place)
+        aside.rename(folder)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swaps two folders in one step; False where system or file system cannot, as over NFS."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    if (code := ctypes.get_errno()) in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
