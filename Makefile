@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 
 DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
-                 nginx-light openssl shellcheck systemd
+                 nginx-light openssl shellcheck systemd faketime
 
 .PHONY: demo test check bench clean
 .DELETE_ON_ERROR:

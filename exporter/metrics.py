@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -415,15 +416,36 @@ def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instr
     return collectors, Instruments(collectors)
 
 
-def exposition(collectors: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
-    """Renders what is registered.
+class Exposition:
+    """Renders a registry; asked again before anything was read anew, it gives the same bytes.
+
+    However many servers scrape, a node so pays for one rendering per sweep.
 
     Args:
         collectors: As `registry` made it.
-        accept: The request's Accept header.
-
-    Returns:
-        The body, and its content type: Prometheus text or OpenMetrics.
+        lifetime: Seconds for which a rendering may be given again.
+        monotonic: CLOCK_MONOTONIC.
     """
-    encoder, content_type = choose_encoder(accept or "")
-    return encoder(collectors), content_type
+
+    def __init__(self, collectors: CollectorRegistry, lifetime: float, monotonic: Callable[[], float]) -> None:
+        self._collectors = collectors
+        self._lifetime = lifetime
+        self._monotonic = monotonic
+        self._rendered: dict[str, tuple[float, bytes]] = {}
+
+    def __call__(self, accept: str | None) -> tuple[bytes, str]:
+        """Renders for the value of a header Accept.
+
+        Returns:
+            The body, and its content type: Prometheus text or OpenMetrics.
+        """
+        encoder, content_type = choose_encoder(accept or "")
+        rendered_at, body = self._rendered.get(content_type, (-math.inf, b""))
+        if self._monotonic() - rendered_at >= self._lifetime:
+            rendered_at, body = self._monotonic(), encoder(self._collectors)
+            self._rendered[content_type] = rendered_at, body
+        return body, content_type
+
+    def outdated(self) -> None:
+        """Something was read anew."""
+        self._rendered.clear()

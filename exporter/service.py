@@ -39,13 +39,14 @@ class Service:
         self.config = config
         self.node = Node(config, monotonic, time)
         self._source = source
-        self._registry, self._instruments = metrics.registry(self.node.snapshot)
-        ProcessCollector(registry=self._registry)
+        registry, self._instruments = metrics.registry(self.node.snapshot)
+        ProcessCollector(registry=registry)
+        self._exposition = metrics.Exposition(registry, config.devices.interval, monotonic)
         self._refresher = TaskRefresher(config.tasks)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
-            self.exposition,
+            self._exposition,
             lambda: self.node.ready,
             idle_threshold=config.metering.idle_threshold,
         )
@@ -101,10 +102,6 @@ class Service:
         else:
             _log.info("config read again")
 
-    def exposition(self, accept: str | None) -> tuple[bytes, str]:
-        """Renders /metrics."""
-        return metrics.exposition(self._registry, accept)
-
     def reconfigure(self, new: Config) -> None:
         """Applies what can be applied live, and names what needs a restart.
 
@@ -139,6 +136,7 @@ class Service:
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
         """See DeviceSink."""
         self.node.read(uuid, reading)
+        self._exposition.outdated()
         self._instruments.read_seconds.observe(seconds)
 
     def inspected(self, uuid: str, health: Health) -> None:

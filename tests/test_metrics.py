@@ -36,7 +36,7 @@ class Scene:
         return self.node.snapshot()
 
     def exposed(self, accept: str = "") -> str:
-        return metrics.exposition(self.registry, accept)[0].decode()
+        return metrics.Exposition(self.registry, 1.0, lambda: self.now)(accept)[0].decode()
 
     def play(self) -> None:
         gpus = [
@@ -167,3 +167,23 @@ def test_every_refresh_result_is_served_from_the_start() -> None:
     results = samples(Scene().registry.collect(), "amdgpu_exporter_task_refreshes_total")  # type: ignore[arg-type]  # iterable
 
     assert results == {(result,): 0.0 for result in ("ok", "network", "auth", "server", "payload")}
+
+
+def test_a_rendering_serves_all_who_ask_before_something_is_read_anew(scene: Scene) -> None:
+    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    first, _ = exposition("")
+    scene.instruments.read_seconds.observe(1.0)
+
+    assert exposition("")[0] is first
+    assert exposition(OPENMETRICS)[0] != first
+    exposition.outdated()
+    assert exposition("")[0] != first
+
+
+def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
+    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    first, _ = exposition("")
+    scene.now += 5
+
+    assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 1.0' in first
+    assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 0.0' in exposition("")[0]

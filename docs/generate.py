@@ -1,0 +1,65 @@
+"""Writes docs/metrics.md from the code: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family, Instruments
+from exporter.model import GpuState, Snapshot
+
+METRICS = Path(__file__).parent / "metrics.md"
+
+_HEAD = """\
+# Metrics
+
+Generated from the code by `python docs/generate.py`; a test holds it up to date.
+
+Units are base units. A GPU that cannot be read loses its gauges and shows `amdgpu_up 0`; its counters hold their
+value. What the hardware does not give has no series. [accounting.md](accounting.md) tells how the counters are made.
+
+`hostname`, `gpu` (its index on the node, as `amd-smi list` prints it) and `gpu_uuid` (its unique id, 16 hex digits)
+are on every metric of a GPU. `username` and `task_type` are empty unless `ownership` is `owned` or `shared`; on
+gauges a shared GPU's names, and types, are sorted and joined by `+`, on owner counters each user has series of its own.
+"""
+
+
+def metrics() -> str:
+    """The page."""
+    parts = [_HEAD, "## Of each GPU\n", *_table(_row(family) for family in GPU_FAMILIES)]
+    parts += ["\n## Of the node\n", *_table(_row(family) for family in NODE_FAMILIES)]
+    parts += ["\n## Of the exporter's own work\n", *_table(_instruments())]
+    parts.append("\nBeside these there are the usual `process_*` of the service's own process.\n")
+    return "\n".join(parts)
+
+
+def _row(family: Family[GpuState] | Family[Snapshot]) -> tuple[str, str, str, str]:
+    name = f"{family.name}_total" if family.kind == "counter" else family.name
+    return name, family.kind, ", ".join(label for label in family.labels if label not in DEVICE), family.help
+
+
+def _instruments() -> Iterator[tuple[str, str, str, str]]:
+    registry = CollectorRegistry()
+    instruments = Instruments(registry)
+    labels = {
+        "amdgpu_exporter_device_errors": "gpu, gpu_uuid, kind",
+        "amdgpu_exporter_worker_restarts": "reason",
+        "amdgpu_exporter_task_refreshes": "result",
+    }
+    assert instruments
+    for family in registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield name, family.type, labels.get(family.name, ""), family.documentation
+
+
+def _table(rows: Iterator[tuple[str, str, str, str]]) -> Iterator[str]:
+    yield "| metric | type | own labels | meaning |"
+    yield "|---|---|---|---|"
+    for name, kind, labels, meaning in rows:
+        yield f"| `{name}` | {kind} | {labels} | {meaning} |"
+
+
+if __name__ == "__main__":
+    METRICS.write_text(metrics(), encoding="utf-8")
