@@ -151,26 +151,32 @@ class Workers:
         """
         ours, theirs = socket.socketpair()
         with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *_COMMAND,
-                    str(theirs.fileno()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    # The library prints there when it cannot be loaded.
-                    stdout=asyncio.subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    # The library may dump core, and its core holds the environment.
-                    env={name: value for name, value in os.environ.items() if name not in _SECRETS},
-                )
-            except BaseException as error:
-                ours.close()
-                if isinstance(error, OSError):
-                    raise WorkerCrashedError(f"no worker process can be started: {error.strerror}") from error
+                process = await _launch(theirs.fileno())
+            except BaseException:
+                writer.close()
                 raise
-        worker = Worker(process, *await asyncio.open_connection(sock=ours))
+        worker = Worker(process, reader, writer)
         self._workers = [other for other in self._workers if not other.gone]
         self._workers.append(worker)
         return worker
+
+
+async def _launch(descriptor: int) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            str(descriptor),
+            stdin=asyncio.subprocess.DEVNULL,
+            # The library prints there when it cannot be loaded.
+            stdout=asyncio.subprocess.DEVNULL,
+            pass_fds=[descriptor],
+            # The library may dump core, and its core holds the environment.
+            env={name: value for name, value in os.environ.items() if name not in _SECRETS},
+        )
+    except OSError as error:
+        raise WorkerCrashedError(f"no worker process can be started: {error.strerror}") from error
 
 
 def growing(first: float, longest: float) -> Iterator[float]:

@@ -308,6 +308,14 @@ async def test_the_worker_imports_only_what_it_needs(worker: Worker) -> None:
     assert not [name for name in (b"aiohttp", b"pydantic", b"_ssl", b"yaml") if name in mapped]
 
 
+async def test_a_process_that_cannot_be_started_is_a_typed_error(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_COMMAND", ["/nonexistent/python"])
+    with pytest.raises(WorkerCrashedError, match="no worker process can be started: No such file"):
+        await workers.start()
+
+
 async def test_the_block_leaves_no_process_behind(library: SimulatedLibrary) -> None:
     async with Workers() as workers:
         quick, hung = await workers.start(), await workers.start()
