@@ -67,6 +67,7 @@ class Words:
     not_observed = _Term("Not observed", "未觀測")
     coverage = _Term("Coverage", "觀測涵蓋率")
     busy = _Term("Busy", "忙碌")
+    busy_owned = _Term("Busy while owned", "已分配且忙碌")
     busy_unowned = _Term("Busy without owner", "未分配卻忙碌")
     active = _Term("Active", "使用中")
     idle = _Term("Idle", "閒置")
@@ -91,17 +92,17 @@ class Words:
     longest_idle = _Term("Longest idle", "最長連續閒置")
     freed_gpus = _Term("Would free", "可釋出 GPU")
     day_before = _Term("day before", "前一日")
-    median_of_seven = _Term("median of 7 days", "前 7 日中位數")
+    median_of_seven = _Term("7-day median", "7 日中位數")
 
     # Headings and notes of the charts.
     where_time_went = _Term("Where the GPU-hours went", "GPU 時數去向")
     hours_by_user = _Term("GPU-hours by user", "各使用者 GPU 時數")
-    heat_map = _Term("Every GPU over the day", "各 GPU 全日使用率")
-    over_the_day = _Term("Utilization and VRAM over the day", "全日使用率與 VRAM")
+    heat_map = _Term("Every GPU over time", "各 GPU 使用率時間分布")
+    over_time = _Term("Utilization and VRAM over time", "使用率與 VRAM 變化")
     heat_map_note = _Term(
-        "Darker is busier; the strip below each row shows who holds the GPU, and halves where users share it. "
-        "Point at a cell, or walk with the arrow keys.",
-        "顏色越深使用率越高；每列下方色帶為該 GPU 的使用者，共用時分為數段。將游標移至格上，或以方向鍵逐格檢視。",
+        "The stronger the colour, the busier. The strip below each row shows who holds the GPU; users who share it "
+        "have a part of its height each. Point at a cell, or walk with the arrow keys.",
+        "顏色越濃使用率越高；每列下方色帶為該 GPU 的使用者，共用時上下並列。將游標移至格上，或以方向鍵逐格檢視。",
     )
     no_owner_times = _Term(
         "Labels of the history tell how much each user had, not when.",
@@ -109,10 +110,8 @@ class Words:
     )
     needs_script = _Term("The heat map needs JavaScript.", "熱圖需啟用 JavaScript。")
     others = _Term("others", "其他使用者")
-    sort = _Term("Sort", "排序")
     nothing = _Term("none", "無")
     left_out = _Term("smaller rows are in the CSV and JSON files", "筆較小項目請見 CSV 與 JSON 檔")
-    low_coverage = _Term("below 99 % observed", "觀測涵蓋率低於 99%")
 
     # What the words mean.
     reading = _Term("How to read this", "名詞說明")
@@ -158,9 +157,7 @@ class Words:
     unused = _Term("not used", "未使用")
     utilization_by_hour = _Term("Utilization by hour", "每小時使用率")
     utilization_by_day = _Term("Utilization by day", "每日使用率")
-    scale = _Term(
-        "0: below 10 % … 9: 90 % and more; – not observed", "0：低於 10% … 9：90% 以上；–：未觀測"
-    )
+    scale = _Term("0: below 10 % … 9: 90 % and more; – not observed", "0：低於 10% … 9：90% 以上；–：未觀測")
     split_of_owned = _Term("Split of the owned time", "已分配時間的組成")
 
     # Units.

@@ -102,9 +102,14 @@ def enlarged(small: Sample, times: int) -> Sample:
         for n in copies
         for row in tasks
     ]
+    waste = [
+        row.model_copy(update={"hostname": name(row.hostname, n), "task_id": f"{row.task_id}-{n}"})
+        for n in copies
+        for row in report.waste
+    ]
     drawn = tuple(replace(lane, hostname=name(lane.hostname, n)) for n in copies for lane in lanes)
     return Sample(
-        report.model_copy(update={"nodes": nodes, "gpus": gpus, "tasks": more, "waste": report.waste * times}),
+        report.model_copy(update={"nodes": nodes, "gpus": gpus, "tasks": more, "waste": waste}),
         Timeline(small.timeline.edges, drawn),
     )
 

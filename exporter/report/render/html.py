@@ -34,6 +34,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters |= {
+    "instant": figures.instant,
     "number": figures.number,
     "percent": figures.percent,
     "coverage": figures.coverage,
@@ -114,7 +115,7 @@ def _cards(report: Report, speech: Words) -> list[Card]:
 
     cards = [
         hours(speech.owned, "owned_gpu_hours"),
-        hours(speech.busy, "owned_busy_gpu_hours"),
+        hours(speech.busy_owned, "owned_busy_gpu_hours"),
         hours(speech.idle_owned, "idle_gpu_hours"),
         hours(speech.free, "unallocated_gpu_hours"),
         hours(speech.unknown, "unknown_gpu_hours"),

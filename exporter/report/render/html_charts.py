@@ -100,16 +100,14 @@ def split(usage: Usage, full: float) -> tuple[Segment, ...]:
 
 
 def _parts(usage: Usage) -> Iterator[tuple[str, float]]:
-    if usage.active_gpu_hours is None or usage.idle_gpu_hours is None:
-        yield "owned_unobserved", usage.owned_gpu_hours
-    else:
+    if usage.active_gpu_hours is not None and usage.idle_gpu_hours is not None:
         yield "active", usage.active_gpu_hours
-        if usage.idle_vram_held_gpu_hours is None:
+        if usage.idle_vram_held_gpu_hours is None or usage.idle_empty_gpu_hours is None:
             yield "idle", usage.idle_gpu_hours
         else:
             yield "idle_vram_held", usage.idle_vram_held_gpu_hours
-            yield "idle_empty", usage.idle_empty_gpu_hours or 0.0
-        yield "owned_unobserved", usage.owned_gpu_hours - usage.owned_observed_gpu_hours
+            yield "idle_empty", usage.idle_empty_gpu_hours
+    yield "owned_unobserved", usage.owned_unobserved_gpu_hours
     unowned = usage.unallocated_busy_gpu_hours or 0.0
     yield "busy_unowned", unowned
     yield "free", usage.unallocated_gpu_hours - unowned
@@ -169,7 +167,9 @@ def ticks(report: Report, timeline: Timeline) -> list[Tick]:
 
 
 def panels(report: Report, timeline: Timeline) -> list[Panel]:
-    """The whole cluster, then each node."""
+    """The whole cluster, then each node; none without a history."""
+    if report.sources.history == "none":
+        return []
     edges, first = columns(timeline)
     x = np.rint((edges - edges[0]) / (edges[-1] - edges[0]) * _LINE_WIDTH).astype(int)
 

@@ -80,11 +80,9 @@ class Table:
     heads: tuple[tuple[str, bool], ...]
     """Titles, and whether numbers stand below."""
     lead: int
-    """How many columns of text come first."""
+    """How many columns of text come first; that of the coverage follows them."""
     tail: int
     """How many come last."""
-    coverage: int
-    """The place of the column of the coverage."""
     rows: tuple[Row, ...]
     left_out: int
     """Rows that only the other formats have."""
@@ -147,7 +145,7 @@ def _waste(report: Report, words: Words, usage: _UsageColumns) -> Table:
 def _users(report: Report, words: Words, usage: _UsageColumns) -> Table:
     columns: list[_Column[UserRow]] = [
         _Column(words.user, lambda row: row.username),
-        _Column(words.tasks, lambda row: f"{row.task_count:,}", is_number=True),
+        _Column(words.tasks, _task_count, is_number=True),
         _Column(words.gpus, lambda row: f"{row.gpu_count:,}", is_number=True),
         *usage.named(_SHARE + " energy_per_busy"),
     ]
@@ -201,7 +199,7 @@ def _tasks(report: Report, words: Words, usage: _UsageColumns) -> Table:
 def _task_types(report: Report, words: Words, usage: _UsageColumns) -> Table:
     columns: list[_Column[TaskTypeRow]] = [
         _Column(words.task_type, lambda row: row.task_type or ABSENT),
-        _Column(words.tasks, lambda row: f"{row.task_count:,}", is_number=True),
+        _Column(words.tasks, _task_count, is_number=True),
         *usage.named(_SHARE),
     ]
     return _table(words, columns, report.task_types)
@@ -211,10 +209,15 @@ def _projects(report: Report, words: Words, usage: _UsageColumns) -> Table:
     columns: list[_Column[ProjectRow]] = [
         _Column(words.project, lambda row: row.project_uuid or ABSENT),
         _Column(words.users, lambda row: " + ".join(row.usernames)),
-        _Column(words.tasks, lambda row: f"{row.task_count:,}", is_number=True),
+        _Column(words.tasks, _task_count, is_number=True),
         *usage.named(_SHARE),
     ]
     return _table(words, columns, report.projects)
+
+
+def _task_count(row: UserRow | TaskTypeRow | ProjectRow) -> str:
+    """Absent where labels alone tell the owners: whoever has a row had a task."""
+    return number(row.task_count or None, 0)
 
 
 def _covered(row: Any) -> float | None:
@@ -231,14 +234,14 @@ def _table(
     covered: Callable[[_T], float | None] = _covered,
     left_out: int = 0,
 ) -> Table:
-    """Columns, then the coverage of all that, then the ids that few look at."""
+    """Text, how much of the figures was observed, the figures, and the ids that few look at."""
+    lead = len(list(takewhile(lambda column: not column.is_number, columns)))
     ratio: _Column[_T] = _Column(words.coverage, lambda row: coverage(covered(row)), is_number=True)
-    every = [*columns, ratio, *ids]
+    every = [*columns[:lead], ratio, *columns[lead:], *ids]
     return Table(
         heads=tuple((column.title, column.is_number) for column in every),
-        lead=len(list(takewhile(lambda column: not column.is_number, every))),
+        lead=lead,
         tail=len(ids),
-        coverage=len(columns),
         rows=tuple(Row(tuple(column.text(row) for column in every), is_low(covered(row))) for row in rows),
         left_out=left_out,
     )

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exporter.demo.cluster import USERS
+from exporter.report.languages import Language, words
+from exporter.report.render.html import render
+from exporter.report.render.html_charts import split, user_bars
+from tests.support.browser import Page, browser_page
+from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
+
+MEGABYTE = 1_000_000
+
+
+@cache
+def made(**case: Any) -> Sample:
+    return sample(16, **case)
+
+
+@cache
+def hostile() -> Sample:
+    return sample(16, usernames=dict(zip(USERS, HOSTILE_NAMES, strict=False)))
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "whole day": {},
+    "partial day": {"now": "2025-07-22T03:12"},
+    "25 hours": {"date": "2025-10-26", "zone": "Europe/Berlin"},
+    "23 hours": {"date": "2025-03-30", "zone": "Europe/Berlin"},
+    "week": {"to": "2025-07-28"},
+    "labels": {"tasks": "labels"},
+    "no ownership": {"tasks": "none"},
+    "no history": {"history": False},
+    "no price": {"price": None},
+}
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def page(result: Sample, language: Language = "en") -> str:
+    return render(result.report, result.timeline, language)
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, and all text outside of style and script."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.raw: dict[str, list[str]] = {"style": [], "script": []}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        tag = self.found[-1][0] if self.found else ""
+        if tag in self.raw and data.strip():
+            self.raw[tag].append(data)
+        self.texts.append(data.strip())
+
+
+def heat(html: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Elements(html).raw["script"][0])
+    return data
+
+
+@every_case
+def test_nothing_is_asked_of_any_server(case: dict[str, Any]) -> None:
+    html = page(made(**case))
+    elements = Elements(html)
+    links = {
+        value
+        for _, attributes in elements.found
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "action", "data", "poster", "background", "ping"}
+    }
+    assert links == {"data:,"}
+    assert not re.search(r"@import|url\((?!#)", elements.raw["style"][0])
+    assert not re.search(r"https?:|\b(fetch|import|XMLHttpRequest|WebSocket|sendBeacon)\b", elements.raw["script"][1])
+
+
+def test_policy_allows_the_pages_own_style_and_script_only() -> None:
+    elements = Elements(page(made()))
+    policy = next(a["content"] for _, a in elements.found if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (elements.raw["style"][0], elements.raw["script"][1])
+    ]
+    assert policy.startswith(
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:;"
+    )
+    assert "unsafe" not in policy
+    assert not [a for _, a in elements.found if "style" in a or any(name.startswith("on") for name in a)]
+
+
+def test_hostile_names_are_text_and_nothing_else() -> None:
+    html = page(hostile(), "zh-TW")
+    elements = Elements(html)
+    assert [tag for tag, _ in elements.found].count("script") == 2
+    assert "img" not in {tag for tag, _ in elements.found}
+    for name in HOSTILE_NAMES:
+        assert name in elements.texts
+    owners = " + ".join(owner["name"] for owner in heat(html)["owners"])
+    assert all(name in owners for name in HOSTILE_NAMES)
+
+
+def test_a_report_of_a_thousand_gpus_stays_under_three_megabytes() -> None:
+    large = enlarged(sample(64), 16)
+    assert len(large.report.gpus) > 1024
+    assert len(large.report.tasks) > 5000
+    for language in ("en", "zh-TW"):
+        assert len(page(large, language).encode()) < 3 * MEGABYTE
+
+
+def test_rows_left_out_of_a_long_table_are_counted() -> None:
+    large = enlarged(made(), 40)
+    elements = Elements(page(large))
+    left_out = len(large.report.tasks) - 3000
+    assert left_out > 0
+    assert f"+ {left_out:,} {words('en').left_out}" in elements.texts
+
+
+@every_case
+def test_same_input_gives_the_same_bytes(case: dict[str, Any]) -> None:
+    assert page(sample(16, **case), "zh-TW") == page(made(**case), "zh-TW")
+
+
+@every_case
+def test_parts_of_a_bar_add_up_to_the_capacity(case: dict[str, Any]) -> None:
+    report = made(**case).report
+    usages = [report.totals, *(node.usage for node in report.nodes), *(user.usage for user in report.users)]
+    for usage in usages:
+        parts = split(usage, usage.capacity_gpu_hours)
+        assert sum(part.hours for part in parts) == pytest.approx(usage.capacity_gpu_hours)
+        for part, following in pairwise(parts):
+            assert following.start == pytest.approx(part.start + part.width)
+    bars = user_bars(report, 40, words("en"))
+    assert sum(bar.hours for bar in bars) == pytest.approx(report.totals.capacity_gpu_hours)
+
+
+def test_without_history_figures_are_dashes_and_not_zero() -> None:
+    texts = Elements(page(made(history=False))).texts
+    for title in ("Busy while owned", "Idle while owned", "Efficiency", "Energy"):
+        value = next(text for text in texts[texts.index(title) + 1 :] if text)
+        assert value == "–"
+    owned = next(text for text in texts[texts.index("Owned") + 1 :] if text)
+    assert float(owned.replace(",", "")) > 0
+
+
+def test_labels_that_tell_no_tasks_do_not_make_their_number_zero() -> None:
+    html = page(made(tasks="labels"))
+    row = re.search(r"<td>easycard</td>(.*?)</tr>", html)
+    assert row
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row[1])[1] == "–"
+
+
+def test_low_coverage_is_marked_and_never_rounded_up() -> None:
+    html = page(made())
+    marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4\N{NO-BREAK SPACE}%</td>', html)
+    assert len(marked) == 1
+    report = made().report
+    almost = report.model_copy(
+        update={"totals": report.totals.model_copy(update={"coverage_ratio": 1 - 1e-5})},
+    )
+    assert "Coverage 99.9" in page(Sample(almost, made().timeline))
+
+
+def test_a_day_that_goes_on_says_so() -> None:
+    assert words("zh-TW").partial in page(made(now="2025-07-22T03:12"), "zh-TW")
+    assert words("zh-TW").partial not in page(made(), "zh-TW")
+
+
+@pytest.mark.parametrize("name", ["whole day", "25 hours", "23 hours", "partial day"])
+def test_heat_map_carries_every_gpu_and_cell(name: str) -> None:
+    result = made(**CASES[name])
+    data = heat(page(result))
+    columns = len(result.timeline.edges) - 1
+    cells = np.frombuffer(base64.b64decode(data["cells"]), np.uint8).reshape(-1, columns).astype(float)
+    expected = np.array([lane.utilization for lane in result.timeline.lanes])
+    np.testing.assert_array_equal(cells == 255, np.isnan(expected))
+    np.testing.assert_allclose(np.where(cells == 255, np.nan, cells / 200), expected, atol=0.5 / 200 + 1e-9)
+    for lane, flat in zip(result.timeline.lanes, data["spells"], strict=True):
+        names = [data["owners"][n]["name"] for n in flat[1::2]]
+        assert names == [" + ".join(spell.usernames) or "unallocated" for spell in lane.spells]
+        assert flat[-2] == data["seconds"][-1]
+
+
+def test_hours_that_occur_twice_are_told_apart() -> None:
+    data = heat(page(made(**CASES["25 hours"])))
+    assert len(data["times"]) == 151
+    assert [time for time in data["times"] if time.startswith("02:30")] == ["02:30 +02:00", "02:30 +01:00"]
+
+
+def test_longer_windows_are_drawn_in_columns_that_fit_a_screen() -> None:
+    data = heat(page(made(**CASES["week"])))
+    assert len(data["seconds"]) - 1 <= 288
+    assert data["seconds"][-1] == 7 * 86400
+
+
+def test_lines_have_a_gap_where_nothing_was_observed() -> None:
+    html = page(sample(24))
+    plot = html.split('aria-label="Utilization and VRAM over time: colab-gpu2"')[1]
+    line = re.search(r'class="utilization" d="([^"]*)"', plot)
+    assert line
+    assert line[1].count("M") == 2
+    assert "H500M625 " in line[1]
+
+
+async def test_page_works_in_a_browser(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page(hostile(), "zh-TW"), encoding="utf-8")
+    async with browser_page() as browser:
+        for width in (390, 1280):
+            await browser.show(width, 900, dark=width == 390)
+            await browser.goto(path.as_uri())
+            assert await browser.evaluate("document.documentElement.scrollWidth") == width
+        await _sort_by_click_and_by_key(browser)
+        await _explain_a_cell(browser)
+        assert browser.complaints == []
+
+
+async def _sort_by_click_and_by_key(browser: Page) -> None:
+    head = "document.querySelectorAll('#tasks th')[10]"
+    column = "Array.from(document.querySelectorAll('#tasks tbody tr'), row => row.cells[10].textContent)"
+    await browser.evaluate(f"{head}.firstElementChild.click()")
+    assert await browser.evaluate(f"{head}.ariaSort") == "descending"
+    down = await browser.evaluate(column)
+    await browser.evaluate(f"{head}.firstElementChild.focus()")
+    for event in ("keyDown", "keyUp"):
+        await browser.call("Input.dispatchKeyEvent", type=event, key="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert await browser.evaluate(f"{head}.ariaSort") == "ascending"
+    up = await browser.evaluate(column)
+    for shown, sign in ((down, -1), (up, 1)):
+        figures = [sign * float(text.removeprefix("<").replace(",", "")) for text in shown if text != "–"]
+        assert figures == sorted(figures)
+        assert len(figures) > 10
+        assert shown[len(figures) :] == ["–"] * (len(shown) - len(figures))
+        assert len(shown) > len(figures)
+
+
+async def _explain_a_cell(browser: Page) -> None:
+    await browser.evaluate("document.querySelector('.canvas').focus()")
+    for event in ("keyDown", "keyUp"):
+        await browser.call("Input.dispatchKeyEvent", type=event, key="ArrowDown")
+    shown = await browser.evaluate("document.getElementById('tip').innerText")
+    assert shown.splitlines()[:2] == ["colab-gpu1 · GPU 1 · 1", "00:00 – 00:10"]
+    assert shown.splitlines()[2].endswith(" %")
+    painted = "new Set(document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1440, 144).data).size"
+    assert await browser.evaluate(painted) > 20
