@@ -41,7 +41,7 @@ class Connection(web.RequestHandler):
             max_field_size=MAX_LINE_BYTES,
             max_headers=MAX_HEADERS,
             lingering_time=0,
-            auto_decompress=False,
+            auto_decompress=False,  # no body is read, so none need be inflated either
         )
         self.closed: asyncio.Future[None] = loop.create_future()
         self.served_at = loop.time()

@@ -18,6 +18,8 @@ from tests.support import snapshots
 
 METRICS = b"# TYPE up gauge\nup 1\n" * 200
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+PATIENCE_SECONDS = 30.0
+"""How long a test waits for what must happen; shorter than keep-alive, which would close any connection."""
 GET_METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -46,7 +48,9 @@ class Endpoint:
     async def get(self, path: str, tls: ssl.SSLContext | None = None, **options: Any) -> Answer:
         """One request over a connection of its own."""
         connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)
+        ) as session:
             method = options.pop("method", "GET")
             if tls is not None:
                 options["ssl"] = tls
@@ -69,7 +73,7 @@ class Endpoint:
         try:
             yield reader, writer
         finally:
-            writer.close()
+            writer.transport.abort()  # a server that does not read would keep a close waiting
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
@@ -92,7 +96,7 @@ async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
         lambda: served.ready,
         idle_threshold=0.05,
     )
-    async with served.server, asyncio.timeout(60):
+    async with served.server:
         yield served
 
 
@@ -104,14 +108,16 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     """What arrives until the other side closes or resets the connection."""
     received = b""
     with contextlib.suppress(ConnectionError):
-        while chunk := await reader.read(65536):
-            received += chunk
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while chunk := await reader.read(65536):
+                received += chunk
     return received
 
 
 async def answered(reader: asyncio.StreamReader) -> bytes:
     """One uncompressed answer with its body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = (line.partition(b":") for line in head.lower().splitlines())
-    length = next(int(value) for name, _, value in lines if name == b"content-length")
-    return head + await reader.readexactly(length)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = (line.partition(b":") for line in head.lower().splitlines())
+        length = next(int(value) for name, _, value in lines if name == b"content-length")
+        return head + await reader.readexactly(length)

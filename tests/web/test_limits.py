@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import resource
 import socket
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from exporter.web import connection, listener
-from tests.support.endpoint import GET_METRICS, METRICS, Endpoint, answered, endpoint, until_closed
+from tests.support.endpoint import GET_METRICS, METRICS, PATIENCE_SECONDS, Endpoint, answered, endpoint, until_closed
 
 GARBAGE = {
     "noise": bytes(range(256)) * 8,
@@ -46,9 +47,10 @@ def shorten_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def pour(writer: asyncio.StreamWriter, data: bytes) -> None:
     """Sends the same again and again for as long as the server takes it."""
-    while True:
-        writer.write(data)
-        await writer.drain()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            writer.write(data)
+            await writer.drain()
 
 
 @pytest.mark.parametrize("request_bytes", GARBAGE.values(), ids=GARBAGE.keys())
@@ -117,8 +119,41 @@ async def test_a_client_that_does_not_read_its_answer_is_dropped_at_the_deadline
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         clients = served.server._listener._clients  # type: ignore[union-attr]
         (client,) = clients
-        await client.closed
+        await asyncio.wait_for(client.closed, PATIENCE_SECONDS)
         served.metrics = METRICS
+
+
+async def test_requests_piled_up_behind_an_answer_that_is_not_read_are_cut_off(
+    served: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_SECONDS", 1000.0)
+    served.metrics = b"#" * 64 * 2**20
+    async with served.connected() as (reader, writer):
+        writer.write(GET_METRICS)
+        await reader.readuntil(b"\r\n\r\n")
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionError):
+            await pour(writer, b"GET /metrics HTTP/1.1\r\nX: " + b"a" * 8000 + b"\r\n\r\n")
+    served.metrics = METRICS
+
+
+async def test_a_burst_of_connections_is_cut_down_at_once(served: Endpoint) -> None:
+    excess = 30
+    with contextlib.ExitStack() as stack:
+        burst = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            for _ in range(listener.MAX_CONNECTIONS + excess)
+        ]
+        for client in burst:
+            client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        ends = [asyncio.create_task(loop.sock_recv(client, 1)) for client in burst]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for end in itertools.islice(asyncio.as_completed(ends), excess):
+                assert await end == b""
+        for end in ends:
+            end.cancel()
+        assert len(served.server._listener._clients) == listener.MAX_CONNECTIONS  # type: ignore[union-attr]
 
 
 async def test_a_flood_from_one_address_leaves_the_scrapes_of_another_alone(served: Endpoint) -> None:
@@ -161,4 +196,5 @@ async def test_a_lack_of_file_descriptors_is_survived(served: Endpoint, monkeypa
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         client.setblocking(False)
-        assert (await asyncio.get_running_loop().sock_recv(client, 1024)).startswith(b"HTTP/1.1 200 ")
+        answer = asyncio.get_running_loop().sock_recv(client, 1024)
+        assert (await asyncio.wait_for(answer, PATIENCE_SECONDS)).startswith(b"HTTP/1.1 200 ")

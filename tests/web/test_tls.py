@@ -226,6 +226,17 @@ async def test_tls_turned_on_ends_the_open_connections_without_it(files: Files) 
         assert (await served.get("/metrics", tls=files.client())).status == 200
 
 
+async def test_a_handshake_under_way_does_not_escape_new_settings(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_HANDSHAKE_SECONDS", 1000.0)
+    async with endpoint(**files.listen()) as served, served.connected() as (reader, writer):
+        writer.write(b"\x16\x03\x01")
+        await serial(served, files.client())
+        served.server.apply(settings(**files.listen(client_ca=True)))
+        assert await until_closed(reader) == b""
+
+
 async def test_settings_with_a_bad_file_change_nothing(files: Files) -> None:
     async with endpoint(**files.listen()) as served:
         bad = settings(tls_cert=str(files.cert), tls_key="/nowhere", basic_auth={"u": "$2b$05$" + "." * 53})
