@@ -179,13 +179,14 @@ async def test_an_error_code_becomes_a_typed_error(
     await ask(worker, Verb.READ)
 
 
-async def test_what_the_library_prints_does_not_disturb_the_answers(
-    library: SimulatedLibrary, workers: Workers
+async def test_what_the_library_prints_disturbs_neither_the_answers_nor_our_output(
+    library: SimulatedLibrary, workers: Workers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     library.node.noise = 1
     worker = await workers.start()
     await worker.begin()
     assert (await ask(worker, Verb.IDENTIFY)).uuid == library[0].uuid
+    assert "noise" not in capfd.readouterr().out
 
 
 async def refusal(workers: Workers) -> DeviceError:
@@ -355,5 +356,7 @@ def test_the_worker_ends_with_its_parent_even_inside_a_hanging_call(library: Sim
         ended = os.pidfd_open(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
     readable, _, _ = select.select([ended], [], [], 20)
+    if not readable:
+        signal.pidfd_send_signal(ended, signal.SIGKILL)
     os.close(ended)
     assert readable
