@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -25,7 +27,7 @@ from exporter.service import Service
 from exporter.tasks import listing
 from exporter.tasks.client import ConsumptionClient
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
 
 def _config_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,6 +64,51 @@ def serve(config_path: Path | None) -> None:
 
 @cli.command()
 @_config_option
+@click.option("--date", help="First day, YYYY-MM-DD; without it: yesterday.")
+@click.option("--to", help="Last day, inclusive; without it: the same day.")
+@click.option("--user", "users", multiple=True, help="Only this user's shares; may be repeated.")
+@click.option("--node", "nodes", multiple=True, help="Only this host; may be repeated.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["text", "csv", "json", "html", "markdown", "legacy"]),
+    help="May be repeated with --output; without it: text, or every usual file.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
+@click.option("--lang", type=click.Choice(["en", "zh-TW"]), help="Instead of report.language.")
+@click.option("--timezone", help="Instead of report.timezone.")
+@click.option("--prometheus", "url", help="Instead of prometheus.url.")
+@click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")
+@click.option("--user-report", is_flag=True, help="Only the tasks: needs no scrape history.")
+@click.option(
+    "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
+)
+def report(config_path: Path | None, **options: Any) -> None:
+    """Account a day, or several, to users and tasks, from the scrape history.
+
+    \b
+    Examples:
+      exporter report --config config.yaml                        yesterday, on the terminal
+      exporter report --date 2025-07-22 --lang zh-TW --output reports
+      exporter report --date 2025-07-01 --to 2025-07-31 --user itrd --format json
+
+    \b
+    Exit code: 0 done; 1 failed; 2 usage or config; 3 written, but a source was
+    unavailable or a node was observed too little.
+    """
+    try:
+        from exporter.report import command
+    except ImportError as error:
+        raise UsageError(f"{error}: exporter report needs its extra: pip install 'mi300x-exporter[report]'") from error
+    settings = command.overridden(config_file.load(config_path), options["timezone"], options["url"], options["lang"])
+    log.configure(settings.log)
+    if not command.run(settings, command.Options(**{name: options[name] for name in command.Options.__slots__})):
+        sys.exit(INCOMPLETE)
+
+
+@cli.command()
+@_config_option
 @click.option("--date", help="A day, YYYY-MM-DD, in report.timezone; without it: now.")
 @click.option("--user", "users", multiple=True, help="Only this user's; may be repeated.")
 @click.option("--node", "nodes", multiple=True, help="Only this host's; may be repeated.")
@@ -88,6 +135,25 @@ def tasks(
     click.echo(listing.as_json(rows) if as_json else listing.as_table(rows))
     if answer.malformed:
         click.echo(f"exporter: {len(answer.malformed)} entries could not be read", err=True)
+
+
+@cli.command()
+@_config_option
+@click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")
+def demo(config_path: Path | None, finite: bool) -> None:
+    """Run a simulated cluster with a real Prometheus, and report its yesterday.
+
+    \b
+    Examples:
+      exporter demo            until Ctrl-C, with pages to look at
+      exporter demo --exit     once, and what came of it
+    """
+    try:
+        from exporter.demo import show
+    except ImportError as error:
+        raise UsageError(f"{error}: exporter demo needs its extra: pip install 'mi300x-exporter[report]'") from error
+    config_file.load(config_path)
+    asyncio.run(show.demo(finite=finite))
 
 
 @cli.command()
@@ -121,8 +187,11 @@ def main() -> None:
     """The console script: runs a command and turns its errors into words and an exit code."""
     try:
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        sys.exit(FAILED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

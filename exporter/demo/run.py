@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -43,8 +44,6 @@ scrape_configs:
     file_sd_configs: [{{files: [targets.json]}}]
 """
 
-Echo = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -65,11 +64,11 @@ class Demo:
 
 
 @asynccontextmanager
-async def running(echo: Echo) -> AsyncIterator[Demo]:
+async def running(say: Callable[[str], None]) -> AsyncIterator[Demo]:
     """Brings the cluster up, yesterday's history first, and takes all of it down again.
 
     Args:
-        echo: Told in words what is going on.
+        say: Told in words what is going on.
 
     Raises:
         ExporterError: Prometheus is not installed or does not start.
@@ -83,7 +82,7 @@ async def running(echo: Echo) -> AsyncIterator[Demo]:
         targets = directory / "targets.json"
         targets.write_text("[]", encoding="utf-8")
         prometheus = await stack.enter_async_context(PrometheusServer(directory, _PROMETHEUS_YML))
-        echo("living through yesterday on a virtual clock")
+        say("living through yesterday on a virtual clock")
         await _remember(past, prometheus.url, start.timestamp(), end.timestamp())
         api = await stack.enter_async_context(StandInApi(partial(_tasks, past, present, began)))
         token = directory / "token"
@@ -113,7 +112,7 @@ async def scraped(demo: Demo, seconds: int) -> None:
 async def _remember(cluster: Cluster, prometheus: str, start: float, end: float) -> None:
     """Writes the scrapes of all nodes, lived through in a process each, into Prometheus."""
     live = partial(history, start=start, end=end, scrape_seconds=HISTORY_SCRAPE_SECONDS)
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
         loop = asyncio.get_running_loop()
         nodes = [loop.run_in_executor(pool, live, cluster, hostname) for hostname in cluster.nodes]
         await write_series(prometheus, list(chain.from_iterable(await asyncio.gather(*nodes))))

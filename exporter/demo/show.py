@@ -1,11 +1,79 @@
-"""What the demo prints of what Prometheus answered."""
+"""`exporter demo`: brings the cluster up, and tells what Prometheus and the report say of it."""
 
 from __future__ import annotations
 
-from exporter.demo.run import Demo
+import asyncio
+import contextlib
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from exporter.demo.run import Demo, running, scraped
+from exporter.report.make import Wanted, make
+from exporter.report.publish import USUAL, files
+from exporter.report.window import window
+from exporter.report.write import write
 from exporter.table import table
 
 WINDOW = "30s"
+_LOOK_SECONDS = 40
+"""How long a finite run is scraped before Prometheus is asked."""
+
+
+async def demo(*, finite: bool) -> None:
+    """Runs the demo until Ctrl-C, or once.
+
+    Raises:
+        ExporterError: Prometheus is not installed or does not start, or the report failed.
+    """
+    this = asyncio.current_task()
+    assert this is not None
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(kind, this.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await _demo(finite=finite)
+
+
+async def _demo(*, finite: bool) -> None:
+    async with running(_say) as cluster:
+        _say("reporting yesterday")
+        folder = await _report(cluster)
+        click.echo(_addresses(cluster))
+        if finite:
+            _say(f"letting Prometheus scrape for {_LOOK_SECONDS} s")
+            await scraped(cluster, _LOOK_SECONDS)
+            click.echo(f"{await now(cluster)}\n\nYesterday's report: {folder}")
+        else:
+            click.echo(f"\nYesterday's report: {folder}\n\nCtrl-C ends it.")
+            await asyncio.Event().wait()
+
+
+async def _report(cluster: Demo) -> Path:
+    settings, instant = cluster.settings, time.time()
+    day = window(None, None, settings.report.timezone, instant)
+    made = await make(settings, Wanted(day), instant, lambda _: None)
+    (folder,) = write(settings.report.directory, files(made, USUAL, settings.report.language, day))
+    return folder.resolve()
+
+
+def _addresses(cluster: Demo) -> str:
+    first, *others = cluster.pages
+    return table(
+        ("", ""),
+        [
+            ("Prometheus", cluster.prometheus),
+            ("Nodes", first),
+            *(("", page) for page in others),
+            ("Metrics", f"{first}metrics"),
+            ("Consumption API", f"{cluster.api} (a stand-in)"),
+        ],
+    )
+
+
+def _say(words: str) -> None:
+    click.echo(f"demo: {words}", err=True)
 
 
 async def now(demo: Demo) -> str:

@@ -110,7 +110,7 @@ async def test_prometheus_sees_every_gpu_second_at_its_owner(rocm_home: Path, tm
     expired = outage - EXPIRE_SECONDS
     assert shown.value(OWNED, gpu="3", ownership="unknown") == pytest.approx(expired, abs=0.5)
     assert held["3", "", "unknown"] == pytest.approx(expired, rel=0.05, abs=0.5)
-    for gpu in ("0", "1", "2", "3"):
-        owners = sum(shown.values(OWNED, gpu=gpu))
-        unbooked = shown.value("amdgpu_exporter_unbooked_seconds", gpu=gpu) or 0.0
-        assert owners + unbooked == pytest.approx(shown.value("amdgpu_observed_seconds_total", gpu=gpu), abs=1e-6)
+    for name in ("0", "1", "2", "3"):
+        owners = sum(shown.values(OWNED, gpu=name))
+        unbooked = shown.value("amdgpu_exporter_unbooked_seconds", gpu=name) or 0.0
+        assert owners + unbooked == pytest.approx(shown.value("amdgpu_observed_seconds_total", gpu=name), abs=1e-6)
