@@ -24,5 +24,5 @@ def establish(device_uuid: object, serial: object, *others: object) -> tuple[str
     if decoded is None:
         return None
     key = canonical(serial) or decoded
-    aliases = {key, decoded, *(canonical(other) for other in others)} - {None}
-    return key, frozenset(alias for alias in aliases if alias)
+    aliases = (key, decoded, *(canonical(other) for other in others))
+    return key, frozenset(alias for alias in aliases if alias is not None)
