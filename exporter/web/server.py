@@ -17,7 +17,7 @@ from exporter.web.listener import Listener, open_socket
 from exporter.web.responses import document, text
 from exporter.web.tls import Tls
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 2.0
 """For answers that clients are still fetching when the service ends."""
@@ -87,7 +87,7 @@ class WebServer:
         tls = Tls.of(settings)
         before_exposed, self._passwords_exposed = self._passwords_exposed, bool(settings.basic_auth) and tls is None
         if self._passwords_exposed and not before_exposed:
-            logger.warning("listen.basic_auth without TLS: passwords cross the network readable")
+            _log.warning("listen.basic_auth without TLS: passwords cross the network readable")
         before, self._settings = self._settings, settings
         self._tls = tls
         self._auth.apply(settings.basic_auth)
@@ -144,9 +144,9 @@ class WebServer:
         """A defect in one page is logged when it begins, and leaves the other pages alone."""
         try:
             response = route(request)
-        except Exception:
+        except Exception:  # noqa: BLE001  a defect of one page must not end the others
             if request.path not in self._failing:
-                logger.exception("cannot make %s", request.path)
+                _log.exception("cannot make %s", request.path)
             self._failing.add(request.path)
             return text("this page has failed; the service's log says why", status=500)
         self._failing.discard(request.path)

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from exporter.config import Listen
 from exporter.errors import ConfigError
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _OTHERS_MAY_READ: Final = 0o004
 
@@ -39,7 +39,7 @@ class Tls:
         self._stamp = self._look()
         self._context = _load(cert, key, client_ca)
         if key.stat().st_mode & _OTHERS_MAY_READ:
-            logger.warning("listen.tls_key: every user of this machine can read %s; chmod 640 it", key)
+            _log.warning("listen.tls_key: every user of this machine can read %s; chmod 640 it", key)
 
     @classmethod
     def of(cls, settings: Listen) -> Tls | None:
@@ -61,9 +61,9 @@ class Tls:
         try:
             self._context = _load(self._cert, self._key, self._client_ca)
         except ConfigError as error:
-            logger.warning("%s; the certificate read before stays in use", error)
+            _log.warning("%s; the certificate read before stays in use", error)
         else:
-            logger.info("the TLS files have changed, new connections use them")
+            _log.info("the TLS files have changed, new connections use them")
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What changes whenever one of the files does."""
