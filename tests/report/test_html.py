@@ -17,6 +17,7 @@ from exporter.demo.cluster import USERS
 from exporter.report.languages import Language, words
 from exporter.report.render.html import render
 from exporter.report.render.html_charts import split, user_bars
+from exporter.report.render.html_heat import USER_COLOURS
 from tests.support.browser import Page, browser_page
 from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
 
@@ -179,6 +180,14 @@ def test_low_coverage_is_marked_and_never_rounded_up() -> None:
     assert "Coverage 99.9" in page(Sample(almost, made().timeline))
 
 
+def test_a_report_of_nothing_is_a_page_too() -> None:
+    empty = sample(0, history=False, tasks="none")
+    assert not empty.report.gpus
+    elements = Elements(page(empty))
+    assert "none: all unknown" in elements.texts
+    assert not [tag for tag, _ in elements.found if tag in {"table", "canvas"}]
+
+
 def test_a_day_that_goes_on_says_so() -> None:
     assert words("zh-TW").partial in page(made(now="2025-07-22T03:12"), "zh-TW")
     assert words("zh-TW").partial not in page(made(), "zh-TW")
@@ -197,6 +206,19 @@ def test_heat_map_carries_every_gpu_and_cell(name: str) -> None:
         names = [data["owners"][n]["name"] for n in flat[1::2]]
         assert names == [" + ".join(spell.usernames) or "unallocated" for spell in lane.spells]
         assert flat[-2] == data["seconds"][-1]
+
+
+def test_users_beyond_the_colours_share_the_last_one() -> None:
+    result = made()
+    report = result.report
+    one_user = report.model_copy(update={"users": report.users[:1]})
+    data = heat(page(Sample(one_user, result.timeline)))
+    first = report.users[0].username
+    assert {number for owner in data["owners"] for number in owner["colours"]} == {0, USER_COLOURS}
+    assert next(owner["colours"] for owner in data["owners"] if owner["name"] == first) == [0]
+    others = words("en").others
+    assert others in Elements(page(Sample(one_user, result.timeline))).texts
+    assert others not in Elements(page(result)).texts
 
 
 def test_hours_that_occur_twice_are_told_apart() -> None:

@@ -60,7 +60,7 @@ def sample(
     the 72nd to the 90th, the last node's first GPU never; the inventory lists one more GPU there that nobody ever saw.
 
     Args:
-        gpus: How many, a multiple of eight.
+        gpus: How many, a multiple of eight; 0: a report of nothing.
         date: First day.
         to: Last day; None: the same.
         zone: Of the days; Europe/Berlin has 25 hours on 2025-10-26.
@@ -80,7 +80,7 @@ def sample(
         seen = [replace(gpu, owners={}) for gpu in seen]
     found = accounts(span, seen, holdings if named else None, known if named else ())
     last = f"colab-gpu{gpus // NODE_GPUS}"
-    missing, _ = inventory_gap(span, found, {last: NODE_GPUS + 1}, answered=named)
+    missing, _ = inventory_gap(span, found, {last: NODE_GPUS + 1} if gpus else {}, answered=named)
     return Sample(
         _report(span, found + missing, price, Sources(history="prometheus" if history else "none", tasks=tasks)),
         timeline(span, found + missing, timed=named),

@@ -95,9 +95,10 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
 
 
 def _cells(timeline: Timeline, first: Ints) -> str:
+    shape = (len(timeline.lanes), len(timeline.edges) - 1)
     utilization = joined(
-        np.array([lane.utilization for lane in timeline.lanes]),
-        np.array([lane.observed_seconds for lane in timeline.lanes]),
+        np.array([lane.utilization for lane in timeline.lanes]).reshape(shape),
+        np.array([lane.observed_seconds for lane in timeline.lanes]).reshape(shape),
         first,
     )
     levels = np.where(np.isnan(utilization), _NOT_OBSERVED, np.rint(np.nan_to_num(utilization) * _LEVELS))
