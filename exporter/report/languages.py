@@ -159,6 +159,11 @@ class Words:
     utilization_by_day = _Term("Utilization by day", "每日使用率")
     scale = _Term("0: below 10 % … 9: 90 % and more; – not observed", "0：低於 10% … 9：90% 以上；–：未觀測")
     split_of_owned = _Term("Split of the owned time", "已分配時間的組成")
+    units = _Term("Units", "單位")
+    meaning_units = _Term(
+        "Amounts of time without a unit are GPU-hours; the longest idle stretch is in hours.",
+        "未註明單位的時數均為 GPU 小時；最長連續閒置以小時計。",
+    )
 
     # Units.
     gpu_hours = _Term("GPU-hours", "GPU 小時")

@@ -113,6 +113,8 @@ class _UsageColumns:
     def named(self, names: str) -> list[_Column[_HasUsage]]:
         """Those named, and the cost where there is one."""
         titles = {name: str(getattr(self._words, name)) for name in names.split()}
+        if "energy" in titles:
+            titles["energy"] += " (kWh)"
         if self.has_cost:
             titles["cost"] = self.cost_title
         return [_figure(title, _FIGURES[name]) for name, title in titles.items()]
