@@ -116,7 +116,7 @@ class Words:
     # What the words mean.
     reading = _Term("How to read this", "名詞說明")
     meaning_owned = _Term(
-        "GPU-time that a task holds, whether or not anything runs.", "任務占有 GPU 的時間，不論是否有程式執行。"
+        "GPU-time that a task holds, whether or not anything runs.", "任務持有 GPU 的時間，不論是否有程式執行。"
     )
     meaning_busy = _Term(
         "Utilization summed over time: one hour at 50 % is half a GPU-hour.",
