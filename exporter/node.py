@@ -19,6 +19,9 @@ from exporter.tasks.ownership import Holdings, owner_of
 _log = logging.getLogger(__name__)
 
 
+_NOBODY_TO_ASK = SourceState(problem="tasks.url is not set: all time is booked to unknown owners")
+
+
 @dataclass(slots=True)
 class _Package:
     """What is kept of one GPU."""
@@ -162,7 +165,7 @@ class Node:
             time=self.wall(),
             gpus=tuple(self._state(package) for package in packages),
             devices=self._devices,
-            tasks=self._tasks,
+            tasks=self._tasks if self.config.tasks.url else _NOBODY_TO_ASK,
             expected_gpus=self.config.devices.expected,
             unmatched_gpus=len(oddities.unmatched),
             hostname_mismatches=len(oddities.mismatched),

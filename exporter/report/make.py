@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from exporter.config import Config
@@ -12,6 +13,7 @@ from exporter.report import history, inventory
 from exporter.report.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.build import Costs, Filter, build, narrowed
 from exporter.report.cache import Entries, TaskCache
+from exporter.report.comparison import Measures, compared, days_before, observed, owned
 from exporter.report.history import History
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.rows import Report, Sources
@@ -88,6 +90,9 @@ class _Maker:
         self.warnings += [*(found.warnings if found else ()), *warnings]
         chosen = narrowed([*known, *missing], self.wanted.narrowed_to, nodes)
         report = self._built(chosen, found, entries)
+        self.progress("comparing with the days before")
+        before = await self._days_before(report, with_history=found is not None, with_tasks=entries is not None)
+        report = report.model_copy(update={"warnings": self.warnings, "comparison": compared(report.totals, before)})
         return Made(report, timeline(window, chosen, timed=entries is not None), self.is_complete)
 
     def _built(self, chosen: Sequence[GpuAccount], found: History | None, entries: Entries | None) -> Report:
@@ -106,7 +111,27 @@ class _Maker:
                         f"{row.hostname}: {coverage:.1%} of its GPU time was observed, "
                         f"expected {settings.min_coverage:.0%} or more"
                     )
-        return report.model_copy(update={"warnings": self.warnings})
+        return report
+
+    async def _days_before(self, report: Report, *, with_history: bool, with_tasks: bool) -> list[Measures]:
+        """What is known of the seven days before a single day that is over; whatever fails leaves a blank."""
+        window, users = self.wanted.window, self.wanted.narrowed_to.users
+        if window.first != window.last or not window.is_over:
+            return []
+        uuids = {row.gpu_uuid for row in report.gpus if row.gpu_uuid}
+        days = days_before(window)
+        measures: list[Measures] = [{} for _ in days]
+        if with_history and not users:
+            with suppress(HistoryError):
+                async with PrometheusClient(self.config.prometheus) as client:
+                    for measured, day in zip(measures, days, strict=True):
+                        measured.update(await observed(client, day, uuids))
+        if with_tasks:
+            with suppress(TasksError):
+                for measured, day in zip(measures, days, strict=True):
+                    entries = await self._day_of_tasks(day)
+                    measured.update(owned(Holdings(Answer(*entries, as_of=0.0)), day, uuids, users))
+        return measures
 
     def _lacks(self, what: str) -> None:
         self.warnings.append(what)
@@ -120,7 +145,7 @@ class _Maker:
             self.warnings.append("tasks.url is not set: owners come from the history's labels")
             return None
         try:
-            entries = await self._days_of_tasks(self.config.tasks.url)
+            entries = await self._days_of_tasks()
         except TasksError as error:
             if not self.wanted.with_history:
                 raise
@@ -133,19 +158,25 @@ class _Maker:
             )
         return entries
 
-    async def _days_of_tasks(self, url: str) -> Entries:
+    async def _day_of_tasks(self, day: Window) -> Entries:
+        """As they were kept, or else as the API says, which is kept if the day is over."""
+        settings = self.config.tasks
+        cache = TaskCache(self.config.report.cache, settings.url or "") if self.config.report.cache else None
+        entries = cache.get(day) if cache and self.wanted.use_cache else None
+        if entries is None:
+            answer = await ConsumptionClient(settings).tasks(day.start, day.end)
+            entries = answer.tasks, answer.malformed
+            if cache:
+                cache.keep(day, entries, self.now)
+        return entries
+
+    async def _days_of_tasks(self) -> Entries:
         """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts."""
-        client, window = ConsumptionClient(self.config.tasks), self.wanted.window
-        cache = TaskCache(self.config.report.cache, url) if self.config.report.cache else None
+        window = self.wanted.window
         tasks: dict[str, Task] = {}
         malformed: dict[str, MalformedTask] = {}
         for day in window.days():
-            entries = cache.get(day) if cache and self.wanted.use_cache else None
-            if entries is None:
-                answer = await client.tasks(day.start, day.end)
-                entries = answer.tasks, answer.malformed
-                if cache:
-                    cache.keep(day, entries, self.now)
+            entries = await self._day_of_tasks(day)
             tasks |= {task.task_id: task for task in entries[0]}
             malformed |= {entry.task_id: entry for entry in entries[1]}
         overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)

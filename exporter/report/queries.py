@@ -116,6 +116,21 @@ READ_BEFORE = Query(
     "max by (gpu_uuid) (max_over_time(amdgpu_up{$scope}[$range]))",
 )
 
+BY_GPU_DAILY = Query(
+    "device counters of earlier days",
+    "s, J (energy)",
+    'max by (__name__, gpu_uuid) ({__name__=~"amdgpu_(observed_seconds|busy_seconds|idle_seconds|energy_joules)_total"'
+    ",$scope})",
+)
+
+# The series of nobody's and of unknown time are served as long as the exporter runs, unlike those of users.
+UNOWNED_DAILY = Query(
+    "counters of nobody of earlier days",
+    "s",
+    "sum by (__name__, gpu_uuid) (max by (__name__, gpu_uuid, ownership) "
+    '({__name__=~"amdgpu_owner_(|busy_|idle_)seconds_total",ownership=~"unallocated|unknown",$scope}))',
+)
+
 PRESENCE = Query("GPUs scraped", "GPUs", "count(amdgpu_observed_seconds_total{$scope})")
 
 # Sent to /api/v1/series, which reads the index alone: a week costs nothing.

@@ -92,6 +92,11 @@ def window(first: str | None, last: str | None, zone_name: str, now: float) -> W
     return Window(begin, finish, zone, start, end, over)
 
 
+def day_of(day: date, zone: ZoneInfo) -> Window:
+    """A whole day that is over."""
+    return Window(day, day, zone, _midnight(day, zone), _midnight(day + timedelta(days=1), zone), is_over=True)
+
+
 def _date(text: str, option: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a date has no time zone
