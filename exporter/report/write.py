@@ -127,7 +127,9 @@ def _publish(moves: Sequence[tuple[Path, Path]]) -> None:
     """Puts each new folder in its place, and all former ones back if one cannot be."""
     with ExitStack() as undo:
         for new, place in moves:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.parent.is_dir():
+                place.parent.mkdir()
+                undo.callback(place.parent.rmdir)
             _put(new, place)
             undo.callback(_put, place, new)
             _sync(place.parent)

@@ -19,7 +19,8 @@ ENCODING: Final = "utf-8-sig"
 """Of CSV files. Without a byte order mark Excel in Taiwan takes them for Big5 and garbles every Chinese name."""
 
 _FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001  full-width signs start formulas, too
-_Cell = str | float | int | bool | list[str] | None
+_Scalar = str | float | None
+_Cell = _Scalar | list[str]
 
 
 def gpus(report: Report) -> str:
@@ -39,9 +40,7 @@ def tasks(report: Report) -> str:
 
 def lines(rows: Iterable[Sequence[_Cell]]) -> str:
     """Rows of CSV, quoted where needed, that no spreadsheet takes for formulas."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
+    return "".join(_line([_cell(value) for value in row]) for row in rows)
 
 
 def _table(kind: type[BaseModel], rows: Sequence[GpuRow | UserRow | TaskRow]) -> str:
@@ -51,7 +50,14 @@ def _table(kind: type[BaseModel], rows: Sequence[GpuRow | UserRow | TaskRow]) ->
     return lines([keys + figures, *values])
 
 
-def _cell(value: _Cell) -> str | float | None:
+def _line(cells: Sequence[_Scalar]) -> str:
+    """Ends with a line feed. The writer quotes carriage returns only if lines end with them, so they first do."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _cell(value: _Cell) -> _Scalar:
     """A cell; text that a spreadsheet would run as a formula starts with an apostrophe, numbers stay numbers."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -93,7 +93,9 @@ class Page:
                 vertical="bottom",
             )
         for row in rows:
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+            table.add_row(
+                *(Text(cell, no_wrap=True, overflow="ellipsis") if isinstance(cell, str) else cell for cell in row)
+            )
         self._console.print(table)
 
     def text(self) -> str:
