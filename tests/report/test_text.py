@@ -255,3 +255,12 @@ def test_unknown_is_never_called_unused() -> None:
 
     assert "使用者: N/A" in page
     assert "未使用" not in page
+
+
+@pytest.mark.parametrize("tasks", ["labels", "none"])
+def test_only_the_api_can_tell_that_there_were_no_tasks(tasks: str) -> None:
+    made = sample(8, tasks=tasks)  # type: ignore[arg-type]
+
+    assert section(rendered(made), "Tasks")[-1] == "N/A"
+    assert "沒有任務" not in rendered(made, "zh-TW")
+    assert text.task_report(made.report, "zh-TW").splitlines()[-1] == "N/A"

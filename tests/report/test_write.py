@@ -152,7 +152,9 @@ def test_a_run_killed_anywhere_leaves_the_old_folder_or_the_new_and_the_next_cle
     assert outcomes == {b"old", b"new"}
 
 
-def test_a_full_disk_changes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_to_its_end_changes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path, OLD)
 
     def run() -> None:

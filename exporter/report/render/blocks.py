@@ -28,15 +28,15 @@ class Means(NamedTuple):
         return cls(usage.mean_utilization_ratio, usage.mean_vram_used_ratio)
 
 
-def task_summary(rows: Iterable[GpuRow], words: Words) -> Iterator[str]:
+def task_summary(report: Report, words: Words) -> Iterator[str]:
     """`GPU 25 (colab-gpu4): nycubme - AMD Instinct MI300X`, for each GPU that somebody held."""
     yield f"{words.task_summary}:"
-    held = [row for row in rows if row.users]
+    held = [row for row in report.gpus if row.users]
     for row in held:
         name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
         yield f"  {visible(name)}"
     if not held:
-        yield f"  {words.no_tasks}"
+        yield f"  {no_tasks(report, words)}"
 
 
 def task_report(report: Report, words: Words) -> Iterator[str]:
@@ -55,7 +55,7 @@ def task_report(report: Report, words: Words) -> Iterator[str]:
         yield from task_details(gpu_id, uuid, task, task.seconds_in_window, words)
         yield ""
     if not held:
-        yield words.no_tasks
+        yield no_tasks(report, words)
 
 
 def task_details(gpu_id: str, uuid: str, task: TaskRow, seconds: float, words: Words) -> Iterator[str]:
@@ -104,6 +104,11 @@ def averages(means: Means, words: Words) -> Iterator[str]:
 def holders(row: GpuRow, words: Words) -> str:
     """Who held a GPU in the window; `N/A` where no source could tell at any time."""
     return "+".join(row.users) or (words.unused if row.usage.unallocated_gpu_hours else NOT_AVAILABLE)
+
+
+def no_tasks(report: Report, words: Words) -> str:
+    """What stands for an empty list of tasks; only the API can tell that there were none."""
+    return words.no_tasks if report.sources.tasks == "api" else NOT_AVAILABLE
 
 
 def index(gpu: int | None) -> str:

@@ -57,7 +57,7 @@ def _node(page: Page, rows: Sequence[tuple[GpuRow, Lane]], part: slice, labels: 
         Head(words.coverage, is_figure=True),
         Head(words.users),
     ]
-    page.grid(heads, (list(_cells(row, lane, part, pitch, words)) for row, lane in rows))
+    page.grid(heads, [list(_cells(row, lane, part, pitch, words)) for row, lane in rows])
 
 
 def _cells(row: GpuRow, lane: Lane, part: slice, pitch: int, words: Words) -> Iterator[str | Text]:

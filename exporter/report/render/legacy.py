@@ -24,7 +24,7 @@ from exporter.model import Ownership
 from exporter.report.languages import words
 from exporter.report.render import blocks, csv
 from exporter.report.render.names import by_hostname, visible
-from exporter.report.rows import GpuRow, Report
+from exporter.report.rows import GpuRow, Report, TaskRow
 from exporter.report.timeline import Lane, Timeline, mean
 from exporter.report.usage import Floats
 from exporter.report.window import CELL_SECONDS, Window
@@ -51,11 +51,16 @@ def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
     """
     rows = list(zip(report.gpus, timeline.lanes, strict=True))
     nodes = by_hostname(rows, lambda pair: pair[0].hostname)
+    tasks: dict[str, list[TaskRow]] = {}
+    for task in report.tasks:
+        for uuid in task.gpu_uuids:
+            tasks.setdefault(uuid, []).append(task)
+    no_tasks = blocks.no_tasks(report, _WORDS)
     found: dict[str, str] = {}
     for day in window.days():
         cells = _cells(timeline, day)
         for hostname, gpus in nodes.items():
-            found |= _Node(report, hostname, gpus, day, cells, is_whole=day.seconds == window.seconds).files()
+            found |= _Node(hostname, gpus, tasks, no_tasks, day, cells, is_whole=day.seconds == window.seconds).files()
     return found
 
 
@@ -88,9 +93,12 @@ def _cells(timeline: Timeline, day: Window) -> _Cells:
 class _Node:
     """One node on one day."""
 
-    report: Report
     hostname: str
     gpus: _Gpus
+    tasks: Mapping[str, Sequence[TaskRow]]
+    """Of the window, by unique id of each GPU."""
+    no_tasks: str
+    """What stands for none of them."""
     day: Window
     cells: _Cells
     is_whole: bool
@@ -147,15 +155,15 @@ class _Node:
         """The day's tasks on each GPU."""
         count = 0
         for row in rows:
-            for task in self.report.tasks:
+            for task in self.tasks.get(row.gpu_uuid or "", ()):
                 start = datetime.fromisoformat(task.start).timestamp()
                 end = datetime.fromisoformat(task.end).timestamp() if task.end else math.inf
-                if row.gpu_uuid in task.gpu_uuids and (seconds := self.day.overlap(start, end)):
+                if seconds := self.day.overlap(start, end):
                     count += 1
                     details = blocks.task_details(row.gpu_id or "", row.gpu_uuid or "", task, seconds, _WORDS)
                     yield from (f"  {line}" for line in details)
         if not count:
-            yield f"  {_WORDS.no_tasks}"
+            yield f"  {self.no_tasks}"
 
     def _means(self, gpus: _Gpus, axis: int | None) -> tuple[Floats, Floats]:
         """Utilization and VRAM, 0 to 1: of each cell, or of all."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Final
 
-from rich.text import Text
-
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import blocks, columns, grid
 from exporter.report.render.figures import change, coverage, gibibytes, number, percent
@@ -44,8 +42,13 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
     grid.draw(page, report, timeline, speech)
     page.heading(f"{speech.users} ({speech.gpu_hours})")
     page.table(columns.users(report, speech), report.users)
-    _waste(page, report, speech)
+    page.heading(f"{speech.waste} ({speech.gpu_hours})")
+    page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
+    if (left_out := len(report.waste) - _MOST_WASTE) > 0:
+        page.line(f"{left_out} {speech.left_out}", "dim")
     page.heading(f"{speech.tasks} ({speech.gpu_hours})")
+    if not report.tasks:
+        page.line(blocks.no_tasks(report, speech))
     for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
         page.line()
         page.line(visible(hostname), "bold")
@@ -149,24 +152,17 @@ def _split(page: Page, report: Report, speech: Words) -> None:
     page.heading(f"{speech.split_of_owned} ({speech.gpu_hours})")
     page.grid(
         [Head(), Head(is_figure=True), Head()],
-        ([title, number(hours), _bar(hours, usage.owned_gpu_hours)] for title, hours in parts.items()),
+        [[title, number(hours), _bar(hours, usage.owned_gpu_hours)] for title, hours in parts.items()],
     )
 
 
-def _bar(hours: float | None, whole: float) -> Text:
-    return Text("#" * round(_BAR * hours / whole) if hours and whole else "")
-
-
-def _waste(page: Page, report: Report, speech: Words) -> None:
-    page.heading(f"{speech.waste} ({speech.gpu_hours})")
-    page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
-    if (left_out := len(report.waste) - _MOST_WASTE) > 0:
-        page.line(f"{left_out} {speech.left_out}", "dim")
+def _bar(hours: float | None, whole: float) -> str:
+    return "#" * round(_BAR * hours / whole) if hours and whole else ""
 
 
 def _familiar(page: Page, report: Report, speech: Words) -> None:
     """The blocks of the script before, in its layout."""
-    page.verbatim(["", *blocks.task_summary(report.gpus, speech)])
+    page.verbatim(["", *blocks.task_summary(report, speech)])
     page.verbatim(["", f"{speech.hardware_map}:"])
     for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
         page.verbatim([f"{visible(hostname)}:", *blocks.hardware_map(rows, speech)])
