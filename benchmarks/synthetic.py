@@ -124,11 +124,12 @@ class Cluster:
         """Prometheus scrapes each target in a phase of its own, some milliseconds early or late."""
         chance = np.random.default_rng((self.seed, node, 1))
         count = int((self.end - self.start) / self.interval)
-        times = self.start + chance.uniform(0, self.interval) + self.interval * np.arange(count)
-        times = np.round(times + chance.normal(0, 0.002, count), 3)
+        phase = self.start + chance.uniform(0, self.interval)
+        times: Floats = np.round(phase + self.interval * np.arange(count) + chance.normal(0, 0.002, count), 3)
+        scraped = np.ones(count, dtype=np.bool_)
         for start, end in (*faults.down, *faults.unscraped):
-            times = times[(times < start) | (times >= end)]
-        return times
+            scraped &= (times < start) | (times >= end)
+        return times[scraped]
 
 
 def _load(

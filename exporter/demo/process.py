@@ -17,22 +17,27 @@ _KEPT_LINES = 20
 class ServerProcess:
     """Runs a command from entry to exit of an `async with`.
 
-    Entering returns once the process has logged, in this order, a line for each of `milestones`.
+    Entering returns once the process has logged a line for each of `milestones`, in whichever order.
 
     Args:
         command: The program and its arguments.
         package: The Debian package that brings the program.
-        milestones: Patterns of log lines; their matches are `found`.
+        milestones: Patterns of log lines; their matches are `found`, in the same order.
     """
 
     def __init__(self, command: Sequence[str], *, package: str, milestones: Sequence[re.Pattern[str]]) -> None:
-        self.found: list[re.Match[str]] = []
         self._command = command
         self._package = package
         self._milestones = milestones
+        self._matches: dict[int, re.Match[str]] = {}
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._process: asyncio.subprocess.Process | None = None
         self._drain: asyncio.Task[None] | None = None
+
+    @property
+    def found(self) -> list[re.Match[str]]:
+        """The first match of each milestone."""
+        return [self._matches[n] for n in range(len(self._milestones))]
 
     @property
     def pid(self) -> int:
@@ -85,12 +90,12 @@ class ServerProcess:
         async for raw in self._process.stderr:
             line = raw.decode(errors="replace").rstrip()
             self._last_lines.append(line)
-            if len(self.found) < len(self._milestones):
-                match = self._milestones[len(self.found)].search(line)
+            for n, milestone in enumerate(self._milestones):
+                match = None if n in self._matches else milestone.search(line)
                 if match:
-                    self.found.append(match)
-                if len(self.found) == len(self._milestones):
-                    ready.set()
+                    self._matches[n] = match
+            if len(self._matches) == len(self._milestones):
+                ready.set()
 
     async def _stop(self) -> None:
         assert self._process is not None

@@ -9,11 +9,11 @@ import asyncio
 import gc
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import numpy as np
@@ -32,6 +32,7 @@ from exporter.errors import (
 from exporter.report.queries import Question
 
 Floats = NDArray[np.float64]
+_T = TypeVar("_T")
 
 MAX_STEPS = 10_000
 """Of one range query: Prometheus refuses more than 11,000 points a series."""
@@ -102,8 +103,7 @@ class PrometheusClient:
 
     async def instant(self, question: Question, time: float) -> list[Series]:
         """One sample of each series, or with a range selector all samples of the range that ends at `time`."""
-        data = await self._ask("query", question, {"query": question.promql, "time": _decimal(time)})
-        return self._decode(question, data)
+        return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, _all_series)
 
     async def range(
         self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
@@ -114,35 +114,37 @@ class PrometheusClient:
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)
             form = {"query": question.promql, "start": _decimal(first), "end": _decimal(last), "step": _decimal(step)}
-            parts.append(self._decode(question, await self._ask("query_range", question, form)))
+            parts.append(await self._ask("query_range", question, form, _all_series))
         return parts[0] if len(parts) == 1 else _join(parts)
 
     async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
         """The label sets of a selector that had samples about then; some servers tell whole blocks or days."""
         form = {"match[]": question.promql, "start": _decimal(start), "end": _decimal(end)}
-        found = await self._ask("series", question, form)
-        if not isinstance(found, list) or not all(isinstance(labels, dict) for labels in found):
-            raise self._wrong_payload(question, "a list of label sets", found)
-        return found
+        return await self._ask("series", question, form, lambda found: [dict(labels) for labels in found])
 
-    async def _ask(self, endpoint: str, question: Question, form: Mapping[str, str]) -> Any:
-        """The `data` of the answer; what may pass is tried again."""
+    async def _ask(self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]) -> _T:
+        """The decoded `data` of the answer; what may pass is tried again.
+
+        Decoded before the next question may be asked: so many raw answers are in memory, and no more.
+        """
         # VictoriaMetrics would answer from a cache that samples written late do not reach.
         fields = {**form, "timeout": f"{math.ceil(self._settings.timeout)}s", "nocache": "1"}
         async with self._slots:
             for pause in (*_PAUSES, None):
                 try:
-                    data = await self._attempt(endpoint, question, fields)
+                    decoded = await self._attempt(endpoint, question, fields, decode)
                 except _PassingError as passing:
                     if pause is None:
                         raise passing.error from passing.__cause__
                     await asyncio.sleep(pause)
                 else:
                     self.answers += 1
-                    return data
+                    return decoded
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, endpoint: str, question: Question, form: Mapping[str, str]) -> Any:
+    async def _attempt(
+        self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]
+    ) -> _T:
         assert self._session is not None
         url = f"{self._settings.url}/api/v1/{endpoint}"
         # Compression would cost the server more time than most networks save.
@@ -166,7 +168,15 @@ class PrometheusClient:
             raise _PassingError(lost) from error
         except aiohttp.ClientError as error:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
-        return self._checked(url, question, status, body)
+        with _collector_paused():
+            data = self._checked(url, question, status, body)
+            try:
+                return decode(data)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                found = _quoted(json.dumps(data).encode())
+                raise HistoryPayloadError(
+                    f"{url}: {question.name}: expected series of times and numbers, found {found}"
+                ) from error
 
     def _checked(self, url: str, question: Question, status: int, body: bytes) -> Any:
         """The `data` of a good answer."""
@@ -192,21 +202,6 @@ class PrometheusClient:
             raise _PassingError(error) if passing else error
         return document["data"]
 
-    def _decode(self, question: Question, data: Any) -> list[Series]:
-        try:
-            match data["resultType"]:
-                case "matrix":
-                    return [_series(entry["metric"], entry.get("values", ())) for entry in data["result"]]
-                case "vector":
-                    return [_series(entry["metric"], (entry["value"],)) for entry in data["result"] if "value" in entry]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._wrong_payload(question, "series of times and numbers", data) from error
-        raise self._wrong_payload(question, "a vector or a matrix", data)
-
-    def _wrong_payload(self, question: Question, expected: str, found: object) -> HistoryPayloadError:
-        quoted = _quoted(json.dumps(found).encode())
-        return HistoryPayloadError(f"{self._settings.url}: {question.name}: expected {expected}, found {quoted}")
-
 
 class _PassingError(Exception):
     """A failure that another attempt may not meet."""
@@ -214,6 +209,13 @@ class _PassingError(Exception):
     def __init__(self, error: HistoryError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _all_series(data: Mapping[str, Any]) -> list[Series]:
+    """Of a vector or a matrix."""
+    if data["resultType"] not in {"vector", "matrix"}:
+        raise ValueError(data["resultType"])
+    return [_series(one["metric"], one["values"] if "values" in one else (one["value"],)) for one in data["result"]]
 
 
 def _series(labels: Mapping[str, str], pairs: Sequence[Sequence[Any]]) -> Series:
@@ -260,11 +262,10 @@ def _sendable(where: str, secret: SecretStr) -> str:
 
 def _parsed(body: bytes) -> dict[str, Any] | None:
     """The JSON object it is, if any."""
-    with _collector_paused():
-        try:
-            document = json.loads(body)
-        except ValueError:
-            return None
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
     return document if isinstance(document, dict) else None
 
 

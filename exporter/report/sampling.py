@@ -18,8 +18,8 @@ from exporter.report.window import CELL_SECONDS
 Span = tuple[float, float]
 """Unix seconds."""
 
-_ANSWER_SAMPLES = 150_000
-"""In one answer: some 30 MB while it is decoded. Prometheus refuses more than 50 million."""
+_ANSWER_SAMPLES = 60_000
+"""In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
 _JITTER = 0.25
 """Seconds by which scrapes are late now and then."""
 _NEIGHBOURS = 1.5
