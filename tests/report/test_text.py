@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
@@ -13,9 +15,10 @@ from exporter.report.accounts import accounts
 from exporter.report.build import Costs, build
 from exporter.report.languages import Language, words
 from exporter.report.render import text
-from exporter.report.render.figures import coverage
+from exporter.report.render.figures import coverage, number
 from exporter.report.rows import Report, Sources
-from exporter.report.window import window
+from exporter.report.timeline import Timeline
+from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 from tests.support.reports import HOSTILE_NAMES, Sample, sample
 
@@ -138,10 +141,30 @@ def test_the_grid_of_a_range_has_a_digit_a_day() -> None:
 
 
 def test_a_range_over_a_month_is_drawn_in_parts() -> None:
-    page = rendered(sample(8, date="2025-07-01", to="2025-08-02"))
+    made = sample(8)
+    days = span("2025-07-01", "2025-08-02").days()
+    edges = np.array([day.start for day in days] + [days[-1].end])
+    cells = np.full(len(days), 0.5)
+    lanes = tuple(
+        replace(lane, observed_seconds=cells, utilization=cells, vram_used=cells) for lane in made.timeline.lanes
+    )
+    report = made.report.model_copy(update={"date": "2025-07-01", "to": "2025-08-02"})
+    page = text.render(report, Timeline(edges, lanes), "en", 80)
 
     assert "2025-07-01 – 2025-07-31" in page
     assert "2025-08-01 – 2025-08-02" in page
+    assert set(re.findall(r"\b5+\b", "\n".join(section(page, "Utilization by day")))) == {"5" * 31, "5" * 2, "5"}
+
+
+def span(first: str, last: str) -> Window:
+    return window(first, last, "Asia/Taipei", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+
+
+def test_idle_time_is_shown_also_where_labels_cannot_tell_what_vram_it_held() -> None:
+    made = sample(8, tasks="labels")
+    lines = section(rendered(made), "Split of the owned time")
+
+    assert [line.split()[:2] for line in lines if line][1] == ["Idle", number(made.report.totals.idle_gpu_hours)]
 
 
 def test_what_is_absent_is_a_dash_and_never_nought() -> None:

@@ -89,7 +89,7 @@ def users(report: Report, words: Words) -> list[Column[UserRow]]:
     """The columns of the users."""
     return [
         Column(words.user, lambda row: visible(row.username), is_figure=False),
-        Column(words.tasks, lambda row: str(row.task_count)),
+        Column(words.tasks, lambda row: str(row.task_count or ABSENT)),
         Column(words.gpus, lambda row: str(row.gpu_count)),
         *_usage(words, "owned busy idle efficiency"),
         *_usage(words, "mean_vram peak_vram energy", WIDE),

@@ -143,12 +143,10 @@ def _ratio_before(row: Comparison | None) -> list[str]:
 
 def _split(page: Page, report: Report, speech: Words) -> None:
     usage = report.totals
-    parts = {
-        speech.active: usage.active_gpu_hours,
-        speech.idle_vram_held: usage.idle_vram_held_gpu_hours,
-        speech.idle_empty: usage.idle_empty_gpu_hours,
-        speech.not_observed: usage.owned_unobserved_gpu_hours,
-    }
+    idle = {speech.idle_vram_held: usage.idle_vram_held_gpu_hours, speech.idle_empty: usage.idle_empty_gpu_hours}
+    if usage.idle_vram_held_gpu_hours is None:
+        idle = {speech.idle: usage.idle_gpu_hours}
+    parts = {speech.active: usage.active_gpu_hours, **idle, speech.not_observed: usage.owned_unobserved_gpu_hours}
     page.heading(f"{speech.split_of_owned} ({speech.gpu_hours})")
     page.grid(
         [Head(), Head(is_figure=True), Head()],
