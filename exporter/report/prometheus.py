@@ -151,7 +151,8 @@ class PrometheusClient:
         headers = {"Accept-Encoding": "identity"}
         try:
             async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-                status, body = response.status, await response.read()
+                # Not response.read(), which keeps the body for as long as the response lives, and that is long.
+                status, body = response.status, await response.content.read()
         except TimeoutError as error:
             seconds = self._settings.timeout
             raise HistoryUnreachableError(
@@ -162,20 +163,18 @@ class PrometheusClient:
             broken = HistoryPayloadError(f"{url}: {question.name}: the answer broke off")
             raise _PassingError(broken) from error
         except aiohttp.ClientConnectorError as error:
-            raise HistoryUnreachableError(f"{url}: {error.strerror or error}: is prometheus.url right?") from error
+            raise HistoryUnreachableError(f"{url}: {error}: is prometheus.url right?") from error
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             lost = HistoryUnreachableError(f"{url}: {question.name}: the connection was lost: {error}")
             raise _PassingError(lost) from error
         except aiohttp.ClientError as error:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
         with _collector_paused():
-            data = self._checked(url, question, status, body)
             try:
-                return decode(data)
+                return decode(self._checked(url, question, status, body))
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-                found = _quoted(json.dumps(data).encode())
                 raise HistoryPayloadError(
-                    f"{url}: {question.name}: expected series of times and numbers, found {found}"
+                    f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
                 ) from error
 
     def _checked(self, url: str, question: Question, status: int, body: bytes) -> Any:
@@ -186,11 +185,13 @@ class PrometheusClient:
             )
         document = _parsed(body)
         if document is None or "status" not in document:
-            error: HistoryError = HistoryPayloadError(
+            if status >= 500:
+                failing = HistoryUnreachableError(f"{url}: {question.name}: {status}: {_quoted(body)}")
+                raise _PassingError(failing) if status in _PASSING else failing
+            raise HistoryPayloadError(
                 f"{url}: expected Prometheus' JSON, found {_quoted(body)} ({status}): does prometheus.url lead to its "
                 f"API, path prefix included?"
             )
-            raise _PassingError(error) if status in _PASSING else error
         for kind in ("warnings", "infos"):
             self._warnings.update(dict.fromkeys(map(str, document.get(kind) or ())))
         if document.get("isPartial"):  # VictoriaMetrics' cluster says so in its own way
