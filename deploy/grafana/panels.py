@@ -1,0 +1,195 @@
+"""The few kinds of panels that the dashboards are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table
+from grafana_foundation_sdk.builders import timeseries as lines
+from grafana_foundation_sdk.models import common as choices
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Threshold,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from deploy.grafana.queries import Query
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+HEADINGS = {
+    "hostname": "Host",
+    "gpu": "GPU",
+    "gpu_uuid": "Unique id",
+    "gpu_id": "Cluster GPU",
+    "username": "User",
+    "task_type": "Type",
+    "ownership": "Ownership",
+    "task_id": "Task",
+    "project_uuid": "Project",
+    "image": "Image",
+    "model": "Model",
+    "bdf": "PCI address",
+    "card": "Card",
+    "driver_version": "Driver",
+    "vbios_version": "VBIOS",
+    "compute_partition": "Compute partition",
+    "memory_partition": "Memory partition",
+}
+STATES = {
+    "owned": "blue",
+    "shared": "purple",
+    "unallocated": "green",
+    "unknown": "orange",
+    "unreadable": "red",
+}
+
+AnyPanel = TypeVar("AnyPanel", bargauge.Panel, lines.Panel, stat.Panel, statetimeline.Panel, table.Panel)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A query and the name of what it yields: a legend, or the heading of a column."""
+
+    query: Query
+    name: str = ""
+
+
+def _described(panel: AnyPanel, title: str, description: str, size: tuple[int, int]) -> AnyPanel:
+    return panel.title(title).description(description).datasource(DATASOURCE).span(size[0]).height(size[1])
+
+
+def _target(series: Series, index: int) -> prometheus.Dataquery:
+    target = prometheus.Dataquery().ref_id(ascii_uppercase[index]).expr(series.query.expression)
+    if series.query.step:
+        target.interval(series.query.step)
+    return target
+
+
+def _states() -> ValueMap:
+    """Words and colours of ownership."""
+    return ValueMap({state: ValueMappingResult(text=state, color=color) for state, color in STATES.items()})
+
+
+def timeseries(
+    title: str, description: str, *series: Series, size: tuple[int, int] = (12, 8), stacked: bool = False
+) -> lines.Panel:
+    """Lines over time from 0 up, or areas on top of each other. A gap in the data stays one."""
+    panel = _described(lines.Panel(), title, description, size).unit(series[0].query.unit).min(0)
+    panel.show_points(choices.VisibilityMode.NEVER).tooltip(
+        common.VizTooltipOptions().mode(choices.TooltipDisplayMode.MULTI).sort(choices.SortOrder.DESCENDING)
+    )
+    if stacked:
+        panel.fill_opacity(40).line_width(0).stacking(common.StackingConfig().mode(choices.StackingMode.NORMAL))
+    for index, each in enumerate(series):
+        panel.with_target(_target(each, index).range().legend_format(each.name))
+        if each.name in STATES:
+            panel.override_by_name(each.name, [_fixed_color(STATES[each.name])])
+    return panel
+
+
+def figure(
+    title: str, description: str, *series: Series, size: tuple[int, int] = (4, 4), alarming: bool = False
+) -> stat.Panel:
+    """One number, or one for each series; if alarming, red above 0."""
+    panel = _described(stat.Panel(), title, description, size).unit(series[0].query.unit)
+    panel.graph_mode(choices.BigValueGraphMode.NONE).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    steps = [Threshold(None, "green" if alarming else "text")] + [Threshold(1e-9, "red")] * alarming
+    panel.thresholds(dashboard.ThresholdsConfig().steps(steps))
+    for index, each in enumerate(series):
+        panel.with_target(_target(each, index).instant().legend_format(each.name))
+        if each.name in STATES:
+            panel.override_by_name(each.name, [_fixed_color(STATES[each.name])])
+    return panel
+
+
+def _fixed_color(color: str) -> DynamicConfigValue:
+    return DynamicConfigValue("color", {"mode": FieldColorModeId.FIXED, "fixedColor": color})
+
+
+def ranking(title: str, description: str, series: Series, size: tuple[int, int] = (12, 8)) -> bargauge.Panel:
+    """Bars, in the order that the query yields."""
+    panel = _described(bargauge.Panel(), title, description, size).unit(series.query.unit).min(0).decimals(1)
+    panel.orientation(choices.VizOrientation.HORIZONTAL).display_mode(choices.BarGaugeDisplayMode.BASIC)
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color("blue"))
+    return panel.with_target(_target(series, 0).instant().legend_format(series.name))
+
+
+def rows(
+    title: str,
+    description: str,
+    labels: Sequence[str],
+    *columns: Series,
+    size: tuple[int, int] = (24, 10),
+    hidden: Sequence[str] = ("gpu_uuid",),
+    links: Mapping[str, str] | None = None,
+    descending: str = "",
+) -> table.Panel:
+    """A table of the values now: a row for each set of labels, a column for each label and query.
+
+    Args:
+        title: Of the panel.
+        description: Of the panel.
+        labels: Those shown, in order.
+        columns: Queries with headings; all with the same labels, or their rows do not meet.
+        size: Width and height in the grid.
+        hidden: Labels that keep rows apart but are not shown.
+        links: By label, where a click on its value leads.
+        descending: The heading of the column that orders the rows.
+    """
+    panel = _described(table.Panel(), title, description, size).filterable(filterable=True)
+    names = {label: HEADINGS[label] for label in labels}
+    for index, column in enumerate(columns):
+        target = _target(column, index).instant().format(PromQueryFormat.TABLE)
+        panel.with_target(target)
+        # Grafana names the value of a lone query without its letter.
+        names[f"Value #{ascii_uppercase[index]}" if len(columns) > 1 else "Value"] = column.name
+        panel.override_by_name(column.name, [DynamicConfigValue("unit", column.query.unit)])
+    if "ownership" in labels:
+        panel.override_by_name(HEADINGS["ownership"], [DynamicConfigValue("mappings", [_states()])])
+    for label, url in (links or {}).items():
+        panel.override_by_name(HEADINGS[label], [DynamicConfigValue("links", [{"title": "Open", "url": url}])])
+    if descending:
+        panel.sort_by([common.TableSortByFieldState().display_name(descending).desc(desc=True)])
+    shown = {
+        "renameByName": names,
+        "indexByName": {name: place for place, name in enumerate(names)},
+        "excludeByName": dict.fromkeys(["Time", *hidden], True),
+    }
+    panel.with_transformation(DataTransformerConfig("merge", options={}))
+    if "gpu" in labels:  # 10 comes after 9, not after 1
+        panel.with_transformation(_convert("gpu", "number"))
+    return panel.with_transformation(DataTransformerConfig("organize", options=shown))
+
+
+def _convert(field: str, kind: str) -> DataTransformerConfig:
+    conversion = {"targetField": field, "destinationType": kind}
+    return DataTransformerConfig("convertFieldType", options={"conversions": [conversion], "fields": {}})
+
+
+def timeline(title: str, description: str, query: Query, size: tuple[int, int] = (24, 10)) -> statetimeline.Panel:
+    """One band for each value of the label `device`, coloured by the label `owner`.
+
+    Prometheus knows no strings as values. So the series become a table of labels, and the table a matrix of
+    time by device with the owner in its cells; an empty cell is null and stays a gap.
+    """
+    panel = _described(statetimeline.Panel(), title, description, size)
+    panel.mappings([_states()]).color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    panel.merge_values(merge_values=True).show_value(choices.VisibilityMode.AUTO).row_height(0.85).line_width(0)
+    panel.with_target(_target(Series(query), 0).range().format(PromQueryFormat.TABLE))
+    by_device = {"rowField": "Time", "columnField": "device", "valueField": "owner", "emptyValue": "null"}
+    time = r"Time\device"
+    ascending = {"fields": {}, "sort": [{"field": time, "desc": False}]}
+    return (
+        panel.with_transformation(DataTransformerConfig("groupingToMatrix", options=by_device))
+        .with_transformation(_convert(time, "time"))
+        .with_transformation(DataTransformerConfig("sortBy", options=ascending))
+    )

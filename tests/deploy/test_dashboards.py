@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.models import units
+
+from deploy.grafana.build import DIRECTORY, english, files
+from deploy.grafana.zh_tw import WORDS
+from tests.support.contract import labels_in, metrics_in, served
+from tests.support.panels import PanelQuery, panels_of, queries_of
+
+GRAFANA = DIRECTORY.parent
+BOARDS = [json.loads(path.read_text()) for path in sorted(DIRECTORY.glob("*/*.json"))]
+ENGLISH = english()
+QUERIES = [query for board in ENGLISH.values() for query in queries_of(board)]
+SHOWN = {"title", "description", "label", "legendFormat", "text", "displayName"}
+UNITS = {value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str)}
+
+
+def every_board(test: Any) -> Any:
+    return pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])(test)
+
+
+def every_query(test: Any) -> Any:
+    return pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.dashboard}/{query.panel}")(test)
+
+
+def test_the_committed_dashboards_are_what_the_code_makes() -> None:
+    made = files()
+    assert sorted(DIRECTORY.glob("*/*")) == sorted(made)
+    for path, text in made.items():
+        assert path.read_text() == text, f"{path}: run `python -m deploy.grafana`"
+
+
+@every_query
+def test_a_query_asks_only_for_what_the_exporter_serves(query: PanelQuery) -> None:
+    series = served()
+    metrics = metrics_in(query.expression)
+    assert metrics
+    assert metrics <= set(series)
+    made = set(re.findall(r'"(device|owner)"', query.expression))
+    known = frozenset[str]().union(*(series[metric] for metric in metrics))
+    assert labels_in(query.expression) <= known | made | {"instance"}
+
+
+@every_query
+def test_a_query_never_adds_up_series_before_their_replicas_are_one(query: PanelQuery) -> None:
+    sums = re.findall(r"\b(?:sum|count|avg)\b(?: by \([^)]*\))? ?\((.*)", query.expression)
+    for inside in sums:
+        assert inside.lstrip("(").startswith(("max by (", "sum by (", "count by (")), inside
+
+
+@every_board
+def test_panels_neither_overlap_nor_leave_the_grid(board: dict[str, Any]) -> None:
+    places = [panel["gridPos"] for panel in board["panels"]]
+    for place in places:
+        assert place["x"] + place["w"] <= 24
+    for one, other in itertools.combinations(places, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        apart = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or apart, (one, other)
+
+
+@every_board
+def test_no_row_of_panels_ends_before_the_right_edge(board: dict[str, Any]) -> None:
+    for panel in board["panels"]:
+        covered = [
+            other["gridPos"]["w"]
+            for other in board["panels"]
+            if other["gridPos"]["y"] <= panel["gridPos"]["y"] < other["gridPos"]["y"] + other["gridPos"]["h"]
+        ]
+        assert sum(covered) == 24, panel["title"]
+
+
+@every_board
+def test_every_panel_has_title_description_unit_and_the_chosen_datasource(board: dict[str, Any]) -> None:
+    for panel in panels_of(board):
+        assert panel["title"]
+        assert panel["description"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        config = panel["fieldConfig"]
+        chosen = [
+            override["value"]
+            for each in config["overrides"]
+            for override in each["properties"]
+            if override["id"] == "unit"
+        ]
+        chosen += [config["defaults"]["unit"]] if "unit" in config["defaults"] else []
+        assert chosen or panel["type"] == "state-timeline"
+        assert all(unit in UNITS or unit.startswith("suffix:") for unit in chosen)
+
+
+def test_dashboards_of_both_languages_can_be_provisioned_together() -> None:
+    uids = [board["uid"] for board in BOARDS]
+    assert len(set(uids)) == len(uids) == 6
+    for board in BOARDS:
+        assert all(link["tags"] == board["tags"] for link in board["links"])
+        linked = set(re.findall(r'"/d/([^?"]+)', json.dumps(board)))
+        assert linked <= {other["uid"] for other in BOARDS if other["tags"] == board["tags"]}
+
+
+def words_of(node: Any, key: str = "") -> set[str]:
+    match node:
+        case dict():
+            inner = node.items() if key != "renameByName" else (("title", value) for value in node.values())
+            return set().union(*(words_of(value, name) for name, value in inner))
+        case list():
+            return set().union(*(words_of(value, key) for value in node))
+        case str() if key in SHOWN and re.search(r"[a-z]", re.sub(r"\{\{.*?\}\}", "", node)):
+            return {node}
+        case _:
+            return set()
+
+
+def test_every_word_shown_has_a_translation_and_none_is_left_over() -> None:
+    shown = words_of(ENGLISH)
+    assert shown <= set(WORDS)
+    assert {word for word in WORDS if word not in json.dumps(ENGLISH, ensure_ascii=False)} == set()
+
+
+def test_provisioning_points_at_the_dashboards_and_the_datasource() -> None:
+    provider = yaml.safe_load((GRAFANA / "provisioning/dashboards/mi300x.yml").read_text())["providers"]
+    assert {Path(each["options"]["path"]).name for each in provider} == {path.parent.name for path in files()}
+    source = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
+    assert source["type"] == "prometheus"
+    assert re.fullmatch(r"\d+s", source["jsonData"]["timeInterval"])
