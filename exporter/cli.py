@@ -183,10 +183,14 @@ def _device_source(config: Config) -> DeviceSource:
     return SimulatedSource(config.devices) if config.devices.source == "simulated" else AmdsmiSource(config.devices)
 
 
-def main() -> None:
-    """The console script: runs a command and turns its errors into words and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: runs a command and turns its errors into words and an exit code.
+
+    Args:
+        arguments: Instead of the process' own.
+    """
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, prog_name="exporter", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

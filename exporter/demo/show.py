@@ -12,7 +12,7 @@ import click
 
 from exporter.demo.run import Demo, running, scraped
 from exporter.report.make import Wanted, make
-from exporter.report.publish import USUAL, files
+from exporter.report.output import WRITTEN, files
 from exporter.report.window import window
 from exporter.report.write import write
 from exporter.table import table
@@ -54,7 +54,8 @@ async def _report(cluster: Demo) -> Path:
     settings, instant = cluster.settings, time.time()
     day = window(None, None, settings.report.timezone, instant)
     made = await make(settings, Wanted(day), instant, lambda _: None)
-    (folder,) = write(settings.report.directory, files(made, USUAL, settings.report.language, day))
+    content = files(made.report, made.timeline, day, settings.report.language, WRITTEN)
+    (folder,) = write(settings.report.directory, content)
     return folder.resolve()
 
 

@@ -18,7 +18,7 @@ from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
 from exporter.report.build import Filter
 from exporter.report.make import Made, Wanted, make
-from exporter.report.publish import USUAL, files, printed
+from exporter.report.output import WRITTEN, Format, files, printed
 from exporter.report.render import text
 from exporter.report.window import window
 from exporter.report.write import write
@@ -34,7 +34,7 @@ class Options:
     to: str | None
     users: tuple[str, ...]
     nodes: tuple[str, ...]
-    formats: tuple[str, ...]
+    formats: tuple[Format, ...]
     output: Path | None
     no_cache: bool
     user_report: bool
@@ -91,7 +91,10 @@ def run(settings: Config, options: Options) -> bool:
             output = _printed(settings, options, made)
         else:
             status.update("writing")
-            folders = write(options.output, files(made, options.formats or USUAL, settings.report.language, span))
+            folders = write(
+                options.output,
+                files(made.report, made.timeline, span, settings.report.language, options.formats or WRITTEN),
+            )
             output = "\n".join(map(str, folders))
     click.echo(output, nl=not output.endswith("\n"))
     for warning in made.report.warnings:
@@ -112,7 +115,7 @@ def _printed(settings: Config, options: Options, made: Made) -> str:
     language = settings.report.language
     if options.user_report and not options.formats:
         return text.task_report(made.report, language)
-    kind = options.formats[0] if options.formats else "text"
+    kind: Format = options.formats[0] if options.formats else "text"
     columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return printed(made, kind, language, columns=columns, colour=colour)
+    return printed(made.report, made.timeline, language, kind, columns, colour=colour)

@@ -1,0 +1,285 @@
+"""`exporter report` over a real Prometheus: what good and bad input gets."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+from aiohttp import web
+
+from exporter import cli
+from exporter.demo.api import Fault, StandInApi
+from exporter.demo.cluster import Cluster
+from exporter.demo.history import history
+from exporter.model import Task
+from tests.support import engines
+
+DAY = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
+CLUSTER = Cluster(1, 2)
+FILES = {"report.html", "report.json", "summary.txt", "gpus.csv", "users.csv", "tasks.csv"}
+
+
+@dataclass(slots=True)
+class Desk:
+    """An administrator's machine: a Prometheus, an API, a config file."""
+
+    directory: Path
+    prometheus: str
+    api: StandInApi
+
+    async def report(self, *arguments: str, **changes: dict[str, Any]) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        token = self.directory / "token"
+        token.write_text(self.api.token)
+        token.chmod(0o600)
+        settings: dict[str, dict[str, Any]] = {
+            "tasks": {"url": self.api.url, "token_file": str(token)},
+            "prometheus": {"url": self.prometheus},
+            "report": {},
+        }
+        for name, section in changes.items():
+            settings[name] |= section
+        config = self.directory / "config.yaml"
+        config.write_text(yaml.safe_dump(settings))
+        return await asyncio.to_thread(_run, ["report", "--config", str(config), *arguments])
+
+
+def _run(arguments: list[str]) -> tuple[int, str, str]:
+    """The command line without the cost of a process."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture(scope="module")
+def columns() -> list[Any]:
+    """A day of one node with two GPUs."""
+    return history(CLUSTER, "colab-gpu1", DAY - 1800, DAY + 86400 + 1800, scrape_seconds=60)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(columns: list[Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with engines.prometheus(tmp_path_factory.mktemp("prometheus"), columns) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def desk(server: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    def tasks(start: float, end: float, _now: float) -> tuple[Task, ...]:
+        return CLUSTER.tasks(start, end)
+
+    async with StandInApi(tasks) as api:
+        yield Desk(tmp_path, server, api)
+
+
+DATE = ("--date", "2026-03-03")
+
+
+async def test_the_day_is_printed_as_text(desk: Desk) -> None:
+    code, out, err = await desk.report(*DATE)
+
+    assert (code, err) == (0, "")
+    assert "GPU usage report 2026-03-03" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+async def test_json_says_whence_its_figures_come_and_conserves(desk: Desk) -> None:
+    code, out, _ = await desk.report(*DATE, "--format", "json")
+    document = json.loads(out)
+    totals = document["totals"]
+
+    assert code == 0
+    assert document["sources"] == {"history": "prometheus", "tasks": "api"}
+    assert totals["capacity_gpu_hours"] == 48
+    assert totals["coverage_ratio"] == pytest.approx(1.0, abs=1e-3)
+    parts = ("owned_gpu_hours", "unallocated_gpu_hours", "unknown_gpu_hours")
+    assert sum(totals[part] for part in parts) == pytest.approx(48, rel=1e-9)
+
+
+async def test_output_holds_every_usual_file_and_a_second_run_gives_the_same_bytes(desk: Desk) -> None:
+    output = desk.directory / "out"
+    code, out, _ = await desk.report(*DATE, "--output", str(output))
+    folder = output / "2026-03-03"
+    first = {file.name: file.read_bytes() for file in folder.iterdir()}
+    await desk.report(*DATE, "--output", str(output))
+
+    assert (code, out.strip()) == (0, str(folder))
+    assert set(first) == FILES
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == first
+
+
+async def test_formats_narrow_the_choice_and_a_range_has_a_folder_of_its_own(desk: Desk) -> None:
+    output = desk.directory / "out"
+    chosen = ("--format", "json", "--format", "markdown", "--format", "legacy")
+    code, out, _ = await desk.report(*DATE, "--to", "2026-03-04", *chosen, "--output", str(output))
+
+    assert code == 3
+    assert {file.name for file in (output / "2026-03-03_2026-03-04").iterdir()} == {"report.json", "report.md"}
+    assert (output / "colab-gpu1" / "2026-03-03" / "gpu0_2026-03-03.csv").exists()
+    assert len(out.splitlines()) == 3
+
+
+async def test_traditional_chinese_and_another_zone_can_be_asked_for(desk: Desk) -> None:
+    code, out, _ = await desk.report(*DATE, "--lang", "zh-TW", "--timezone", "Asia/Taipei")
+
+    assert code == 3
+    assert "2026-03-03" in out
+    assert "使用者" in out
+
+
+async def test_the_user_report_needs_no_history(desk: Desk) -> None:
+    code, out, err = await desk.report(
+        *DATE, "--user-report", "--lang", "zh-TW", prometheus={"url": "http://127.0.0.1:1"}
+    )
+
+    assert (code, err) == (0, "")
+    assert out.startswith("=== 2026-03-03 GPU 使用者任務報告 ===")
+
+
+async def test_skipping_task_info_asks_nobody_and_is_complete(desk: Desk) -> None:
+    code, out, _ = await desk.report(*DATE, "--skip-task-info", "--format", "json")
+    document = json.loads(out)
+
+    assert (code, desk.api.count) == (0, 0)
+    assert document["sources"]["tasks"] == "labels"
+    assert document["users"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=401), Fault(status=500), Fault(body=b"<html>"), Fault(breaks="amid"), Fault(body=b"[]")]
+)
+async def test_an_api_that_fails_is_said_and_labels_tell_the_owners(desk: Desk, fault: Fault) -> None:
+    desk.api.fault = fault
+    code, out, err = await desk.report(*DATE, "--format", "json")
+
+    assert code == 3
+    assert json.loads(out)["sources"]["tasks"] == "labels"
+    assert "owners come from the history's labels" in err
+
+
+async def test_without_prometheus_the_tasks_and_owned_hours_are_told(desk: Desk) -> None:
+    code, out, err = await desk.report(*DATE, "--format", "json", prometheus={"url": "http://127.0.0.1:1"})
+    document = json.loads(out)
+
+    assert code == 3
+    assert document["sources"]["history"] == "none"
+    assert document["totals"]["owned_gpu_hours"] > 0
+    assert document["totals"]["busy_gpu_hours"] is None
+    assert "only owned time can be told" in err
+
+
+async def test_without_either_source_it_fails(desk: Desk) -> None:
+    desk.api.fault = Fault(status=500)
+    code, out, err = await desk.report(*DATE, prometheus={"url": "http://127.0.0.1:1"})
+
+    assert (code, out) == (1, "")
+    assert "127.0.0.1:1" in err
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, "<html>login</html>"), (200, '{"status":"success"'), (500, "oops"), (401, "no"), (200, "[]")],
+)
+async def test_a_prometheus_that_answers_nonsense_is_named(desk: Desk, status: int, body: str) -> None:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    code, _, err = await desk.report(*DATE, prometheus={"url": url})
+    await runner.cleanup()
+
+    assert code == 3
+    assert url in err
+    assert "only owned time can be told" in err
+
+
+async def test_a_day_without_any_history_says_what_was_asked_and_since_when_there_is_some(desk: Desk) -> None:
+    code, out, err = await desk.report("--date", "2026-01-15")
+
+    assert (code, out) == (1, "")
+    assert "amdgpu_observed_seconds_total" in err
+    assert "2026-03-0" in err
+
+
+async def test_a_history_of_something_else_asks_whether_the_exporter_is_scraped(desk: Desk) -> None:
+    code, _, err = await desk.report(*DATE, prometheus={"matchers": 'cluster="elsewhere"'})
+
+    assert code == 1
+    assert "is the exporter scraped" in err
+    assert 'cluster="elsewhere"' in err
+
+
+async def test_a_node_observed_too_little_exits_3(desk: Desk) -> None:
+    code, _, err = await desk.report(*DATE, "--format", "json", report={"nodes": {"colab-gpu1": 3}})
+
+    assert code == 3
+    assert "colab-gpu1: 66.7% of its GPU time was observed, expected 99% or more" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--date", "2026-02-30"), "--date: expected a date such as 2025-07-22, found '2026-02-30'"),
+        (("--date", "2999-01-01"), "2999-01-01 lies in the future"),
+        ((*DATE, "--to", "2026-03-01"), "--to 2026-03-01 lies before --date 2026-03-03"),
+        ((*DATE, "--user", "=cmd()"), "unknown user =cmd(); in this window there are: "),
+        ((*DATE, "--node", "nowhere"), "unknown node nowhere; in this window there are: colab-gpu1"),
+        ((*DATE, "--format", "legacy"), "name a directory with --output"),
+        ((*DATE, "--format", "text", "--format", "csv"), "name a directory with --output"),
+        ((*DATE, "--format", "xml"), "Invalid value for '--format'"),
+        ((*DATE, "--timezone", "Mars/Olympus"), "expected a time zone of the tz database"),
+        ((*DATE, "--prometheus", "localhost:9090"), "expected a URL such as"),
+        ((*DATE, "--user-report", "--skip-task-info"), "leave nothing to report"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_asked_exits_2_in_words(desk: Desk, arguments: tuple[str, ...], words: str) -> None:
+    code, out, err = await desk.report(*arguments)
+
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+async def test_a_directory_that_cannot_be_written_fails_and_leaves_nothing(desk: Desk) -> None:
+    (desk.directory / "file").write_text("in the way")
+    code, out, err = await desk.report(*DATE, "--output", str(desk.directory / "file"))
+
+    assert (code, out) == (1, "")
+    assert "file: the report cannot be written" in err
+
+
+async def test_the_api_is_asked_once_for_a_day_that_is_kept(desk: Desk) -> None:
+    cache = {"cache": str(desk.directory / "cache")}
+    await desk.report(*DATE, report=cache)
+    asked = desk.api.count
+    _, first, _ = await desk.report(*DATE, report=cache)
+    kept = desk.api.count
+    _, anew, _ = await desk.report(*DATE, "--no-cache", report=cache)
+
+    assert (asked > 0, kept, desk.api.count > kept) == (True, asked, True)
+    assert first == anew
+    assert {file.stat().st_mode & 0o777 for file in (desk.directory / "cache").iterdir()} == {0o600}
+    assert not [file for file in (desk.directory / "cache").iterdir() if desk.api.token in file.read_text()]
