@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,8 +18,8 @@ from exporter.demo.api import Fault, StandInApi
 from exporter.errors import TasksServerError
 from exporter.model import Answer, Task, TaskGpu
 from exporter.tasks.client import PATH, ConsumptionClient
+from tests.support.caching_proxy import caching_proxy
 
-CONF = Path(__file__).parents[2] / "deploy/nginx/consumption-cache.conf"
 TOKEN = "administrators-token"
 NODES = 20
 WINDOW_END = datetime(2025, 7, 22, 10, 30, tzinfo=UTC).timestamp()
@@ -62,60 +59,8 @@ async def proxied(tmp_path: Path, *command: str) -> AsyncIterator[Cluster]:
         fetches.append(time.monotonic())
         return [Task(str(len(fetches) - 1), "alice", "LAB", (GPU,), LONG_AGO)]
 
-    async with StandInApi(tasks, token=TOKEN) as api:
-        port = free_port()
-        write_conf(tmp_path, api.url.removeprefix("http://"), port)
-        process = await asyncio.create_subprocess_exec(
-            *command, "nginx", "-c", tmp_path / "nginx.conf", start_new_session=True
-        )
-        try:
-            await reachable(port, process)
-            yield Cluster(api, f"http://127.0.0.1:{port}", tmp_path, fetches)
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                await process.wait()
-
-
-def write_conf(directory: Path, api: str, port: int) -> None:
-    """The shipped file, with the addresses and paths of this test."""
-    (directory / "token.conf").write_text(f'proxy_set_header Authorization "Bearer {TOKEN}";\n')
-    conf = CONF.read_text()
-    for shipped, ours in {
-        "192.0.2.10:80": api,
-        "listen 9943;": f"listen 127.0.0.1:{port};",
-        "/etc/nginx/consumption-token.conf": f"{directory}/token.conf",
-        "/var/cache/nginx-consumption": f"{directory}/cache",
-    }.items():
-        assert shipped in conf
-        conf = conf.replace(shipped, ours)
-    (directory / "cache.conf").write_text(conf)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (directory / "nginx.conf").write_text(
-        f"{user} daemon off; pid {directory}/pid; error_log {directory}/error.log; worker_processes 2;\n"
-        "events { }\n"
-        f"http {{ access_log {directory}/access.log; client_body_temp_path {directory}; proxy_temp_path {directory};\n"
-        f"  fastcgi_temp_path {directory}; scgi_temp_path {directory}; uwsgi_temp_path {directory};\n"
-        f"  include {directory}/cache.conf; }}\n"
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def reachable(port: int, process: asyncio.subprocess.Process) -> None:
-    while True:
-        assert process.returncode is None, "nginx has ended"
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
+    async with StandInApi(tasks, token=TOKEN) as api, caching_proxy(tmp_path, api.url, TOKEN, *command) as url:
+        yield Cluster(api, url, tmp_path, fetches)
 
 
 @pytest.fixture
