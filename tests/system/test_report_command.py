@@ -116,6 +116,18 @@ async def test_json_says_whence_its_figures_come_and_conserves(desk: Desk) -> No
     assert sum(totals[part] for part in parts) == pytest.approx(48, rel=1e-9)
 
 
+async def test_the_next_day_is_compared_with_this_one(desk: Desk) -> None:
+    _, this, _ = await desk.report(*DATE, "--format", "json")
+    _, following, _ = await desk.report("--date", "2026-03-04", "--format", "json")
+    totals = json.loads(this)["totals"]
+    rows = {row["measure"]: row for row in json.loads(following)["comparison"]}
+
+    assert set(rows) >= {"owned_gpu_hours", "owned_busy_gpu_hours", "idle_gpu_hours", "efficiency_ratio", "energy_kwh"}
+    for measure, row in rows.items():
+        assert row["day_before"] == pytest.approx(totals[measure], rel=0.01), measure
+        assert row["median_of_seven"] is None or measure == "owned_gpu_hours"
+
+
 async def test_output_holds_every_usual_file_and_a_second_run_gives_the_same_bytes(desk: Desk) -> None:
     output = desk.directory / "out"
     code, out, _ = await desk.report(*DATE, "--output", str(output))
