@@ -61,11 +61,8 @@ _HEADERS = {
 def _requests(columns: Sequence[Column]) -> Iterator[bytes]:
     """The bodies of all requests, in the order of time."""
     filled = [(column, _labels(column.labels), _samples(column)) for column in columns if len(column.times_ms)]
-    if not filled:
-        return
-    first = min(int(column.times_ms[0]) for column, _, _ in filled)
-    last = max(int(column.times_ms[-1]) for column, _, _ in filled)
-    for start in range(first, last + 1, _SLICE_MS):
+    slices = {n for column, _, _ in filled for n in np.unique(column.times_ms // _SLICE_MS).tolist()}
+    for start in sorted(n * _SLICE_MS for n in slices):
         parts, size = [], 0
         for column, labels, samples in filled:
             i, j = np.searchsorted(column.times_ms, (start, start + _SLICE_MS))
