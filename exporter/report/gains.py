@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from exporter.model import Amounts, Owner, Ownership
 from exporter.report.queries import OWNERS
 from exporter.report.sampling import Sampler, Span, joined, merged
-from exporter.report.tracks import Floats, accumulate, restarts
+from exporter.report.tracks import Floats, accumulate_booked, restarts
 from exporter.report.window import CELL_SECONDS, Window
 
 
@@ -36,7 +35,7 @@ async def owner_gains(
     tables = joined((await sampler.within(OWNERS, wanted), coarse))
     gains: dict[str, dict[Owner, Amounts]] = {}
     for (uuid, owner), rows in merged(tables, _key, sampler.apart).items():
-        track = accumulate(rows, math.inf)
+        track = accumulate_booked(rows)
         gains.setdefault(uuid, {})[owner] = track.at(window.end).minus(track.at(window.start))
     return gains
 

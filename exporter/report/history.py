@@ -21,7 +21,7 @@ from exporter.report.inventory import Identity
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES
 from exporter.report.sampling import Sampler, Span, joined, merged
-from exporter.report.tracks import Floats, Tables, Track, accumulate, perhaps_restarted
+from exporter.report.tracks import Floats, Tables, Track, accumulate, fell_silent, perhaps_restarted
 from exporter.report.usage import Cells
 from exporter.report.window import CELL_SECONDS, Window
 
@@ -122,7 +122,7 @@ def _unclear(rows: Floats, window: Window, instants: Collection[float], sampler:
     exact = [window.start, window.end, *instants]
     after = np.concatenate(
         (
-            1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart)),
+            1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart) | fell_silent(rows, sampler.apart)),
             _around(times, exact, sampler.apart),
             _around(times, window.edges(), _MISSED * sampler.interval),
         )

@@ -112,13 +112,28 @@ def perhaps_restarted(rows: Floats, apart: float) -> NDArray[np.bool_]:
     return suspect
 
 
+def fell_silent(rows: Floats, apart: float) -> NDArray[np.bool_]:
+    """Whether a GPU was lost to its exporter, or found again, between each row and the next; shape (n - 1,).
+
+    What it drew meanwhile spreads from the last sample before to the first one after, which may have been left out.
+    """
+    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
+    silent = ~_spoke(rows[:, 1:])[1:]
+    beside = np.zeros_like(silent)
+    beside[1:] |= silent[:-1]
+    beside[:-1] |= silent[1:]
+    edge: NDArray[np.bool_] = beside & ~silent & (elapsed > apart) & (grown < elapsed - apart)
+    return edge
+
+
 def accumulate(rows: Floats, since: float) -> Track:
-    """Joins samples across restarts.
+    """Joins samples of device counters across restarts.
 
     - After a restart the counters grew from 0, in the last seconds that they say were observed.
     - So they did before the first sample, if that is since `since`; otherwise what was before is not counted: the
       mean of a whole life says nothing of a part of it.
-    - Energy does not restart with the others, and spreads evenly between two samples.
+    - Energy does not restart with the others, and spreads evenly between two samples; while a GPU cannot be read its
+      counters stand still, and what it drew is told at once when it can again: that, too, spreads over all the time.
 
     Args:
         rows: All samples, or so many that only straight lines are missing.
@@ -127,16 +142,13 @@ def accumulate(rows: Floats, since: float) -> Track:
     if not len(rows):
         return Track(np.empty(0), np.empty((0, WIDTH - 1)))
     times, counters = rows[:, 0], _filled(rows[:, 1:])
-    elapsed, grown = np.diff(times), np.diff(counters, axis=0)
-    anew = restarts(rows)
-    grown = np.where(anew[:, None], counters[1:], np.maximum(grown, 0.0))
-    grown[:, _ENERGY] = _energy(counters[:, _ENERGY], elapsed)
-    total = np.concatenate([np.zeros((1, WIDTH - 1)), np.cumsum(grown, axis=0)])
+    total = accumulate_booked(rows).values
+    total[:, _ENERGY] = _energy(times, counters)
 
     starts = times[1:] - counters[1:, _OBSERVED]
-    late = np.flatnonzero(anew & (starts > times[:-1]) & (starts < times[1:]))
+    late = np.flatnonzero(restarts(rows) & (starts > times[:-1]) & (starts < times[1:]))
     bends = total[late].copy()
-    bends[:, _ENERGY] += grown[late, _ENERGY] * (starts[late] - times[late]) / elapsed[late]
+    bends[:, _ENERGY] = np.interp(starts[late], times, total[:, _ENERGY])
     track_times, track_values = np.insert(times, late + 1, starts[late]), np.insert(total, late + 1, bends, axis=0)
 
     began = times[0] - counters[0, _OBSERVED]
@@ -147,11 +159,31 @@ def accumulate(rows: Floats, since: float) -> Track:
     return Track(track_times, track_values)
 
 
-def _energy(joules: Floats, elapsed: Floats) -> Floats:
-    """What the accumulator gained; a reset of the hardware starts it from 0."""
+def accumulate_booked(rows: Floats) -> Track:
+    """Joins samples of an owner's counters across restarts, from which all of them, energy too, grow anew from 0."""
+    if not len(rows):
+        return Track(np.empty(0), np.empty((0, WIDTH - 1)))
+    counters = _filled(rows[:, 1:])
+    grown = np.where(restarts(rows)[:, None], counters[1:], np.maximum(np.diff(counters, axis=0), 0.0))
+    return Track(rows[:, 0], np.concatenate([np.zeros((1, WIDTH - 1)), np.cumsum(grown, axis=0)]))
+
+
+def _energy(times: Floats, counters: Floats) -> Floats:
+    """What the accumulator gained since the first sample; a reset of the hardware starts it from 0."""
+    spoke = _spoke(counters)
+    joules = counters[spoke, _ENERGY]
     grown = np.diff(joules)
     grown = np.where(grown < 0, joules[1:], grown)
-    return np.where(grown <= _PLAUSIBLE_WATTS * elapsed, grown, 0.0)
+    grown = np.where(grown <= _PLAUSIBLE_WATTS * np.diff(times[spoke]), grown, 0.0)
+    total: Floats = np.interp(times, times[spoke], np.concatenate([[0.0], np.cumsum(grown)]))
+    return total
+
+
+def _spoke(counters: Floats) -> NDArray[np.bool_]:
+    """Rows with a reading that the row before had not: time observed or energy moved; the first has one."""
+    told = counters[:, [_OBSERVED, _ENERGY]]
+    moved = (np.abs(np.diff(told, axis=0)) > _ROUNDING * np.abs(told[:-1])).any(axis=1)
+    return np.concatenate([[True], moved])
 
 
 def _filled(counters: Floats) -> Floats:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.tracks import WIDTH, Floats, accumulate, merge, perhaps_restarted, restarts, union
+from exporter.report.tracks import (
+    WIDTH,
+    Floats,
+    accumulate,
+    accumulate_booked,
+    fell_silent,
+    merge,
+    perhaps_restarted,
+    restarts,
+    union,
+)
 
 JOULES = 5e9
 
@@ -55,6 +65,38 @@ def test_more_energy_than_a_socket_can_draw_is_none() -> None:
     rows = table((1000, 500), (1015, 515))
     rows[0, 6] = 0.0
     assert accumulate(rows, math.inf).at(1015).energy_joules == 0
+
+
+def unreadable() -> Floats:
+    """A GPU that could not be read from 1030 to 4000, while its counters were served as they were."""
+    times = np.arange(1000.0, 5000, 15)
+    read_at = np.where((times > 1030) & (times < 4000), 1030, times)
+    seconds = np.where(times < 4000, read_at, times - (4000 - 1030))
+    return table(*zip(times, seconds, strict=True)) - np.outer(times - read_at, [0] * 6 + [100])
+
+
+def test_what_a_gpu_drew_while_it_could_not_be_read_spreads_over_that_time() -> None:
+    track = accumulate(unreadable(), math.inf)
+    for time in (1030, 2500, 3985, 4000, 4990):
+        assert track.at(time).energy_joules == pytest.approx(100 * (time - 1000))
+
+
+def test_a_gpu_falls_silent_between_two_samples_and_is_found_between_two() -> None:
+    rows = unreadable()
+    coarse = rows[::40]
+    edges = np.flatnonzero(fell_silent(coarse, 22.5))
+    assert [(coarse[n, 0], coarse[n + 1, 0]) for n in edges] == [(1000, 1600), (3400, 4000)]
+    assert not fell_silent(rows, 22.5).any()
+    assert not fell_silent(rows[rows[:, 0] >= 4000][::40], 22.5).any()
+
+
+def test_all_that_was_booked_to_an_owner_starts_anew_with_the_exporter() -> None:
+    rows = table((1000, 500), (2000, 40), (2015, 155))
+    rows[:, 6] = [90_000.0, 4000.0, 99_000.0]
+    track = accumulate_booked(rows)
+    assert track.at(2000).observed_seconds == pytest.approx(40)
+    assert track.at(2015).observed_seconds == pytest.approx(155), "held back at its birth, it comes at once"
+    assert track.at(2015).energy_joules == pytest.approx(99_000)
 
 
 def test_counters_born_within_the_reading_count_from_their_birth() -> None:
