@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter import cli
+from exporter.cli import cli as root
+
+
+def run(*arguments: str) -> int:
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def simulated(tmp_path: Path) -> str:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: {source: simulated, interval: 100ms}\nhostname: colab-gpu1")
+    return str(file)
+
+
+@pytest.mark.parametrize("name", root.commands)
+def test_every_command_has_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    help_text = capsys.readouterr().out
+    assert "Examples:\n    exporter " in help_text
+    assert "--config FILE" in help_text
+    assert max(map(len, help_text.splitlines())) <= 100
+
+
+def test_what_is_no_command_or_option_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reprot") == 2
+    assert run("serve", "--port", "1") == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_a_config_that_is_not_there_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("serve", "check", "tasks", "report"):
+        assert run(name, "--config", "/nowhere.yaml") == 2
+    assert capsys.readouterr().err.count("exporter: /nowhere.yaml: cannot be read: No such file or directory") == 4
+
+
+def test_check_finds_no_fault_in_simulated_gpus(simulated: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--config", simulated) == 0
+    out = capsys.readouterr().out
+    assert out.count("ok     devices     GPU ") == 8
+    assert "note   tasks       tasks.url is not set" in out
+
+
+def test_check_names_a_fault_and_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "devices: {source: simulated, interval: 100ms, expected: 9}\n"
+        "tasks: {url: 'http://127.0.0.1:1'}\nprometheus: {url: 'http://127.0.0.1:1'}"
+    )
+
+    assert run("check", "--config", str(file)) == 1
+    out = capsys.readouterr().out
+    assert "FAULT  devices     8 GPUs found, devices.expected says 9" in out
+    assert "FAULT  tasks " in out
+    assert "FAULT  prometheus " in out
+
+
+def test_a_missing_library_is_a_fault_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ROCM_HOME", str(tmp_path))
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter", "check"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert result.returncode == 1
+    assert "FAULT  devices     libamd_smi.so cannot be loaded" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_goes_away_early_is_no_crash(simulated: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "exporter", "check", "--config", simulated],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_shell_can_complete_commands() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter"],
+        env={"_EXPORTER_COMPLETE": "bash_complete", "COMP_WORDS": "exporter re", "COMP_CWORD": "1"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert result.stdout == "plain,report\n"
