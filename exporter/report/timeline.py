@@ -79,9 +79,13 @@ def joined(drawn: Timeline, zone: ZoneInfo) -> Timeline:
         first = np.arange(0, len(days), _CELLS_PER_HOUR)
     else:
         first = np.array([n for n, day in enumerate(days) if n == 0 or day != days[n - 1]])
-    return Timeline(
-        np.append(drawn.edges[first], drawn.edges[-1]), tuple(_coarser(lane, first) for lane in drawn.lanes)
-    )
+    return _coarser(drawn, first)
+
+
+def condensed(drawn: Timeline, most: int) -> Timeline:
+    """The same in at most so many cells, each of equally many of those before."""
+    cells = len(drawn.edges) - 1
+    return drawn if cells <= most else _coarser(drawn, np.arange(0, cells, -(-cells // most)))
 
 
 def mean(values: Floats, observed_seconds: Floats, axis: int | None = None) -> Floats:
@@ -91,7 +95,14 @@ def mean(values: Floats, observed_seconds: Floats, axis: int | None = None) -> F
     return ratio(np.sum(np.where(known, values, 0.0) * weight, axis), np.sum(weight, axis))
 
 
-def _coarser(lane: Lane, first: NDArray[np.int_]) -> Lane:
+def _coarser(drawn: Timeline, first: NDArray[np.int_]) -> Timeline:
+    """Cells joined, each from one of `first` up to the next."""
+    return Timeline(
+        np.append(drawn.edges[first], drawn.edges[-1]), tuple(_coarser_lane(lane, first) for lane in drawn.lanes)
+    )
+
+
+def _coarser_lane(lane: Lane, first: NDArray[np.int_]) -> Lane:
     def coarse(values: Floats) -> Floats:
         weight = np.where(np.isnan(values), 0.0, lane.observed_seconds)
         return ratio(np.add.reduceat(np.nan_to_num(values) * weight, first), np.add.reduceat(weight, first))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.timeline import joined, mean
+from exporter.report.timeline import condensed, joined, mean
 from tests.support.reports import sample
 
 
@@ -51,3 +51,14 @@ def test_a_mean_lies_among_what_was_observed_and_is_nan_where_nothing_was(cells:
         assert seen.min() - 1e-9 <= found <= seen.max() + 1e-9
     else:
         assert np.isnan(found)
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 144, 200])
+def test_a_timeline_is_condensed_to_so_many_cells_that_observe_as_much(most: int) -> None:
+    fine = sample(8).timeline
+    coarse = condensed(fine, most)
+
+    assert len(coarse.edges) - 1 <= most
+    assert coarse.edges[[0, -1]].tolist() == fine.edges[[0, -1]].tolist()
+    for before, after in zip(fine.lanes, coarse.lanes, strict=True):
+        assert after.observed_seconds.sum() == pytest.approx(before.observed_seconds.sum())

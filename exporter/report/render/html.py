@@ -21,8 +21,10 @@ from exporter.report.render.html_charts import kinds, panels, split, ticks, user
 from exporter.report.render.html_heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html_tables import is_low, tables
 from exporter.report.rows import Comparison, Report
-from exporter.report.timeline import Timeline
+from exporter.report.timeline import Timeline, condensed
 
+_MOST_COLUMNS: Final = 288
+"""Of what is drawn over time: what a wide screen can show."""
 _MOST_BARS: Final = 40
 """Users drawn as bars; the table has them all."""
 
@@ -82,6 +84,7 @@ def render(report: Report, timeline: Timeline, language: Language) -> str:
         The same text for the same arguments.
     """
     speech = words(language)
+    drawn = condensed(timeline, _MOST_COLUMNS)
     bars = user_bars(report, _MOST_BARS, speech)
     return _ENVIRONMENT.get_template("report.html").render(
         language=language,
@@ -94,13 +97,13 @@ def render(report: Report, timeline: Timeline, language: Language) -> str:
         split=split(report.totals, report.totals.capacity_gpu_hours),
         bars=bars,
         kinds=kinds(bars),
-        ticks=ticks(report, timeline),
-        panels=panels(report, timeline),
-        heat_nodes=heat_nodes(report, timeline),
-        heat=heat_data(report, timeline, speech),
+        ticks=ticks(report, drawn),
+        panels=panels(report, drawn),
+        heat_nodes=heat_nodes(report, drawn),
+        heat=heat_data(report, drawn, speech),
         colours=user_colours(report),
         user_colours=USER_COLOURS,
-        timed=any(lane.spells for lane in timeline.lanes),
+        timed=any(lane.spells for lane in drawn.lanes),
         tables=tables(report, speech),
     )
 

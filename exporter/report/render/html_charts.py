@@ -19,13 +19,9 @@ from numpy.typing import NDArray
 
 from exporter.report.languages import Words
 from exporter.report.rows import Report, Usage, UserRow
-from exporter.report.timeline import Lane, Timeline
+from exporter.report.timeline import Lane, Timeline, mean
 from exporter.report.usage import Floats
 
-Ints = NDArray[np.int64]
-
-_MOST_COLUMNS: Final = 288
-"""What a wide screen can show; the cells of longer windows are joined."""
 _KINDS: Final = (
     "active",
     "idle",
@@ -170,13 +166,13 @@ def panels(report: Report, timeline: Timeline) -> list[Panel]:
     """The whole cluster, then each node; none without a history."""
     if report.sources.history == "none":
         return []
-    edges, first = columns(timeline)
+    edges = timeline.edges
     x = np.rint((edges - edges[0]) / (edges[-1] - edges[0]) * _LINE_WIDTH).astype(int)
 
     def panel(name: str, lanes: Sequence[Lane], usage: Usage) -> Panel:
         seconds = np.array([lane.observed_seconds for lane in lanes])
-        utilization = _mean(np.array([lane.utilization for lane in lanes]), seconds, first)
-        vram = _mean(np.array([lane.vram_used for lane in lanes]), seconds, first)
+        utilization = mean(np.array([lane.utilization for lane in lanes]), seconds, axis=0)
+        vram = mean(np.array([lane.vram_used for lane in lanes]), seconds, axis=0)
         return Panel(name, _steps(x, utilization, closed=False), _steps(x, vram, closed=True), usage)
 
     by_node = {hostname: list(lanes) for hostname, lanes in groupby(timeline.lanes, lambda lane: lane.hostname)}
@@ -184,40 +180,7 @@ def panels(report: Report, timeline: Timeline) -> list[Panel]:
     return whole + [panel(row.hostname, by_node[row.hostname], row.usage) for row in report.nodes]
 
 
-def columns(timeline: Timeline) -> tuple[Floats, Ints]:
-    """What is drawn over time: the edges of its columns in Unix seconds, and the first cell of each."""
-    cells = len(timeline.edges) - 1
-    first = np.arange(0, cells, -(-cells // _MOST_COLUMNS))
-    return np.append(timeline.edges[first], timeline.edges[-1]), first
-
-
-def joined(values: Floats, seconds: Floats, first: Ints) -> Floats:
-    """Cells joined to columns, weighted by observed time; NaN where nothing was observed.
-
-    Args:
-        values: Of cells, along the last axis.
-        seconds: Observed in each, of the same shape.
-        first: The first cell of each column.
-    """
-    weight = np.where(np.isnan(values), 0.0, seconds)
-    total = np.add.reduceat(np.nan_to_num(values) * weight, first, axis=-1)
-    weights = np.add.reduceat(weight, first, axis=-1)
-    return _ratio(total, weights)
-
-
-def _mean(values: Floats, seconds: Floats, first: Ints) -> Floats:
-    """The mean of lanes, shape (lanes, cells), in each column."""
-    weight = np.where(np.isnan(values), 0.0, seconds)
-    total = (np.nan_to_num(values) * weight).sum(axis=0)
-    return joined(_ratio(total, weight.sum(axis=0)), weight.sum(axis=0), first)
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
-
-
-def _steps(x: Ints, values: Floats, *, closed: bool) -> str:
+def _steps(x: NDArray[np.int_], values: Floats, *, closed: bool) -> str:
     """A path with a step for each column and a gap where nothing was observed; closed, it is an area."""
     path: list[str] = []
     y: int | None = None

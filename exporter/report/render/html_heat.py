@@ -18,7 +18,6 @@ import numpy as np
 from exporter.model import Ownership
 from exporter.report.languages import Words
 from exporter.report.render import figures
-from exporter.report.render.html_charts import Ints, columns, joined
 from exporter.report.rows import Report
 from exporter.report.timeline import Lane, Timeline
 
@@ -62,7 +61,6 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
         number of its owner, in turn. `cells`: base64, row by row a byte for each column: utilization × 200, or 255
         where nothing was observed. `not_observed`: what to say there.
     """
-    edges, first = columns(timeline)
     start = float(timeline.edges[0])
     colours = user_colours(report)
     owners: dict[tuple[tuple[str, ...], Ownership], int] = {}
@@ -78,8 +76,8 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
         for lane in timeline.lanes
     ]
     return {
-        "seconds": np.rint(edges - start).astype(int).tolist(),
-        "times": _clock(edges.tolist(), report),
+        "seconds": np.rint(timeline.edges - start).astype(int).tolist(),
+        "times": _clock(timeline.edges.tolist(), report),
         "owners": [
             {
                 "name": _name(usernames, kind, words),
@@ -89,18 +87,13 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
             for usernames, kind in owners
         ],
         "spells": spells,
-        "cells": _cells(timeline, first),
+        "cells": _cells(timeline),
         "not_observed": words.not_observed,
     }
 
 
-def _cells(timeline: Timeline, first: Ints) -> str:
-    shape = (len(timeline.lanes), len(timeline.edges) - 1)
-    utilization = joined(
-        np.array([lane.utilization for lane in timeline.lanes]).reshape(shape),
-        np.array([lane.observed_seconds for lane in timeline.lanes]).reshape(shape),
-        first,
-    )
+def _cells(timeline: Timeline) -> str:
+    utilization = np.array([lane.utilization for lane in timeline.lanes])
     levels = np.where(np.isnan(utilization), _NOT_OBSERVED, np.rint(np.nan_to_num(utilization) * _LEVELS))
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
