@@ -40,6 +40,11 @@ class Family(Generic[Source]):
     help: str
     samples: Callable[[Source], Samples]
 
+    @property
+    def scraped_as(self) -> str:
+        """The name of its samples."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
     def metric(self, names: Labels, series: Samples) -> Metric:
         """Builds it with these label names and samples."""
         if self.kind == "info":

@@ -6,102 +6,42 @@ metrics would have shown at each scrape is kept as samples, staleness markers in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
-from exporter import config, metrics
+from exporter import config
 from exporter.demo.cluster import Cluster
 from exporter.demo.remote_write import STALE, Column
-from exporter.model import Answer
+from exporter.demo.schedule import NO_FAULTS, READ_SECONDS, Faults, Schedule, within
+from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Instruments, Labels
+from exporter.model import RUNNING, Answer, Task
 from exporter.node import Node
 
-READ_SECONDS = 15
-"""Readings lie on the knots of the simulated load, where the trapezoid rule is exact."""
 _API_LATENCY_SECONDS = 0.02
 _READ_LATENCY_SECONDS = 0.0004
+_REFRESH_SECONDS = 2 * READ_SECONDS
+_INSPECTION_SECONDS = 4 * READ_SECONDS
 
-Stretch = tuple[float, float]
-"""[start, end) in Unix seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """What goes wrong, and when."""
-
-    stopped: Sequence[tuple[str, Stretch]] = ()
-    """The exporter of a node is down, and starts anew afterwards with all its counters at 0."""
-    unscraped: Sequence[tuple[str, Stretch]] = ()
-    """Scrapes of a node fail, while it goes on: Prometheus marks its series stale."""
-    blind: Sequence[Stretch] = ()
-    """Prometheus is down, and leaves no marks."""
-    unreadable: Sequence[tuple[str, int, Stretch]] = ()
-    """A GPU of a node cannot be read."""
-    api_down: Sequence[Stretch] = ()
-    """The consumption API does not answer."""
-    api_lag: float = 3.0
-    """Seconds after its start at which the API first shows a task."""
-
-
-NO_FAULTS = Faults()
-
-
-@dataclass(slots=True)
-class _Series:
-    labels: dict[str, str]
-    times: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Recorder:
-    """What Prometheus would have stored of one target."""
-
-    target: dict[str, str]
-    series: dict[tuple[str, tuple[tuple[str, str], ...]], _Series] = field(default_factory=dict)
-    alive: set[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=set)
-
-    def scraped(self, time_ms: int, samples: Iterator[tuple[str, dict[str, str], float]]) -> None:
-        """Keeps one scrape; a series that was in the last one and is not in this is marked stale."""
-        seen = {self._keep(time_ms, name, labels, value) for name, labels, value in samples}
-        self._mark_stale(time_ms, self.alive - seen)
-        self.alive = seen
-        self._keep(time_ms, "up", {}, 1.0)
-
-    def failed(self, time_ms: int) -> None:
-        """Keeps a scrape that failed."""
-        self._mark_stale(time_ms, self.alive)
-        self.alive = set()
-        self._keep(time_ms, "up", {}, 0.0)
-
-    def _keep(
-        self, time_ms: int, name: str, labels: dict[str, str], value: float
-    ) -> tuple[str, tuple[tuple[str, str], ...]]:
-        key = (name, tuple(labels.items()))
-        series = self.series.get(key)
-        if series is None:
-            kept = {label: text for label, text in labels.items() if text}
-            series = self.series[key] = _Series({"__name__": name, **kept, **self.target})
-        series.times.append(time_ms)
-        series.values.append(value)
-        return key
-
-    def _mark_stale(self, time_ms: int, gone: set[tuple[str, tuple[tuple[str, str], ...]]]) -> None:
-        for key in gone:
-            self.series[key].times.append(time_ms)
-            self.series[key].values.append(STALE)
-
-    def columns(self) -> list[Column]:
-        """All series."""
-        return [
-            Column(series.labels, np.array(series.times, dtype=np.int64), np.array(series.values))
-            for series in self.series.values()
-        ]
+Key = tuple[str, Labels]
+"""A metric as it is scraped, and the values of its labels."""
+Sample = tuple[Key, Labels, float]
+"""With the names of its labels."""
 
 
 def history(
-    cluster: Cluster, hostname: str, start: float, end: float, *, scrape_seconds: int = 15, faults: Faults = NO_FAULTS
+    cluster: Cluster,
+    hostname: str,
+    start: float,
+    end: float,
+    *,
+    scrape_seconds: int = 15,
+    faults: Faults = NO_FAULTS,
+    replica: str = "",
+    only: Collection[str] = (),
 ) -> list[Column]:
     """The scrapes of one node of a cluster from `start` to `end`.
 
@@ -110,78 +50,159 @@ def history(
         hostname: Which node.
         start: Unix seconds; the exporter starts then, with its counters at 0.
         end: Unix seconds.
-        scrape_seconds: Between scrapes; a multiple of 15.
+        scrape_seconds: Between scrapes.
         faults: What goes wrong meanwhile.
+        replica: Of several servers that scrape the same, the label that tells this one's series.
+        only: The metrics to keep, as they are scraped; none given: all.
     """
-    recorder = _Recorder({"job": "mi300x", "instance": f"{hostname}:9942"})
-    life: _Life | None = None
-    for now in range(int(start), int(end) + 1, READ_SECONDS):
-        if _hit(faults.stopped, hostname, now):
-            life = None
-        else:
-            life = life or _Life(cluster, hostname, now, faults)
-            life.beat(now)
-        if (now - int(start)) % scrape_seconds or any(begin <= now < finish for begin, finish in faults.blind):
-            continue
-        if life is None or _hit(faults.unscraped, hostname, now):
-            recorder.failed(now * 1000)
-        else:
-            recorder.scraped(now * 1000, life.samples())
+    schedule = Schedule(hostname, int(start), int(end), scrape_seconds, faults, replica)
+    target = {"job": "mi300x", "instance": f"{hostname}:9942"} | ({"replica": replica} if replica else {})
+    recorder = _Recorder(target)
+    since = schedule.start
+    for born, died in schedule.lives():
+        _keep_scrapes(schedule, recorder, range(since, born), None)
+        life = _Life(cluster, schedule, born, frozenset(only))
+        for second in schedule.readings(born, died):
+            life.beat(second)
+            _keep_scrapes(schedule, recorder, (second,), life)
+        since = died
+    _keep_scrapes(schedule, recorder, range(since, schedule.end), None)
     return recorder.columns()
 
 
-def _hit(faults: Sequence[tuple[str, Stretch]], hostname: str, now: float) -> bool:
-    return any(host == hostname and begin <= now < end for host, (begin, end) in faults)
+def _keep_scrapes(schedule: Schedule, recorder: _Recorder, seconds: Iterable[int], life: _Life | None) -> None:
+    for second in seconds:
+        if not schedule.is_scraped(second):
+            continue
+        if life is None or not schedule.is_reachable(second):
+            recorder.failed(schedule.scrape_ms(second))
+        else:
+            recorder.scraped(schedule.scrape_ms(second), life.samples())
+
+
+@dataclass(slots=True)
+class _Series:
+    labels: dict[str, str]
+    times: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def keep(self, time_ms: int, value: float) -> None:
+        self.times.append(time_ms)
+        self.values.append(value)
+
+
+class _Recorder:
+    """What Prometheus would have stored of one target."""
+
+    def __init__(self, target: dict[str, str]) -> None:
+        self._target = target
+        self._series: dict[Key, _Series] = {}
+        self._alive: set[Key] = set()
+
+    def scraped(self, time_ms: int, samples: Iterable[Sample]) -> None:
+        """Keeps one scrape; a series that was in the last one and is not in this is marked stale."""
+        before, self._alive = self._alive, set()
+        for key, names, value in samples:
+            self._keep(time_ms, key, names, value)
+            self._alive.add(key)
+        self._mark_stale(time_ms, before - self._alive)
+        self._keep(time_ms, ("up", ()), (), 1.0)
+
+    def failed(self, time_ms: int) -> None:
+        """Keeps a scrape that failed."""
+        self._mark_stale(time_ms, self._alive)
+        self._alive = set()
+        self._keep(time_ms, ("up", ()), (), 0.0)
+
+    def columns(self) -> list[Column]:
+        """All series."""
+        return [
+            Column(series.labels, np.array(series.times, dtype=np.int64), np.array(series.values))
+            for series in self._series.values()
+        ]
+
+    def _keep(self, time_ms: int, key: Key, names: Labels, value: float) -> None:
+        series = self._series.get(key)
+        if series is None:
+            name, values = key
+            # An empty label is none.
+            labels = {label: text for label, text in zip(names, values, strict=True) if text}
+            series = self._series[key] = _Series({"__name__": name, **labels, **self._target})
+        series.keep(time_ms, value)
+
+    def _mark_stale(self, time_ms: int, gone: set[Key]) -> None:
+        for key in gone:
+            self._series[key].keep(time_ms, STALE)
 
 
 class _Life:
     """One run of one node's exporter, from its start until it is stopped."""
 
-    def __init__(self, cluster: Cluster, hostname: str, now: float, faults: Faults) -> None:
+    def __init__(self, cluster: Cluster, schedule: Schedule, born: int, only: frozenset[str]) -> None:
         self._cluster = cluster
-        self._hostname = hostname
-        self._hardware = cluster.nodes[hostname]
-        self._faults = faults
-        self._now = float(now)
+        self._schedule = schedule
+        self._hardware = cluster.nodes[schedule.hostname]
+        self._now = float(born)
         settings = {
-            "hostname": hostname,
+            "hostname": schedule.hostname,
             "devices": {"interval": f"{READ_SECONDS}s", "expected": len(self._hardware.gpus)},
             "tasks": {"url": "http://127.0.0.1"},
         }
         self._node = Node(config.parse(settings, where="demo"), lambda: self._now, lambda: self._now)
-        self._registry, self._instruments = metrics.registry(self._node.snapshot)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._instruments = Instruments(self._registry)
+        self._of_gpus = [family for family in GPU_FAMILIES if not only or family.scraped_as in only]
+        self._of_node = [family for family in NODE_FAMILIES if not only or family.scraped_as in only]
+        self._has_own = not only
         self._node.found(self._hardware.gpus)
         for gpu in self._hardware.gpus:
             self._instruments.found(gpu)
 
-    def beat(self, now: float) -> None:
-        """Reads every GPU, and asks the API every other time."""
+    def beat(self, now: int) -> None:
+        """Reads every GPU; now and then inspects them, and asks the API."""
         self._now = float(now)
         for gpu in self._hardware.gpus:
-            if any(
-                (host, index) == (self._hostname, gpu.index) and begin <= now < end
-                for host, index, (begin, end) in self._faults.unreadable
-            ):
+            if not self._schedule.is_readable(gpu.index, now):
                 continue
             self._node.read(gpu.uuid, self._hardware.reading(gpu.index, now, taken=now))
             self._instruments.read_seconds.observe(_READ_LATENCY_SECONDS)
-            if now % 60 < READ_SECONDS:
+            if now % _INSPECTION_SECONDS == 0:
                 self._node.inspected(gpu.uuid, self._hardware.health(gpu.index, now))
-        if now % (2 * READ_SECONDS) < READ_SECONDS:
+        if now % _REFRESH_SECONDS == 0:
             self._refresh(now)
 
-    def _refresh(self, now: float) -> None:
-        down = any(begin <= now < end for begin, end in self._faults.api_down)
-        self._instruments.refreshes.labels("network" if down else "ok").inc()
-        self._instruments.refresh_seconds.observe(_API_LATENCY_SECONDS)
-        if down:
-            return
-        tasks = self._cluster.tasks(self._node.unbooked_since(), now + 60)
-        visible = tuple(task for task in tasks if task.start + self._faults.api_lag <= now)
-        self._node.answered(Answer(visible, (), as_of=now))
+    def samples(self) -> Iterator[Sample]:
+        """What /metrics shows."""
+        snapshot = self._node.snapshot()
+        devices = [(state, (snapshot.hostname, str(state.gpu.index), state.gpu.uuid)) for state in snapshot.gpus]
+        for of_gpus in self._of_gpus:
+            name, names = of_gpus.scraped_as, DEVICE + of_gpus.labels
+            for state, device in devices:
+                for labels, value in of_gpus.samples(state):
+                    yield (name, device + labels), names, value
+        for of_node in self._of_node:
+            for labels, value in of_node.samples(snapshot):
+                yield (of_node.scraped_as, labels), of_node.labels, value
+        for metric in self._registry.collect() if self._has_own else ():
+            for sample in metric.samples:
+                yield (sample.name, tuple(sample.labels.values())), tuple(sample.labels), sample.value
 
-    def samples(self) -> Iterator[tuple[str, dict[str, str], float]]:
-        """What /metrics shows, as name, labels and value."""
-        for family in self._registry.collect():
-            for sample in family.samples:
-                yield sample.name, sample.labels, sample.value
+    def _refresh(self, now: int) -> None:
+        is_down = within(self._schedule.faults.api_down, now)
+        self._instruments.refreshes.labels("network" if is_down else "ok").inc()
+        self._instruments.refresh_seconds.observe(_API_LATENCY_SECONDS)
+        if not is_down:
+            tasks = self._cluster.tasks(self._node.unbooked_since(), now)
+            shown = (_as_known(task, now - self._lag(task)) for task in tasks)
+            self._node.answered(Answer(tuple(task for task in shown if task), (), as_of=now))
+
+    def _lag(self, task: Task) -> float:
+        faults = self._schedule.faults
+        return faults.api_lag + sum(lag for stretch, lag in faults.api_late if within((stretch,), task.start))
+
+
+def _as_known(task: Task, known: float) -> Task | None:
+    """A task as it was known at an instant; None if it was not yet."""
+    if task.start > known:
+        return None
+    return task if task.end <= known else replace(task, end=RUNNING)
