@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.exposition import ALLOWUTF8
 from prometheus_client.registry import Collector
 
 from exporter import __version__
@@ -282,7 +283,8 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "amdgpu_exporter_unbooked_seconds",
         "gauge",
         (),
-        "Observed time that no owner's series shows yet; owners and this sum to amdgpu_observed_seconds_total.",
+        "Observed time that no owner's series shows yet; all owners' there ever were and this sum to "
+        "amdgpu_observed_seconds_total.",
         lambda state: [((), state.unbooked_seconds)] if state.counters is not None else [],
     ),
 )
@@ -436,7 +438,8 @@ class Exposition:
         self._collectors = collectors
         self._lifetime = lifetime
         self._monotonic = monotonic
-        self._rendered: dict[str, tuple[float, bytes]] = {}
+        self._rendered: dict[str, bytes] = {}
+        self._outdated_at = -math.inf
 
     def __call__(self, accept: str | None) -> tuple[bytes, str]:
         """Renders for the value of a header Accept.
@@ -444,13 +447,16 @@ class Exposition:
         Returns:
             The body, and its content type: Prometheus text or OpenMetrics.
         """
+        encoder: Callable[..., bytes]
         encoder, content_type = choose_encoder(accept or "")
-        rendered_at, body = self._rendered.get(content_type, (-math.inf, b""))
-        if self._monotonic() - rendered_at >= self._lifetime:
-            rendered_at, body = self._monotonic(), encoder(self._collectors)
-            self._rendered[content_type] = rendered_at, body
-        return body, content_type
+        if self._monotonic() - self._outdated_at >= self._lifetime:
+            self.outdated()
+        if content_type not in self._rendered:
+            # Our names read the same however a client wants names escaped; OpenMetrics takes a third longer otherwise.
+            self._rendered[content_type] = encoder(self._collectors, escaping=ALLOWUTF8)
+        return self._rendered[content_type], content_type
 
     def outdated(self) -> None:
         """Something was read anew."""
         self._rendered.clear()
+        self._outdated_at = self._monotonic()

@@ -176,8 +176,7 @@ class Node:
         now = self.monotonic()
         reading, counters = package.reading, package.meter.counters
         fresh = reading is not None and now - reading.taken < self.config.devices.max_gap
-        accounts = package.ledger.accounts(now)
-        served = sum(amounts.observed_seconds for _, amounts in accounts)
+        shown = package.ledger.shown_seconds(now)
         return GpuState(
             gpu=package.gpu,
             reading=reading if fresh else None,
@@ -186,8 +185,8 @@ class Node:
             counters=counters,
             throttled_seconds=dict(package.meter.throttled_seconds),
             owner=self._owner(package.gpu),
-            accounts=accounts,
-            unbooked_seconds=max(0.0, counters.observed_seconds - served) if counters else 0.0,
+            accounts=package.ledger.accounts(now),
+            unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
             tasks=self._running(package.gpu),
             problem=str(package.problem) if package.problem else None,
         )

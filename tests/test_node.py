@@ -298,12 +298,12 @@ def test_owners_and_unbooked_always_sum_to_observed_and_no_counter_falls(
         state = world.state
         if state.counters is None:
             continue
-        served = sum(amounts.observed_seconds for _, amounts in state.accounts)
-        assert served + state.unbooked_seconds == pytest.approx(state.counters.observed_seconds, rel=1e-9, abs=1e-9)
         for owner, amounts in state.accounts:
             before = last.get(owner, Amounts())
             assert all(now >= then for then, now in zip(before, amounts, strict=True))
             last[owner] = amounts
+        served = sum(amounts.observed_seconds for amounts in last.values())
+        assert served + state.unbooked_seconds == pytest.approx(state.counters.observed_seconds, rel=1e-9, abs=1e-9)
 
 
 def refreshed_every(seconds: list[int], truth: tuple[Task, ...]) -> dict[Owner, float]:

@@ -92,17 +92,24 @@ class Ledger:
 
     def accounts(self, now: float) -> tuple[tuple[Owner, Amounts], ...]:
         """What is served as booked, by owner."""
-        served = []
-        for owner, account in self._accounts.items():
-            if now >= account.flat_until:
-                account.served = account.booked
-            if self._is_served(owner, account, now):
-                served.append((owner, account.served))
-        return tuple(served)
+        return tuple(
+            (owner, self._up_to_date(account, now))
+            for owner, account in self._accounts.items()
+            if self._is_served(owner, account, now)
+        )
+
+    def shown_seconds(self, now: float) -> float:
+        """Observed seconds that are, or were until their series was dropped, served as some owner's."""
+        return sum(self._up_to_date(account, now).observed_seconds for account in self._accounts.values())
 
     def booked(self) -> dict[Owner, Amounts]:
         """What is booked in all, whether or not its series shows it yet."""
         return {owner: account.booked for owner, account in self._accounts.items()}
+
+    def _up_to_date(self, account: _Account, now: float) -> Amounts:
+        if now >= account.flat_until:
+            account.served = account.booked
+        return account.served
 
     def _is_served(self, owner: Owner, account: _Account, now: float) -> bool:
         return owner in (UNALLOCATED, UNKNOWN) or now - account.last_held < LINGER_SECONDS

@@ -100,6 +100,15 @@ def test_an_owner_that_returns_goes_on_from_where_it_was_flat_at_first() -> None
     assert served(subject, now=back + 20 + BIRTH)[ITRD] == pytest.approx(90.0)
 
 
+def test_seconds_of_a_series_that_was_dropped_stay_shown() -> None:
+    subject = ledger(100)
+    subject.book(100.0, [hold(0, 100)], now=100.0)
+
+    assert subject.shown_seconds(now=100.0) == 0.0
+    assert subject.shown_seconds(now=100.0 + BIRTH) == 100.0
+    assert subject.shown_seconds(now=100.0 + 2 * LINGER_SECONDS) == 100.0
+
+
 def test_a_ledger_without_readings_books_nothing() -> None:
     subject = Ledger(opened=0.0, birth=BIRTH)
     subject.book(100.0, None, now=100.0)
