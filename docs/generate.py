@@ -1,16 +1,20 @@
-"""Writes docs/metrics.md from the code: `python docs/generate.py`."""
+"""Writes metrics.md and report.schema.json from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family, Instruments
 from exporter.model import GpuState, Snapshot
+from exporter.report.rows import Report
 
 METRICS = Path(__file__).parent / "metrics.md"
+SCHEMA = Path(__file__).parent / "report.schema.json"
 
 _HEAD = """\
 # Metrics
@@ -33,6 +37,16 @@ def metrics() -> str:
     parts += ["\n## Of the exporter's own work\n", *_table(_instruments())]
     parts.append("\nBeside these there are the usual `process_*` of the service's own process.\n")
     return "\n".join(parts)
+
+
+def schema() -> str:
+    """JSON Schema of report.json."""
+    document: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:mi300x-exporter:report:1",
+        **Report.model_json_schema(mode="serialization"),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _row(family: Family[GpuState] | Family[Snapshot]) -> tuple[str, str, str, str]:
@@ -63,3 +77,4 @@ def _table(rows: Iterator[tuple[str, str, str, str]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     METRICS.write_text(metrics(), encoding="utf-8")
+    SCHEMA.write_text(schema(), encoding="utf-8")

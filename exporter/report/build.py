@@ -69,6 +69,7 @@ def build(
     *,
     sources: Sources,
     costs: Costs,
+    min_coverage_ratio: float,
 ) -> Report:
     """Sums the accounts to every row of the report.
 
@@ -77,6 +78,7 @@ def build(
         accounts: The GPUs, as narrowed.
         sources: Where the figures come from.
         costs: What is charged.
+        min_coverage_ratio: The coverage that is expected.
 
     Returns:
         The report, without warnings and comparison.
@@ -94,6 +96,7 @@ def build(
         end=window.local(window.end).isoformat(),
         is_over=window.is_over,
         currency=costs.currency,
+        min_coverage_ratio=min_coverage_ratio,
         sources=sources,
         warnings=[],
         totals=summed(parts, tariff),
@@ -110,7 +113,7 @@ def build(
         users=[
             UserRow(
                 username=username,
-                task_count=len({part.task.task_id for part in mine if part.task}),
+                task_count=_task_count(mine),
                 gpu_count=len({id(placed[id(part)]) for part in mine}),
                 usage=summed(mine, tariff),
             )
@@ -119,7 +122,7 @@ def build(
         task_types=[
             TaskTypeRow(
                 task_type=task_type,
-                task_count=len({part.task.task_id for part in mine if part.task}),
+                task_count=_task_count(mine),
                 usage=summed(mine, tariff),
             )
             for task_type, mine in _by_hours(owned, lambda part: part.task_type)
@@ -128,7 +131,7 @@ def build(
             ProjectRow(
                 project_uuid=project,
                 usernames=sorted({part.username for part in mine}),
-                task_count=len({part.task.task_id for part in mine if part.task}),
+                task_count=_task_count(mine),
                 usage=summed(mine, tariff),
             )
             for project, mine in _by_hours(owned, lambda part: part.task.project_uuid if part.task else None)
@@ -193,6 +196,11 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
     )
 
 
+def _task_count(parts: Iterable[Part]) -> int | None:
+    """None where labels alone tell whose the parts are."""
+    return len({part.task.task_id for part in parts if part.task}) or None
+
+
 def _task_of(parts: Sequence[Part]) -> Task:
     task = parts[0].task
     assert task is not None
@@ -211,6 +219,7 @@ def _waste(
     for parts in tasks:
         task = _task_of(parts)
         idle = sum(part.amounts.idle_seconds for part in parts)
+        observed = sum(part.amounts.observed_seconds for part in parts)
         longest = max(longest_idle(part) for part in parts)
         if not longest:
             continue
@@ -225,6 +234,7 @@ def _waste(
                 idle_vram_held_gpu_hours=sum(part.amounts.idle_vram_held_seconds for part in parts) / HOUR,
                 longest_idle_hours=longest / HOUR,
                 freed_gpus=idle / window.seconds,
+                coverage_ratio=observed / sum(part.seconds for part in parts),
                 cost=idle / HOUR * tariff.price_per_gpu_hour if tariff.price_per_gpu_hour is not None else None,
             )
         )

@@ -102,7 +102,9 @@ class _Maker:
             tasks="api" if entries is not None else "labels" if found else "none",
         )
         costs = Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency)
-        report = build(self.wanted.window, chosen, sources=sources, costs=costs)
+        report = build(
+            self.wanted.window, chosen, sources=sources, costs=costs, min_coverage_ratio=settings.min_coverage
+        )
         if found:
             for row in report.nodes:
                 coverage = row.usage.coverage_ratio

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Source = Literal["prometheus", "none"]
 TaskSource = Literal["api", "labels", "none"]
+
+
+def _open(schema: dict[str, Any]) -> None:
+    """Readers have to bear fields that later versions add; only the making of a row refuses what it does not know."""
+    del schema["additionalProperties"]
 
 
 class _Row(BaseModel):
@@ -17,6 +22,7 @@ class _Row(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
+        json_schema_extra=_open,
     )
 
 
@@ -92,7 +98,8 @@ class UserRow(_Row):
     """One user's shares."""
 
     username: str
-    task_count: int
+    task_count: int | None
+    """Null where labels alone tell the owners; there are then no `projects` and no `tasks` either."""
     gpu_count: int
     usage: Usage
 
@@ -101,7 +108,8 @@ class TaskTypeRow(_Row):
     """All shares of one type of task."""
 
     task_type: str
-    task_count: int
+    task_count: int | None
+    """Null where labels alone tell the owners."""
     usage: Usage
 
 
@@ -110,7 +118,7 @@ class ProjectRow(_Row):
 
     project_uuid: str
     usernames: list[str]
-    task_count: int
+    task_count: int | None
     usage: Usage
 
 
@@ -151,6 +159,8 @@ class WasteRow(_Row):
     """The longest stretch in which one of its GPUs was idle throughout, in whole ten-minute cells."""
     freed_gpus: float
     """What giving it back would have freed: GPUs, averaged over the window."""
+    coverage_ratio: float
+    """Of the task's share: observed ÷ held."""
     cost: float | None
 
 
@@ -182,6 +192,8 @@ class Report(_Row):
     is_over: bool
     """False if the last day was not over; `end` is then the last whole minute."""
     currency: str | None
+    min_coverage_ratio: float
+    """`report.min_coverage`: less calls for a mark."""
     sources: Sources
     warnings: list[str]
     totals: Usage

@@ -64,7 +64,7 @@ def accounted(
 
 
 def report(found: Sequence[GpuAccount], costs: Costs = FREE) -> Report:
-    return build(DAY, found, sources=SOURCES, costs=costs)
+    return build(DAY, found, sources=SOURCES, costs=costs, min_coverage_ratio=0.99)
 
 
 def test_capacity_is_gpus_times_time_and_splits_into_owned_free_and_unknown() -> None:

@@ -120,7 +120,7 @@ def _renamed(task: Task, usernames: Mapping[str, str]) -> Task:
 
 def _report(span: Window, found: list[GpuAccount], price: float | None, sources: Sources) -> Report:
     costs = Costs(Tariff(price, pue=1.3), currency="USD" if price else None)
-    report = build(span, found, sources=sources, costs=costs)
+    report = build(span, found, sources=sources, costs=costs, min_coverage_ratio=0.99)
     return report.model_copy(
         update={
             "warnings": ["colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>"],
