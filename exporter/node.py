@@ -71,15 +71,16 @@ class Node:
             self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), metering.birth))
 
     def read(self, uuid: str, reading: Reading, _seconds: float = 0.0) -> None:
-        """Meters a reading; what has waited too long for its owner is booked unknown."""
+        """Meters a reading; what has waited too long for an API that stays away is booked unknown."""
         package = self._packages[uuid]
         package.reading = reading
         package.ledger.extend(reading.taken, package.meter.observe(reading))
         self._devices = replace(self._devices, last_success=self.wall())
-        now = self.monotonic()
-        tasks = self.config.tasks
-        patience = tasks.settle + tasks.expire_after if tasks.url else 0.0
-        package.ledger.book(now - patience, None, now)
+        now, tasks = self.monotonic(), self.config.tasks
+        if tasks.url is None:
+            package.ledger.book(now, None, now)
+        elif not self._is_fresh():  # What an unreadable GPU drew waits from long ago, but for the next answer only.
+            package.ledger.book(now - tasks.settle - tasks.expire_after, None, now)
 
     def inspected(self, uuid: str, health: Health) -> None:
         """Keeps the slow facts of one GPU."""

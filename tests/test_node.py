@@ -137,6 +137,20 @@ def test_what_waited_longer_than_expire_after_is_booked_unknown_and_never_rebook
     assert world.busy() == {UNKNOWN: pytest.approx(394.0), owned(): pytest.approx(600.0)}
 
 
+def test_what_a_gpu_drew_while_it_could_not_be_read_goes_to_those_who_held_it() -> None:
+    world = World(tasks=(task(0, 1500),))
+    world.sample(100)
+    for world.now in range(130, 2100, 30):
+        world.refresh()
+    world.sample(2110)
+    world.refresh()
+
+    booked = world.node._packages[UUID].ledger.booked()
+    assert booked[owned()].energy_joules == pytest.approx(700 * 1499)
+    assert booked[owned()].observed_seconds == pytest.approx(99)
+    assert booked[UNKNOWN] == Amounts()
+
+
 def test_without_an_api_all_time_is_unknown_and_booked_at_once() -> None:
     world = World(config=CONFIG.model_copy(update={"tasks": Tasks()}))
     world.sample(50)
