@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.openmetrics.exposition import ALLOWUTF8
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter import __version__
@@ -423,6 +424,12 @@ def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instr
     return collectors, Instruments(collectors)
 
 
+_UNDERSCORES = f"{openmetrics.CONTENT_TYPE_LATEST}; escaping=underscores"
+"""What Prometheus 2 is given."""
+_OPENMETRICS = partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8)
+"""Gives the same, since our names have nothing to escape, and takes two thirds of the time."""
+
+
 class Exposition:
     """Renders a registry; asked again before anything was read anew, it gives the same bytes.
 
@@ -447,13 +454,13 @@ class Exposition:
         Returns:
             The body, and its content type: Prometheus text or OpenMetrics.
         """
-        encoder: Callable[..., bytes]
         encoder, content_type = choose_encoder(accept or "")
+        if content_type == _UNDERSCORES:
+            encoder = _OPENMETRICS
         if self._monotonic() - self._outdated_at >= self._lifetime:
             self.outdated()
         if content_type not in self._rendered:
-            # Our names read the same however a client wants names escaped; OpenMetrics takes a third longer otherwise.
-            self._rendered[content_type] = encoder(self._collectors, escaping=ALLOWUTF8)
+            self._rendered[content_type] = encoder(self._collectors)
         return self._rendered[content_type], content_type
 
     def outdated(self) -> None:

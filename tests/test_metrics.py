@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -131,6 +132,13 @@ def test_openmetrics_says_the_same_as_text(scene: Scene) -> None:
     assert text == openmetrics
 
 
+def test_openmetrics_is_the_same_however_names_should_be_escaped(scene: Scene) -> None:
+    for escaping in ("allow-utf-8", "underscores", "dots", "values"):
+        expected = openmetrics.generate_latest(scene.registry, escaping=escaping)  # type: ignore[no-untyped-call]  # it lacks annotations
+
+        assert scene.exposed(f"{OPENMETRICS};escaping={escaping}") == expected.decode()
+
+
 def test_a_gpu_that_cannot_be_read_keeps_its_counters_and_nothing_else(scene: Scene) -> None:
     second = [line for line in scene.exposed().splitlines() if SECOND in line]
     names = {line.split("{")[0] for line in second}
@@ -187,3 +195,12 @@ def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
 
     assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 1.0' in first
     assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 0.0' in exposition("")[0]
+
+
+def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
+    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    for patch in range(5):
+        exposition(f"application/openmetrics-text; version=1.0.{patch}")
+        scene.now += 1
+
+    assert len(exposition._rendered) == 1
