@@ -61,7 +61,7 @@ static status suffer(volatile struct SimulatedFault *fault)
     if (fault->delay_us)
         usleep(fault->delay_us);
     while (fault->hang)
-        usleep(1000);
+        usleep(10000); /* as good as idle, like a call stuck in the kernel */
     if (fault->crashes) {
         fault->crashes--;
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
