@@ -32,9 +32,10 @@ def busy_library(rocm_home: Path, control: Path, gpus: int = 8) -> SimulatedLibr
 
     Args:
         rocm_home: Where the simulated library was built.
-        control: The control file to make.
+        control: The control file to make, and its directory.
         gpus: How many.
     """
+    control.parent.mkdir(exist_ok=True)
     library = SimulatedLibrary(rocm_home, control, gpus)
     for index, gpu in enumerate(library):
         gpu.load(utilization=(index, 95), power=(150, 700), vram=(2**34, 2**37), period=7.0, phase=float(index))
@@ -54,7 +55,6 @@ async def node(
         interval: As in the config.
         tasks: How many the API tells, of seven users; some are over, some share a GPU. 0: no API.
     """
-    directory.mkdir()
     library = busy_library(rocm_home, directory / "control", gpus)
     api = StandInApi(_tasks(library, tasks))
     token = directory / "token"
