@@ -151,8 +151,7 @@ class PrometheusClient:
         headers = {"Accept-Encoding": "identity"}
         try:
             async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-                # Not response.read(), which keeps the body for as long as the response lives, and that is long.
-                status, body = response.status, await response.content.read()
+                status, body = response.status, await response.read()
         except TimeoutError as error:
             seconds = self._settings.timeout
             raise HistoryUnreachableError(
