@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from statistics import median
@@ -37,7 +37,7 @@ async def observed(client: PrometheusClient, day: Window, uuids: Collection[str]
     To within the day's edges: a counter is looked at every four hours, so that a restart costs what it had gained
     since the last look.
     """
-    gained = Counter[str]()
+    gained: defaultdict[str, float] = defaultdict(float)
     for query in (BY_GPU_DAILY, UNOWNED_DAILY):
         found = await client.range(query.ask(client.scope()), day.start, day.end, day.seconds / _LOOKS)
         for name, seconds in _gains(found, uuids):

@@ -174,6 +174,8 @@ def test_low_coverage_is_marked_and_never_rounded_up() -> None:
     marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4\N{NO-BREAK SPACE}%</td>', html)
     assert len(marked) == 1
     report = made().report
+    content = Sample(report.model_copy(update={"min_coverage_ratio": 0.98}), made().timeline)
+    assert "<tr><td>colab-gpu1</td><td>98.4\N{NO-BREAK SPACE}%</td>" in page(content)
     almost = report.model_copy(
         update={"totals": report.totals.model_copy(update={"coverage_ratio": 1 - 1e-5})},
     )

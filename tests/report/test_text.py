@@ -15,7 +15,7 @@ from exporter.report.accounts import accounts
 from exporter.report.build import Costs, build
 from exporter.report.languages import Language, words
 from exporter.report.render import text
-from exporter.report.render.figures import coverage, number
+from exporter.report.render.figures import marked, number
 from exporter.report.rows import Report, Sources
 from exporter.report.timeline import Timeline
 from exporter.report.window import Window, window
@@ -167,11 +167,20 @@ def test_idle_time_is_shown_also_where_labels_cannot_tell_what_vram_it_held() ->
     assert [line.split()[:2] for line in lines if line][1] == ["Idle", number(made.report.totals.idle_gpu_hours)]
 
 
+@pytest.mark.parametrize(("least", "mark"), [(0.99, "! "), (0.98, "")])
+def test_coverage_is_marked_where_it_is_less_than_the_report_expects(least: float, mark: str) -> None:
+    made = sample(16)
+    page = rendered(Sample(made.report.model_copy(update={"min_coverage_ratio": least}), made.timeline))
+    line = next(line for line in section(page, "Nodes") if line.startswith("colab-gpu1"))
+
+    assert line.endswith(f"  {mark}98.4\N{NO-BREAK SPACE}%")
+
+
 def test_what_is_absent_is_a_dash_and_never_nought() -> None:
     page = rendered(sample(8, history=False))
     line = next(line for line in section(page, "Nodes") if line.startswith("colab-gpu1"))
 
-    assert re.split(r"\s{2,}", line)[4:] == ["–", "–", "–", coverage(0.0)]
+    assert re.split(r"\s{2,}", line)[4:] == ["–", "–", "–", marked(0.0, 0.99)]
 
 
 def test_it_says_what_it_rests_on() -> None:

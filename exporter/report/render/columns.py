@@ -1,4 +1,4 @@
-"""The tables of the renderers that print text: which columns each has, and every cell as text."""
+"""The columns of tables, every cell as text, and which of them the renderers that print text show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.report.languages import Words
-from exporter.report.render.figures import ABSENT, coverage, gibibytes, number, percent
+from exporter.report.render.figures import ABSENT, coverage, gibibytes, marked, number, percent
 from exporter.report.render.names import id_number, visible
 from exporter.report.rows import NodeRow, Report, TaskRow, Usage, UserRow, WasteRow
 
@@ -36,23 +36,25 @@ FIGURES: Final[Mapping[str, Callable[[Usage], str]]] = {
     "p95_vram": lambda usage: percent(usage.p95_vram_used_ratio),
     "peak_vram": lambda usage: gibibytes(usage.peak_vram_used_bytes),
     "energy": lambda usage: number(usage.energy_kwh),
+    "facility_energy": lambda usage: number(usage.facility_energy_kwh),
     "energy_per_busy": lambda usage: number(usage.kwh_per_busy_gpu_hour),
     "cost": lambda usage: number(usage.cost),
     "coverage": lambda usage: coverage(usage.coverage_ratio),
 }
 """By their names among `Words`."""
 
+_KWH: Final = frozenset({"energy", "facility_energy"})
+
+_T = TypeVar("_T")
 _T_contra = TypeVar("_T_contra", contravariant=True)
 
 
-class _HasUsage(Protocol):
-    @property
-    def usage(self) -> Usage: ...
+class HasUsage(Protocol):
+    """A row of nearly every table."""
 
-
-class _HasHostname(Protocol):
     @property
-    def hostname(self) -> str: ...
+    def usage(self) -> Usage:
+        """Its figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,69 +69,86 @@ class Column(Generic[_T_contra]):
     """Of the terminal; narrower ones leave the column out."""
 
 
-def node(words: Words) -> Column[_HasHostname]:
-    """The column of the hostname."""
-    return Column(words.node, lambda row: visible(row.hostname), is_figure=False)
+def name(title: str, text: Callable[[_T], str | None], least_width: int = 0) -> Column[_T]:
+    """A column of what others chose, or a dash."""
+    return Column(title, lambda row: visible(text(row) or "") or ABSENT, is_figure=False, least_width=least_width)
 
 
-def nodes(words: Words) -> list[Column[NodeRow]]:
+def title(figure: str, report: Report, words: Words) -> str:
+    """What one of `FIGURES` is called, with its unit where that is neither GPU-hours nor in the cells."""
+    unit = "kWh" if figure in _KWH else report.currency if figure == "cost" else None
+    word: str = getattr(words, figure)
+    return f"{word} ({unit})" if unit else word
+
+
+def usage(figures: str, report: Report, words: Words, least_width: int = 0) -> list[Column[HasUsage]]:
+    """The columns of some of `FIGURES`; of the cost only where there is a price."""
+    names = [figure for figure in figures.split() if figure != "cost" or report.totals.cost is not None]
+    return [_figure(title(figure, report, words), FIGURES[figure], least_width) for figure in names]
+
+
+# Of each table below, the last column is the coverage.
+
+
+def nodes(report: Report, words: Words) -> list[Column[NodeRow]]:
     """The columns of the nodes."""
     return [
-        node(words),
+        name(words.node, lambda row: row.hostname),
         Column(words.gpus, lambda row: str(row.gpu_count), least_width=WIDE),
-        *_usage(words, "owned free unknown busy idle"),
-        *_usage(words, "busy_unowned idle_vram_held energy_per_busy", WIDEST),
-        *_usage(words, "efficiency"),
-        *_usage(words, "mean_vram energy", WIDE),
-        *_usage(words, "coverage"),
+        *usage("owned free unknown busy idle", report, words),
+        *usage("busy_unowned idle_vram_held energy_per_busy", report, words, WIDEST),
+        *usage("efficiency", report, words),
+        *usage("mean_vram energy", report, words, WIDE),
+        _covered(report, words),
     ]
 
 
 def users(report: Report, words: Words) -> list[Column[UserRow]]:
     """The columns of the users."""
     return [
-        Column(words.user, lambda row: visible(row.username), is_figure=False),
-        Column(words.tasks, lambda row: str(row.task_count or ABSENT)),
+        name(words.user, lambda row: row.username),
+        Column(words.tasks, lambda row: number(row.task_count, 0)),
         Column(words.gpus, lambda row: str(row.gpu_count)),
-        *_usage(words, "owned busy idle efficiency"),
-        *_usage(words, "mean_vram peak_vram energy", WIDE),
-        *_usage(words, "idle_vram_held p95_utilization", WIDEST),
-        *_cost(report, words),
-        *_usage(words, "coverage"),
+        *usage("owned busy idle efficiency", report, words),
+        *usage("mean_vram peak_vram energy", report, words, WIDE),
+        *usage("idle_vram_held p95_utilization", report, words, WIDEST),
+        *usage("cost", report, words, WIDE),
+        _covered(report, words),
     ]
 
 
 def waste(report: Report, words: Words) -> list[Column[WasteRow]]:
     """The columns of the tasks that left GPUs idle."""
-    covered = {row.task_id: coverage(row.usage.coverage_ratio) for row in report.tasks}
+    cost: Column[WasteRow] = Column(title("cost", report, words), lambda row: number(row.cost), least_width=WIDEST)
     return [
-        Column(words.user, lambda row: visible(row.username), is_figure=False),
-        Column(words.task_type, lambda row: visible(row.task_type) or ABSENT, is_figure=False, least_width=WIDE),
-        node(words),
-        Column(words.gpu_id, lambda row: _ids(row.gpu_ids), is_figure=False),
+        name(words.user, lambda row: row.username),
+        name(words.task_type, lambda row: row.task_type, WIDE),
+        name(words.node, lambda row: row.hostname),
+        Column(words.gpu_id, lambda row: gpu_ids(row.gpu_ids), is_figure=False),
         Column(words.idle, lambda row: number(row.idle_gpu_hours)),
         Column(words.idle_vram_held, lambda row: number(row.idle_vram_held_gpu_hours), least_width=WIDE),
         Column(words.longest_idle, lambda row: number(row.longest_idle_hours)),
         Column(words.freed_gpus, lambda row: number(row.freed_gpus)),
-        Column(words.coverage, lambda row: covered.get(row.task_id, ABSENT)),
-        Column(words.task, lambda row: visible(row.task_id), is_figure=False, least_width=WIDE),
+        *([cost] if report.totals.cost is not None else []),
+        name(words.task, lambda row: row.task_id, WIDE),
+        Column(words.coverage, lambda row: marked(row.coverage_ratio, report.min_coverage_ratio)),
     ]
 
 
-def tasks(words: Words) -> list[Column[TaskRow]]:
+def tasks(report: Report, words: Words) -> list[Column[TaskRow]]:
     """The columns of the tasks, but for their node."""
     return [
-        Column(words.user, lambda row: visible(row.username), is_figure=False),
-        Column(words.task_type, lambda row: visible(row.task_type) or ABSENT, is_figure=False, least_width=WIDE),
-        Column(words.gpu_id, lambda row: _ids(row.gpu_ids), is_figure=False),
+        name(words.user, lambda row: row.username),
+        name(words.task_type, lambda row: row.task_type, WIDE),
+        Column(words.gpu_id, lambda row: gpu_ids(row.gpu_ids), is_figure=False),
         Column(words.start, lambda row: clock(row.start)),
         Column(words.end, lambda row: clock(row.end) if row.end else words.running),
-        *_usage(words, "owned"),
-        *_usage(words, "busy idle", WIDE),
-        *_usage(words, "efficiency"),
-        *_usage(words, "energy", WIDEST),
-        *_usage(words, "coverage"),
-        Column(words.task, lambda row: visible(row.task_id), is_figure=False, least_width=WIDEST),
+        *usage("owned", report, words),
+        *usage("busy idle", report, words, WIDE),
+        *usage("efficiency", report, words),
+        *usage("energy", report, words, WIDEST),
+        name(words.task, lambda row: row.task_id, WIDEST),
+        _covered(report, words),
     ]
 
 
@@ -138,27 +157,18 @@ def clock(instant: str) -> str:
     return f"{datetime.fromisoformat(instant):%m-%d %H:%M}"
 
 
-def cost_title(report: Report, words: Words) -> str:
-    """With the currency, where one is set."""
-    return f"{words.cost} ({report.currency})" if report.currency else words.cost
+def gpu_ids(ids: list[str]) -> str:
+    """`0-3,7`: runs of numbers in a row by their ends."""
+    numbers = sorted({number for gpu_id in ids if (number := id_number(gpu_id)) is not None})
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    names = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    names += [visible(gpu_id) for gpu_id in ids if id_number(gpu_id) is None]
+    return ",".join(names) or ABSENT
 
 
-def _usage(words: Words, names: str, least_width: int = 0) -> list[Column[_HasUsage]]:
-    return [_figure(str(getattr(words, name)), FIGURES[name], least_width) for name in names.split()]
-
-
-def _figure(title: str, text: Callable[[Usage], str], least_width: int) -> Column[_HasUsage]:
+def _figure(title: str, text: Callable[[Usage], str], least_width: int) -> Column[HasUsage]:
     return Column(title, lambda row: text(row.usage), least_width=least_width)
 
 
-def _cost(report: Report, words: Words) -> list[Column[_HasUsage]]:
-    return [_figure(cost_title(report, words), FIGURES["cost"], WIDE)] if report.totals.cost is not None else []
-
-
-def _ids(gpu_ids: list[str]) -> str:
-    """`0-3,7`: runs of numbers in a row by their ends."""
-    numbers = sorted({number for gpu_id in gpu_ids if (number := id_number(gpu_id)) is not None})
-    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    names = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
-    names += [visible(gpu_id) for gpu_id in gpu_ids if id_number(gpu_id) is None]
-    return ",".join(names) or ABSENT
+def _covered(report: Report, words: Words) -> Column[HasUsage]:
+    return _figure(words.coverage, lambda usage: marked(usage.coverage_ratio, report.min_coverage_ratio), 0)

@@ -28,6 +28,16 @@ def coverage(ratio: float | None) -> str:
     return percent(ratio if ratio is None else math.floor(ratio * 1000 + 1e-6) / 1000)
 
 
+def is_low(ratio: float | None, least: float) -> bool:
+    """Whether a coverage calls for a mark."""
+    return ratio is not None and ratio < least
+
+
+def marked(ratio: float | None, least: float) -> str:
+    """The coverage, as `! 98.4 %` where it is below the least that is expected."""
+    return ("! " if is_low(ratio, least) else "") + coverage(ratio)
+
+
 def gibibytes(count: float | None) -> str:
     """`12.5 GiB`."""
     return ABSENT if count is None else f"{number(count / _GIB, 1)}{_SPACE}GiB"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from rich.text import Text
 from exporter.report.languages import Words
 from exporter.report.render.blocks import holders
 from exporter.report.render.columns import WIDE
-from exporter.report.render.figures import ABSENT, coverage, percent
+from exporter.report.render.figures import ABSENT, marked, percent
 from exporter.report.render.names import by_hostname, visible
 from exporter.report.render.terminal import Head, Page
 from exporter.report.rows import GpuRow, Report
@@ -35,38 +36,49 @@ def draw(page: Page, report: Report, timeline: Timeline, words: Words) -> None:
     page.heading(words.utilization_by_hour if is_day else words.utilization_by_day)
     page.line(words.scale, "dim")
     labels = [f"{start:%H}" if is_day else f"{start:%d}" for start in starts]
+    pitch = 2 if page.width >= WIDE else 1
     rows = list(zip(report.gpus, drawn.lanes, strict=True))
     for first in range(0, len(starts), _MOST_COLUMNS):
         part = slice(first, first + _MOST_COLUMNS)
         if len(starts) > _MOST_COLUMNS:
             page.line()
             page.line(f"{starts[part][0]:%Y-%m-%d} – {starts[part][-1]:%Y-%m-%d}")
+        grid = _Grid(part, labels[part], pitch, report.min_coverage_ratio, words)
         for hostname, members in by_hostname(rows, lambda pair: pair[0].hostname).items():
             page.line()
             page.line(visible(hostname), "bold")
-            _node(page, members, part, labels[part], words)
+            page.grid(grid.heads(), [grid.cells(row, lane) for row, lane in members])
 
 
-def _node(page: Page, rows: Sequence[tuple[GpuRow, Lane]], part: slice, labels: Sequence[str], words: Words) -> None:
-    pitch = 2 if page.width >= WIDE else 1
-    heads = [
-        Head("GPU", is_figure=True),
-        Head(words.gpu_id, is_figure=True),
-        Head(_axis(labels, pitch), is_fixed=True),
-        Head(words.utilization, is_figure=True),
-        Head(words.coverage, is_figure=True),
-        Head(words.users),
-    ]
-    page.grid(heads, [list(_cells(row, lane, part, pitch, words)) for row, lane in rows])
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The tables of one part of the window."""
 
+    part: slice
+    labels: Sequence[str]
+    pitch: int
+    least_coverage: float
+    words: Words
 
-def _cells(row: GpuRow, lane: Lane, part: slice, pitch: int, words: Words) -> Iterator[str | Text]:
-    yield ABSENT if row.gpu is None else str(row.gpu)
-    yield visible(row.gpu_id or ABSENT)
-    yield _strip(lane.utilization[part].tolist(), pitch)
-    yield percent(row.usage.mean_utilization_ratio)
-    yield coverage(row.usage.coverage_ratio)
-    yield visible(holders(row, words))
+    def heads(self) -> list[Head]:
+        return [
+            Head("GPU", is_figure=True),
+            Head(self.words.gpu_id, is_figure=True),
+            Head(_axis(self.labels, self.pitch), is_fixed=True),
+            Head(self.words.utilization, is_figure=True),
+            Head(self.words.coverage, is_figure=True),
+            Head(self.words.users),
+        ]
+
+    def cells(self, row: GpuRow, lane: Lane) -> list[str | Text]:
+        return [
+            ABSENT if row.gpu is None else str(row.gpu),
+            visible(row.gpu_id or ABSENT),
+            _strip(lane.utilization[self.part].tolist(), self.pitch),
+            percent(row.usage.mean_utilization_ratio),
+            marked(row.usage.coverage_ratio, self.least_coverage),
+            visible(holders(row, self.words)),
+        ]
 
 
 def _strip(utilization: Sequence[float], pitch: int) -> Text:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Final
 
@@ -19,7 +20,7 @@ from exporter.report.languages import Language, Words, words
 from exporter.report.render import figures
 from exporter.report.render.html_charts import kinds, panels, split, ticks, user_bars
 from exporter.report.render.html_heat import USER_COLOURS, heat_data, heat_nodes, user_colours
-from exporter.report.render.html_tables import is_low, tables
+from exporter.report.render.html_tables import tables
 from exporter.report.rows import Comparison, Report
 from exporter.report.timeline import Timeline, condensed
 
@@ -40,7 +41,6 @@ _ENVIRONMENT.filters |= {
     "number": figures.number,
     "percent": figures.percent,
     "coverage": figures.coverage,
-    "low": is_low,
 }
 
 
@@ -105,6 +105,7 @@ def render(report: Report, timeline: Timeline, language: Language) -> str:
         user_colours=USER_COLOURS,
         timed=any(lane.spells for lane in drawn.lanes),
         tables=tables(report, speech),
+        is_low=partial(figures.is_low, least=report.min_coverage_ratio),
     )
 
 

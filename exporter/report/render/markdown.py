@@ -10,7 +10,7 @@ from exporter.report.languages import Language, Words, words
 from exporter.report.render import columns
 from exporter.report.render.columns import FIGURES, Column
 from exporter.report.render.names import visible
-from exporter.report.rows import Report
+from exporter.report.rows import Report, TaskRow
 
 _MOST_ROWS: Final = 100
 """Of the lists of waste and tasks; a chat refuses longer messages, and CSV and JSON have them all."""
@@ -55,13 +55,14 @@ def _lines(report: Report, speech: Words) -> Iterator[str]:
     yield from _heading(f"{speech.totals} ({speech.gpu_hours})")
     yield from _totals(report, speech)
     yield from _heading(f"{speech.nodes} ({speech.gpu_hours})")
-    yield from _table(columns.nodes(speech), report.nodes)
+    yield from _table(columns.nodes(report, speech), report.nodes)
     yield from _heading(f"{speech.users} ({speech.gpu_hours})")
     yield from _table(columns.users(report, speech), report.users)
     yield from _heading(f"{speech.waste} ({speech.gpu_hours})")
     yield from _first(columns.waste(report, speech), report.waste, speech)
+    node: Column[TaskRow] = columns.name(speech.node, lambda row: row.hostname)
     yield from _heading(f"{speech.tasks} ({speech.gpu_hours})")
-    yield from _first([columns.node(speech), *columns.tasks(speech)], report.tasks, speech)
+    yield from _first([node, *columns.tasks(report, speech)], report.tasks, speech)
 
 
 def _heading(title: str) -> Iterator[str]:
@@ -72,10 +73,8 @@ def _totals(report: Report, speech: Words) -> Iterator[str]:
     yield "| | |"
     yield "|:--|--:|"
     for name, text in FIGURES.items():
-        if name != "cost":
-            yield _row([getattr(speech, name), escaped(text(report.totals))])
-    if report.totals.cost is not None:
-        yield _row([escaped(columns.cost_title(report, speech)), FIGURES["cost"](report.totals)])
+        if name != "cost" or report.totals.cost is not None:
+            yield _row([escaped(columns.title(name, report, speech)), escaped(text(report.totals))])
 
 
 def _first(shape: Sequence[Column[_T]], rows: Sequence[_T], speech: Words) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import blocks, columns, grid
-from exporter.report.render.figures import change, coverage, gibibytes, number, percent
+from exporter.report.render.figures import change, gibibytes, marked, number, percent
 from exporter.report.render.names import by_hostname, visible
 from exporter.report.render.terminal import Head, Page
 from exporter.report.rows import Comparison, GpuRow, Report
@@ -38,7 +38,7 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
     _totals(page, report, speech)
     _split(page, report, speech)
     page.heading(f"{speech.nodes} ({speech.gpu_hours})")
-    page.table(columns.nodes(speech), report.nodes)
+    page.table(columns.nodes(report, speech), report.nodes)
     grid.draw(page, report, timeline, speech)
     page.heading(f"{speech.users} ({speech.gpu_hours})")
     page.table(columns.users(report, speech), report.users)
@@ -52,7 +52,7 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
     for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
         page.line()
         page.line(visible(hostname), "bold")
-        page.table(columns.tasks(speech), rows)
+        page.table(columns.tasks(report, speech), rows)
     if language == "zh-TW":
         _familiar(page, report, speech)
     return page.text()
@@ -102,12 +102,12 @@ def _totals(page: Page, report: Report, speech: Words) -> None:
         "p95_vram_used_ratio": speech.p95_vram,
     }
     energies = {
-        "energy_kwh": f"{speech.energy} (kWh)",
-        "facility_energy_kwh": f"{speech.facility_energy} (kWh)",
+        "energy_kwh": columns.title("energy", report, speech),
+        "facility_energy_kwh": columns.title("facility_energy", report, speech),
         "kwh_per_busy_gpu_hour": speech.energy_per_busy,
     }
     if usage.cost is not None:
-        energies["cost"] = columns.cost_title(report, speech)
+        energies["cost"] = columns.title("cost", report, speech)
     rows = [
         [title, number(getattr(usage, measure)), *_before(earlier.get(measure))]
         for measure, title in {**hours, **energies}.items()
@@ -117,7 +117,7 @@ def _totals(page: Page, report: Report, speech: Words) -> None:
         for measure, title in ratios.items()
     ]
     middle.append([speech.peak_vram, gibibytes(usage.peak_vram_used_bytes), "", ""])
-    middle.append([speech.coverage, coverage(usage.coverage_ratio), "", ""])
+    middle.append([speech.coverage, marked(usage.coverage_ratio, report.min_coverage_ratio), "", ""])
     page.heading(f"{speech.totals} ({speech.gpu_hours})")
     heads = [
         Head(),
