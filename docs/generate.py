@@ -9,7 +9,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family, Instruments
+from exporter.exposition import Instruments
+from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
 from exporter.report.rows import Report
 

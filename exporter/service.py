@@ -11,7 +11,7 @@ from time import monotonic, time
 
 from prometheus_client import ProcessCollector
 
-from exporter import log, metrics, systemd
+from exporter import exposition, log, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
@@ -39,9 +39,9 @@ class Service:
         self.config = config
         self.node = Node(config, monotonic, time)
         self._source = source
-        registry, self._instruments = metrics.registry(self.node.snapshot)
+        registry, self._instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
-        self._exposition = metrics.Exposition(registry, config.devices.interval, monotonic)
+        self._exposition = exposition.Exposition(registry, config.devices.interval, monotonic)
         self._refresher = TaskRefresher(config.tasks)
         self.web = WebServer(
             config.listen,

@@ -17,13 +17,14 @@ from exporter import config
 from exporter.demo.cluster import Cluster
 from exporter.demo.remote_write import STALE, Column
 from exporter.demo.schedule import NO_FAULTS, READ_SECONDS, Faults, Schedule, within
-from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Instruments, Labels
+from exporter.exposition import Instruments
+from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Labels
 from exporter.model import RUNNING, Answer, Task
 from exporter.node import Node
 
 _API_LATENCY_SECONDS = 0.02
 _READ_LATENCY_SECONDS = 0.0004
-_REFRESH_SECONDS = 2 * READ_SECONDS
+REFRESH_SECONDS = 2 * READ_SECONDS
 _INSPECTION_SECONDS = 4 * READ_SECONDS
 
 Key = tuple[str, Labels]
@@ -168,7 +169,7 @@ class _Life:
             self._instruments.read_seconds.observe(_READ_LATENCY_SECONDS)
             if now % _INSPECTION_SECONDS == 0:
                 self._node.inspected(gpu.uuid, self._hardware.health(gpu.index, now))
-        if now % _REFRESH_SECONDS == 0:
+        if now % REFRESH_SECONDS == 0:
             self._refresh(now)
 
     def samples(self) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import metrics
+from exporter import exposition
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import _Life, history
 from exporter.demo.remote_write import STALE, Column
@@ -64,7 +64,7 @@ def test_a_scrape_holds_what_the_page_of_metrics_shows() -> None:
     life = _Life(CLUSTER, Schedule(HOST, START, END, 15), START, frozenset())
     for second in range(START, START + 1800, 15):
         life.beat(second)
-    page, _ = metrics.registry(life._node.snapshot)
+    page, _ = exposition.registry(life._node.snapshot)
     shown = {
         (sample.name, frozenset(sample.labels.items()), sample.value)
         for family in text_string_to_metric_families(generate_latest(page).decode())

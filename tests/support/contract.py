@@ -7,7 +7,8 @@ import re
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Instruments
+from exporter.exposition import Instruments
+from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _METRIC = re.compile(r"(?<![\w:])(amdgpu_\w+|up)(?![\w:])")

@@ -1,4 +1,4 @@
-"""What /metrics shows, held against a golden file; `UPDATE_GOLDEN=1 pytest tests/test_metrics.py` writes it anew."""
+"""What /metrics shows, held against a golden file; `UPDATE_GOLDEN=1 pytest tests/test_exposition.py` writes it anew."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import config, metrics
 from exporter.errors import GpuLostError, TasksAuthError
+from exporter.exposition import Exposition, registry
 from exporter.model import Answer, Gpu, Health, Reading, Snapshot, Task, TaskGpu
 from exporter.node import Node
 
@@ -31,13 +32,13 @@ class Scene:
         self.now = 0.0
         settings = {"hostname": "colab-gpu4", "devices": {"expected": 8}, "tasks": {"url": "http://127.0.0.1"}}
         self.node = Node(config.parse(settings, where="test"), lambda: self.now, lambda: EPOCH + self.now)
-        self.registry, self.instruments = metrics.registry(self.node.snapshot)
+        self.registry, self.instruments = registry(self.node.snapshot)
 
     def snapshot(self) -> Snapshot:
         return self.node.snapshot()
 
     def exposed(self, accept: str = "") -> str:
-        return metrics.Exposition(self.registry, 1.0, lambda: self.now)(accept)[0].decode()
+        return Exposition(self.registry, 1.0, lambda: self.now)(accept)[0].decode()
 
     def play(self) -> None:
         gpus = [
@@ -178,7 +179,7 @@ def test_every_refresh_result_is_served_from_the_start() -> None:
 
 
 def test_a_rendering_serves_all_who_ask_before_something_is_read_anew(scene: Scene) -> None:
-    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
     first, _ = exposition("")
     scene.instruments.read_seconds.observe(1.0)
 
@@ -189,7 +190,7 @@ def test_a_rendering_serves_all_who_ask_before_something_is_read_anew(scene: Sce
 
 
 def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
-    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
     first, _ = exposition("")
     scene.now += 5
 
@@ -198,7 +199,7 @@ def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
 
 
 def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
-    exposition = metrics.Exposition(scene.registry, 1.0, lambda: scene.now)
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
     for patch in range(5):
         exposition(f"application/openmetrics-text; version=1.0.{patch}")
         scene.now += 1

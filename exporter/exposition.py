@@ -1,0 +1,128 @@
+"""What /metrics shows: the current snapshot and the exporter's own work, rendered once per sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from exporter import metrics
+from exporter.errors import DeviceError, GpuLostError, ReadFailedError, ReadTimeoutError, TasksError, WorkerCrashedError
+from exporter.model import Gpu, Snapshot
+
+
+class Instruments:
+    """What the exporter counts of its own work."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Registers them; those with known labels start at 0."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it only lacks annotations
+        prefix = "amdgpu_exporter"
+        self.read_seconds = Histogram(
+            f"{prefix}_device_read_duration_seconds",
+            "Time to read one GPU.",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5),
+            registry=registry,
+        )
+        self.device_errors = Counter(
+            f"{prefix}_device_errors",
+            "Failures of a GPU, or, with empty labels, of the whole source of readings.",
+            ("gpu", "gpu_uuid", "kind"),
+            registry=registry,
+        )
+        self.worker_restarts = Counter(
+            f"{prefix}_worker_restarts", "Worker processes started anew.", ("reason",), registry=registry
+        )
+        for reason in ("timeout", "crash", "start", "rescan"):
+            self.worker_restarts.labels(reason)
+        self.refresh_seconds = Histogram(
+            f"{prefix}_task_refresh_duration_seconds",
+            "Time until the consumption API answered, or failed to.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+        self.refreshes = Counter(
+            f"{prefix}_task_refreshes", "Refreshes of task ownership by result.", ("result",), registry=registry
+        )
+        for result in ("ok", *(kind.result for kind in TasksError.__subclasses__())):
+            self.refreshes.labels(result)
+
+    def found(self, gpu: Gpu) -> None:
+        """Starts a GPU's error counts at 0, so that the first error is an increase."""
+        for kind in (ReadTimeoutError, WorkerCrashedError, GpuLostError, ReadFailedError):
+            self.device_errors.labels(str(gpu.index), gpu.uuid, kind.kind)
+
+    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        """Counts one failure."""
+        index, uuid = (str(gpu.index), gpu.uuid) if gpu else ("", "")
+        self.device_errors.labels(index, uuid, error.kind).inc()
+
+
+class _NodeCollector(Collector):
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        return metrics.families(self._snapshot())
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: names need no check against a snapshot that may not exist yet."""
+        return ()
+
+
+def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instruments]:
+    """A fresh registry that renders the current snapshot and the exporter's own work."""
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_NodeCollector(snapshot))
+    return collectors, Instruments(collectors)
+
+
+_UNDERSCORES = f"{openmetrics.CONTENT_TYPE_LATEST}; escaping=underscores"
+"""What Prometheus 2 is given."""
+_OPENMETRICS = partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8)
+"""Gives the same, since our names have nothing to escape, and takes two thirds of the time."""
+
+
+class Exposition:
+    """Renders a registry; asked again before anything was read anew, it gives the same bytes.
+
+    However many servers scrape, a node so pays for one rendering per sweep.
+
+    Args:
+        collectors: As `registry` made it.
+        lifetime: Seconds for which a rendering may be given again.
+        monotonic: CLOCK_MONOTONIC.
+    """
+
+    def __init__(self, collectors: CollectorRegistry, lifetime: float, monotonic: Callable[[], float]) -> None:
+        self._collectors = collectors
+        self._lifetime = lifetime
+        self._monotonic = monotonic
+        self._rendered: dict[str, bytes] = {}
+        self._outdated_at = -math.inf
+
+    def __call__(self, accept: str | None) -> tuple[bytes, str]:
+        """Renders for the value of a header Accept.
+
+        Returns:
+            The body, and its content type: Prometheus text or OpenMetrics.
+        """
+        encoder, content_type = choose_encoder(accept or "")
+        if content_type == _UNDERSCORES:
+            encoder = _OPENMETRICS
+        if self._monotonic() - self._outdated_at >= self._lifetime:
+            self.outdated()
+        if content_type not in self._rendered:
+            self._rendered[content_type] = encoder(self._collectors)
+        return self._rendered[content_type], content_type
+
+    def outdated(self) -> None:
+        """Something was read anew."""
+        self._rendered.clear()
+        self._outdated_at = self._monotonic()
