@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -51,17 +52,16 @@ class ServerProcess:
         Raises:
             ExporterError: It is not installed, or ended before it was ready; with its last words.
         """
-        try:
-            # A session of its own: Ctrl-C reaches us alone, and we end it in order.
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise ExporterError(f"{self._command[0]}: not installed: apt-get install {self._package}") from error
+        if shutil.which(self._command[0]) is None:
+            raise ExporterError(f"{self._command[0]}: not installed: apt-get install {self._package}")
+        # A session of its own: Ctrl-C reaches us alone, and we end it in order. If we are killed, the kernel ends it.
+        self._process = await asyncio.create_subprocess_exec(
+            *("setpriv", "--pdeathsig", "TERM", "--", *self._command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
         ready = asyncio.Event()
         self._drain = asyncio.create_task(self._read_log(ready))
         started = asyncio.create_task(ready.wait())

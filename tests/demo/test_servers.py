@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,32 @@ async def test_prometheus_is_ended_when_its_user_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         await fail()
     assert not is_running(*pids)
+
+
+async def test_prometheus_does_not_outlive_a_killed_demo(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from exporter.demo.prometheus import PrometheusServer\n"
+        "async def main():\n"
+        "    async with PrometheusServer(pathlib.Path(sys.argv[1])) as server:\n"
+        "        print(server.pid, flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(tmp_path)), stdout=asyncio.subprocess.PIPE
+    )
+    assert demo.stdout is not None
+    prometheus_fd = os.pidfd_open(int(await demo.stdout.readline()))
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(prometheus_fd, ended.set)
+    try:
+        demo.kill()
+        await demo.wait()
+        await asyncio.wait_for(ended.wait(), timeout=30)
+    finally:
+        asyncio.get_running_loop().remove_reader(prometheus_fd)
+        os.close(prometheus_fd)
 
 
 async def test_a_config_that_prometheus_refuses_is_told_in_its_words(tmp_path: Path) -> None:

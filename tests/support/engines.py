@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +38,7 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
     )
     async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTING,)):
         url = f"http://127.0.0.1:{port}"
+        await asyncio.wait_for(_listening(port), timeout=30)
         await write_series(url, columns)
         # What was written can be read a second later, or after this.
         async with aiohttp.ClientSession() as session, session.get(f"{url}/internal/force_flush"):
@@ -45,6 +47,18 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
 
 
 ENGINES = {"prometheus": prometheus, "victoria-metrics": victoria_metrics}
+
+
+async def _listening(port: int) -> None:
+    """VictoriaMetrics says that it starts to listen, but not when it does."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
 
 
 def _free_port() -> int:
