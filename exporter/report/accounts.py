@@ -72,8 +72,8 @@ def accounts(
 
 def inventory_gap(
     window: Window, found: Sequence[GpuAccount], nodes: Mapping[str, int], *, answered: bool
-) -> tuple[list[GpuAccount], list[str]]:
-    """The GPUs that the inventory lists and nobody ever saw, and warnings where more were seen than listed.
+) -> tuple[list[GpuAccount], dict[str, int]]:
+    """The GPUs that the inventory lists and nobody ever saw, and how many were seen where that is more than listed.
 
     Args:
         window: The stretch of time.
@@ -82,16 +82,16 @@ def inventory_gap(
         answered: Whether the API said who held what; what it does not name is then nobody's, else unknown.
     """
     missing: list[GpuAccount] = []
-    warnings: list[str] = []
+    surplus: dict[str, int] = {}
     kind = Ownership.UNALLOCATED if answered else Ownership.UNKNOWN
     part = Part(PartGpu(None, None), "", "", kind, None, window.seconds, Amounts(), None)
     for hostname, listed in nodes.items():
         seen = sum(account.hostname == hostname for account in found)
         if seen > listed:
-            warnings.append(f"{hostname}: {seen} GPUs were seen, report.nodes lists {listed}")
+            surplus[hostname] = seen
         empty = GpuAccount(hostname, None, None, None, None, None, None, (part,), ())
         missing += [empty] * max(0, listed - seen)
-    return missing, warnings
+    return missing, surplus
 
 
 def _named(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, str, str]]]:

@@ -34,7 +34,7 @@ class Words:
     gpu_id = _Term("GPU id", "GPU 編號")
     gpu_uuid = _Term("Unique id", "唯一識別碼")
     model = _Term("Model", "型號")
-    card = _Term("Card", "顯示卡")
+    card = _Term("Card", "DRM 裝置")
     user = _Term("User", "使用者")
     users = _Term("Users", "使用者")
     task = _Term("Task", "任務")
@@ -54,13 +54,13 @@ class Words:
     warnings = _Term("Warnings", "警告")
 
     # Whose the time is.
-    capacity = _Term("Capacity", "總容量")
+    capacity = _Term("Capacity", "總時數")
     owned = _Term("Owned", "已分配")
     shared = _Term("shared", "共用")
     free = _Term("Free", "未分配")
     unallocated = _Term("unallocated", "未分配")
     unknown = _Term("Unknown", "歸屬不明")
-    nobody = _Term("nobody", "無人使用")
+    nobody = _Term("nobody", "無所屬使用者")
 
     # What became of it.
     observed = _Term("Observed", "已觀測")
@@ -88,14 +88,14 @@ class Words:
     facility_energy = _Term("Energy of the facility", "機房耗電量")
     energy_per_busy = _Term("kWh per busy GPU-hour", "每忙碌 GPU 小時耗電 (kWh)")
     cost = _Term("Cost", "費用")
-    waste = _Term("Owned but idle", "閒置浪費清單")
+    waste = _Term("Owned but idle", "閒置資源清單")
     longest_idle = _Term("Longest idle", "最長連續閒置")
-    freed_gpus = _Term("Would free", "可釋出 GPU")
+    freed_gpus = _Term("Would free", "可釋出 GPU 數")
     day_before = _Term("day before", "前一日")
-    median_of_seven = _Term("7-day median", "7 日中位數")
+    median_of_seven = _Term("7-day median", "前 7 日中位數")
 
     # Headings and notes of the charts.
-    where_time_went = _Term("Where the GPU-hours went", "GPU 時數去向")
+    where_time_went = _Term("Where the GPU-hours went", "GPU 時數組成")
     hours_by_user = _Term("GPU-hours by user", "各使用者 GPU 時數")
     heat_map = _Term("Every GPU over time", "各 GPU 使用率時間分布")
     over_time = _Term("Utilization and VRAM over time", "使用率與 VRAM 變化")
@@ -106,7 +106,7 @@ class Words:
     )
     no_owner_times = _Term(
         "Labels of the history tell how much each user had, not when.",
-        "監控歷史的標籤僅能得知各使用者用量，無法得知時段。",
+        "監控歷史資料的標籤僅能得知各使用者用量，無法得知時段。",
     )
     needs_script = _Term("The heat map needs JavaScript.", "熱圖需啟用 JavaScript。")
     others = _Term("others", "其他使用者")
@@ -171,15 +171,40 @@ class Words:
 
     # Where it comes from.
     sources = _Term("Sources", "資料來源")
-    history = _Term("Scrape history", "監控歷史")
+    history = _Term("Scrape history", "監控歷史資料")
     history_prometheus = _Term("Prometheus", "Prometheus")
     history_none = _Term("none: owned hours alone", "無：僅有分配時數")
     ownership = _Term("Ownership", "GPU 歸屬")
     tasks_api = _Term("consumption API", "任務 API")
-    tasks_labels = _Term("labels of the history", "監控歷史的標籤")
+    tasks_labels = _Term("labels of the history", "監控歷史資料的標籤")
     tasks_none = _Term("none: all unknown", "無：全部歸屬不明")
     timezone = _Term("Time zone", "時區")
     partial = _Term("The day is not over: figures reach up to", "本日尚未結束，數據統計至")
+
+    # Warnings, and what fills their braces: hosts, numbers, ratios, and errors in words of their own.
+    server_says = _Term("the scrape history's server says: {said}", "監控歷史資料的伺服器提示：{said}")
+    more_than_listed = _Term(
+        "{hostname}: {seen} GPUs were seen, report.nodes lists {listed}",
+        "{hostname}：實際有 {seen} 張 GPU，report.nodes 只列了 {listed} 張",
+    )
+    too_little_observed = _Term(
+        "{hostname}: {coverage:.1%} of its GPU time was observed, expected {expected:g}% or more",
+        "{hostname}：GPU 時間的觀測涵蓋率為 {coverage:.1%}，應達 {expected:g}% 以上",
+    )
+    no_api = _Term(
+        "tasks.url is not set: owners come from the history's labels",
+        "未設定 tasks.url，GPU 歸屬改依監控歷史資料的標籤",
+    )
+    no_answer = _Term(
+        "{error}; owners come from the history's labels",
+        "無法取得任務資料，GPU 歸屬改依監控歷史資料的標籤：{error}",
+    )
+    malformed_tasks = _Term(
+        "{count} entries of the consumption API cannot be accounted in full: "
+        "the GPUs they name are unknown where no other task holds them",
+        "任務 API 有 {count} 筆資料無法完整計入，所列 GPU 若無其他任務持有，即列為歸屬不明",
+    )
+    no_history = _Term("{error}; only owned time can be told", "無法取得監控歷史資料，僅能統計已分配時數：{error}")
 
 
 def words(language: Language) -> Words:

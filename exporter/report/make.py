@@ -15,6 +15,7 @@ from exporter.report.build import Costs, Filter, build, narrowed
 from exporter.report.cache import Entries, TaskCache
 from exporter.report.comparison import Measures, compared, days_before, observed, owned
 from exporter.report.history import History
+from exporter.report.languages import Words, words
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.rows import Report, Sources
 from exporter.report.timeline import Timeline, timeline
@@ -64,7 +65,7 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
         ReportError: There is no history at all; or shares and totals disagree.
         UsageError: An unknown user or node.
     """
-    return await _Maker(config, wanted, now, progress).make()
+    return await _Maker(config, wanted, now, progress, words(config.report.language)).make()
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class _Maker:
     wanted: Wanted
     now: float
     progress: Progress
+    words: Words
     warnings: list[str] = field(default_factory=list)
     is_complete: bool = True
 
@@ -86,14 +88,19 @@ class _Maker:
         found = await self._history(entries) if self.wanted.with_history else None
         self.progress("accounting")
         known = _accounted(window, found, entries)
-        missing, warnings = inventory_gap(window, known, nodes, answered=entries is not None)
-        self.warnings += [*(found.warnings if found else ()), *warnings]
+        missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
+        self.warnings += [self.words.server_says.format(said=said) for said in (found.warnings if found else ())]
+        self.warnings += [
+            self.words.more_than_listed.format(hostname=hostname, seen=seen, listed=nodes[hostname])
+            for hostname, seen in surplus.items()
+        ]
         chosen = narrowed([*known, *missing], self.wanted.narrowed_to, nodes)
         report = self._built(chosen, found, entries)
         self.progress("comparing with the days before")
         before = await self._days_before(report, with_history=found is not None, with_tasks=entries is not None)
         report = report.model_copy(update={"warnings": self.warnings, "comparison": compared(report.totals, before)})
-        return Made(report, timeline(window, chosen, timed=entries is not None), self.is_complete)
+        drawn = timeline(window, chosen, timed=entries is not None, users=self.wanted.narrowed_to.users)
+        return Made(report, drawn, self.is_complete)
 
     def _built(self, chosen: Sequence[GpuAccount], found: History | None, entries: Entries | None) -> Report:
         settings = self.config.report
@@ -110,8 +117,9 @@ class _Maker:
                 coverage = row.usage.coverage_ratio
                 if coverage is not None and coverage < settings.min_coverage:
                     self._lacks(
-                        f"{row.hostname}: {coverage:.1%} of its GPU time was observed, "
-                        f"expected {settings.min_coverage:.0%} or more"
+                        self.words.too_little_observed.format(
+                            hostname=row.hostname, coverage=coverage, expected=settings.min_coverage * 100
+                        )
                     )
         return report
 
@@ -144,20 +152,17 @@ class _Maker:
         if not self.wanted.with_tasks:
             return None
         if self.config.tasks.url is None:
-            self.warnings.append("tasks.url is not set: owners come from the history's labels")
+            self.warnings.append(self.words.no_api)
             return None
         try:
             entries = await self._days_of_tasks()
         except TasksError as error:
             if not self.wanted.with_history:
                 raise
-            self._lacks(f"{error}; owners come from the history's labels")
+            self._lacks(self.words.no_answer.format(error=error))
             return None
         if entries[1]:
-            self.warnings.append(
-                f"{len(entries[1])} entries of the consumption API cannot be accounted in full: "
-                "the GPUs they name are unknown where no other task holds them"
-            )
+            self.warnings.append(self.words.malformed_tasks.format(count=len(entries[1])))
         return entries
 
     async def _day_of_tasks(self, day: Window) -> Entries:
@@ -195,7 +200,7 @@ class _Maker:
         except HistoryError as error:
             if entries is None:
                 raise
-            self._lacks(f"{error}; only owned time can be told")
+            self._lacks(self.words.no_history.format(error=error))
             return None
         return found
 

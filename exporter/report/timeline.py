@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -26,7 +26,9 @@ class Spell:
     start: float
     end: float
     usernames: tuple[str, ...]
-    """Sorted; empty unless owned or shared."""
+    """Sorted; none unless owned or shared."""
+    has_others: bool
+    """Whether users hold it, alone or beside these, whom the report is not about and so does not name."""
     ownership: Ownership
 
 
@@ -57,16 +59,21 @@ class Timeline:
     lanes: tuple[Lane, ...]
 
 
-def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool) -> Timeline:
+def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool, users: Collection[str] = ()) -> Timeline:
     """Draws the lanes of accounts.
 
     Args:
         window: The stretch of time.
         accounts: The GPUs.
         timed: Whether it is known when which task held a GPU.
+        users: The only ones to name: a report for some must not tell who else uses what. Empty: everyone.
     """
     edges = np.array(window.edges())
-    return Timeline(edges, tuple(_lane(window, account, len(edges) - 1, timed=timed) for account in accounts))
+    cells = len(edges) - 1
+    return Timeline(
+        edges,
+        tuple(_lane(account, cells, _spells(window, account, users) if timed else ()) for account in accounts),
+    )
 
 
 def joined(drawn: Timeline, zone: ZoneInfo) -> Timeline:
@@ -115,7 +122,7 @@ def _coarser_lane(lane: Lane, first: NDArray[np.int_]) -> Lane:
     )
 
 
-def _lane(window: Window, account: GpuAccount, cells: int, *, timed: bool) -> Lane:
+def _lane(account: GpuAccount, cells: int, spells: Iterable[Spell]) -> Lane:
     nothing = np.full(cells, np.nan)
     total = account.parts[0].gpu.vram_total_bytes if account.parts else None
     return Lane(
@@ -126,17 +133,19 @@ def _lane(window: Window, account: GpuAccount, cells: int, *, timed: bool) -> La
         account.cells.amounts[:, 0] if account.cells else np.zeros(cells),
         account.cells.utilization if account.cells else nothing,
         account.cells.vram_ratio(total) if account.cells else nothing,
-        tuple(_spells(window, account)) if timed else (),
+        tuple(spells),
     )
 
 
-def _spells(window: Window, account: GpuAccount) -> list[Spell]:
-    """Slices, joined where the users stay the same."""
+def _spells(window: Window, account: GpuAccount, named: Collection[str]) -> list[Spell]:
+    """Slices, joined where they would read the same."""
     spells: list[Spell] = []
     for piece in slices(account.holds, window.start, window.end):
-        users = tuple(sorted({task.username for task in piece.tasks}))
-        if spells and (spells[-1].usernames, spells[-1].ownership) == (users, piece.ownership):
-            spells[-1] = Spell(spells[-1].start, piece.end, users, piece.ownership)
+        users = {task.username for task in piece.tasks}
+        shown = users.intersection(named) if named else users
+        spell = Spell(piece.start, piece.end, tuple(sorted(shown)), shown != users, piece.ownership)
+        if spells and replace(spell, start=spells[-1].start, end=spells[-1].end) == spells[-1]:
+            spells[-1] = replace(spells[-1], end=spell.end)
         else:
-            spells.append(Spell(piece.start, piece.end, users, piece.ownership))
+            spells.append(spell)
     return spells

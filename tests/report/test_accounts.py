@@ -210,9 +210,9 @@ def test_labels_that_claim_more_than_was_observed_are_cut_in_proportion() -> Non
     assert result.totals.unknown_gpu_hours == pytest.approx(0, abs=1e-9)
 
 
-def test_the_inventory_adds_gpus_nobody_ever_saw_and_warns_of_more_than_listed() -> None:
+def test_the_inventory_adds_gpus_nobody_ever_saw_and_tells_of_more_than_listed() -> None:
     found = accounted([gpu()])
-    missing, warnings = inventory_gap(DAY, found, {"colab-gpu4": 3, "colab-gpu5": 1}, answered=True)
+    missing, surplus = inventory_gap(DAY, found, {"colab-gpu4": 3, "colab-gpu5": 1}, answered=True)
     result = report([*found, *missing])
 
     assert [(row.hostname, row.gpu, row.gpu_uuid) for row in result.gpus][1:] == [
@@ -220,11 +220,8 @@ def test_the_inventory_adds_gpus_nobody_ever_saw_and_warns_of_more_than_listed()
         ("colab-gpu4", None, None),
         ("colab-gpu5", None, None),
     ]
-    assert (result.totals.capacity_gpu_hours, result.totals.unallocated_gpu_hours, warnings) == (96, 96, [])
-    assert inventory_gap(DAY, found, {"colab-gpu4": 0}, answered=True) == (
-        [],
-        ["colab-gpu4: 1 GPUs were seen, report.nodes lists 0"],
-    )
+    assert (result.totals.capacity_gpu_hours, result.totals.unallocated_gpu_hours, surplus) == (96, 96, {})
+    assert inventory_gap(DAY, found, {"colab-gpu4": 0}, answered=True) == ([], {"colab-gpu4": 1})
     assert inventory_gap(DAY, [], {"x": 1}, answered=False)[0][0].parts[0].ownership is Ownership.UNKNOWN
 
 
@@ -262,6 +259,19 @@ def test_the_timeline_joins_stretches_of_the_same_users_and_leaves_no_gap() -> N
     ]
     assert np.isnan(lane.utilization[72:]).all()
     assert lane.utilization[:72] == pytest.approx(0.5)
+
+
+def test_the_timeline_of_a_report_for_some_users_names_nobody_else() -> None:
+    found = accounted([gpu()], [task(0, 6, "a"), task(6, 8, "b"), task(8, 12, "c"), task(10, 16, "a")])
+    lane = timeline(DAY, found, timed=True, users={"a"}).lanes[0]
+
+    assert [(spell.usernames, spell.has_others, spell.ownership, spell.end) for spell in lane.spells] == [
+        (("a",), False, Ownership.OWNED, DAY.start + 6 * HOUR),
+        ((), True, Ownership.OWNED, DAY.start + 10 * HOUR),
+        (("a",), True, Ownership.SHARED, DAY.start + 12 * HOUR),
+        (("a",), False, Ownership.OWNED, DAY.start + 16 * HOUR),
+        ((), False, Ownership.UNALLOCATED, DAY.end),
+    ]
 
 
 def test_parts_that_do_not_make_up_the_whole_fail_the_report() -> None:

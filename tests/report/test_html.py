@@ -223,6 +223,16 @@ def test_users_beyond_the_colours_share_the_last_one() -> None:
     assert others not in Elements(page(result)).texts
 
 
+def test_a_report_for_one_user_shows_that_others_had_the_gpu_and_not_who() -> None:
+    html = page(sample(16, only=frozenset({"easycard"})))
+    owners = {owner["name"]: owner["colours"] for owner in heat(html)["owners"]}
+    others = words("en").others
+    assert owners["easycard"] == [0]
+    assert owners[others] == [USER_COLOURS]
+    assert set(owners) <= {"easycard", others, f"easycard + {others}", "unallocated", "Unknown"}
+    assert others in Elements(html).texts
+
+
 def test_hours_that_occur_twice_are_told_apart() -> None:
     data = heat(page(made(**CASES["25 hours"])))
     assert len(data["times"]) == 151

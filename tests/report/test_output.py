@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
+from exporter.demo.cluster import USERS
 from exporter.report.languages import Language
 from exporter.report.output import WRITTEN, Format, files, printed
 from exporter.report.window import Window, window
 from tests.support.reports import sample
+
+EVERYTHING: Final[tuple[Format, ...]] = (*WRITTEN, "markdown", "legacy")
 
 
 def span(to: str | None = None) -> Window:
@@ -33,12 +37,20 @@ def test_a_range_is_written_to_a_folder_of_both_dates() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
 def test_the_same_figures_give_the_same_bytes(language: Language) -> None:
-    everything: tuple[Format, ...] = (*WRITTEN, "markdown", "legacy")
     once, again = sample(8), sample(8)
 
-    assert files(once.report, once.timeline, span(), language, everything) == files(
-        again.report, again.timeline, span(), language, everything
+    assert files(once.report, once.timeline, span(), language, EVERYTHING) == files(
+        again.report, again.timeline, span(), language, EVERYTHING
     )
+
+
+def test_a_report_for_one_user_names_nobody_else_in_any_file() -> None:
+    made = sample(16, only=frozenset({"easycard"}))
+    found = files(made.report, made.timeline, span(), "en", EVERYTHING)
+    names = {path: {user for user in USERS if user in content.decode("utf-8-sig")} for path, content in found.items()}
+
+    assert any(spell.has_others for lane in made.timeline.lanes for spell in lane.spells)
+    assert set().union(*names.values()) == {"easycard"}
 
 
 @pytest.mark.parametrize("wanted", ["text", "csv", "json", "html", "markdown"])

@@ -13,7 +13,7 @@ from exporter.demo.cluster import Cluster
 from exporter.metering.shares import shares
 from exporter.model import Amounts, Answer, Hold, Owner, Task
 from exporter.report.accounts import GpuAccount, Observed, accounts, inventory_gap
-from exporter.report.build import Costs, build
+from exporter.report.build import Costs, Filter, build, narrowed
 from exporter.report.rows import Comparison, Report, Sources, Usage
 from exporter.report.timeline import Timeline, timeline
 from exporter.report.usage import Cells, Floats, Tariff
@@ -53,6 +53,7 @@ def sample(
     history: bool = True,
     price: float | None = 2.5,
     usernames: Mapping[str, str] | None = None,
+    only: frozenset[str] = frozenset(),
 ) -> Sample:
     """A report of `gpus` GPUs, eight a node, with these faults where there is a history.
 
@@ -69,6 +70,7 @@ def sample(
         history: Whether there is a scrape history.
         price: Of a GPU-hour; None: nothing is charged.
         usernames: Other names for users of `exporter.demo.cluster.USERS`.
+        only: The users that the report is about; empty: all.
     """
     span = window(date, to, zone, np.datetime64(now, "s").astype(float))
     cluster = Cluster(gpus // NODE_GPUS)
@@ -81,9 +83,10 @@ def sample(
     found = accounts(span, seen, holdings if named else None, known if named else ())
     last = f"colab-gpu{gpus // NODE_GPUS}"
     missing, _ = inventory_gap(span, found, {last: NODE_GPUS + 1} if gpus else {}, answered=named)
+    chosen = narrowed(found + missing, Filter(users=only), [])
     return Sample(
-        _report(span, found + missing, price, Sources(history="prometheus" if history else "none", tasks=tasks)),
-        timeline(span, found + missing, timed=named),
+        _report(span, chosen, price, Sources(history="prometheus" if history else "none", tasks=tasks)),
+        timeline(span, chosen, timed=named, users=only),
     )
 
 

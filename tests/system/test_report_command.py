@@ -189,6 +189,19 @@ async def test_an_api_that_fails_is_said_and_labels_tell_the_owners(desk: Desk, 
     assert "owners come from the history's labels" in err
 
 
+async def test_warnings_are_in_the_language_of_the_report(desk: Desk) -> None:
+    desk.api.fault = Fault(status=500)
+    code, out, err = await desk.report(
+        *DATE, "--format", "json", "--lang", "zh-TW", report={"nodes": {"colab-gpu1": 3}}
+    )
+    warnings = json.loads(out)["warnings"]
+
+    assert code == 3
+    assert warnings[0].startswith("無法取得任務資料，GPU 歸屬改依監控歷史資料的標籤：")
+    assert warnings[1] == "colab-gpu1：GPU 時間的觀測涵蓋率為 66.7%，應達 99% 以上"
+    assert [f"exporter: {warning}" for warning in warnings] == err.splitlines()
+
+
 async def test_without_prometheus_the_tasks_and_owned_hours_are_told(desk: Desk) -> None:
     code, out, err = await desk.report(*DATE, "--format", "json", prometheus={"url": "http://127.0.0.1:1"})
     document = json.loads(out)

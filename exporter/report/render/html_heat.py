@@ -10,7 +10,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -38,6 +38,14 @@ class HeatNode:
     coverage: float | None
 
 
+class _Owners(NamedTuple):
+    """Whose a stretch of time is."""
+
+    usernames: tuple[str, ...]
+    has_others: bool
+    ownership: Ownership
+
+
 def heat_nodes(report: Report, timeline: Timeline) -> list[HeatNode]:
     """The nodes in the order of the data."""
     coverage = {row.hostname: row.usage.coverage_ratio for row in report.nodes}
@@ -63,14 +71,14 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
     """
     start = float(timeline.edges[0])
     colours = user_colours(report)
-    owners: dict[tuple[tuple[str, ...], Ownership], int] = {}
+    owners: dict[_Owners, int] = {}
     spells = [
         [
             number
             for spell in lane.spells
             for number in (
                 round(spell.end - start),
-                owners.setdefault((spell.usernames, spell.ownership), len(owners)),
+                owners.setdefault(_Owners(spell.usernames, spell.has_others, spell.ownership), len(owners)),
             )
         ]
         for lane in timeline.lanes
@@ -80,11 +88,12 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
         "times": _clock(timeline.edges.tolist(), report),
         "owners": [
             {
-                "name": _name(usernames, kind, words),
-                "colours": [colours.get(user, USER_COLOURS) for user in usernames],
-                "unknown": kind is Ownership.UNKNOWN,
+                "name": _name(some, words),
+                "colours": [colours.get(user, USER_COLOURS) for user in some.usernames]
+                + [USER_COLOURS] * some.has_others,
+                "unknown": some.ownership is Ownership.UNKNOWN,
             }
-            for usernames, kind in owners
+            for some in owners
         ],
         "spells": spells,
         "cells": _cells(timeline),
@@ -98,10 +107,9 @@ def _cells(timeline: Timeline) -> str:
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
-def _name(usernames: tuple[str, ...], kind: Ownership, words: Words) -> str:
-    if usernames:
-        return " + ".join(usernames)
-    return words.unallocated if kind is Ownership.UNALLOCATED else words.unknown
+def _name(some: _Owners, words: Words) -> str:
+    names = [*some.usernames, *([words.others] if some.has_others else [])]
+    return " + ".join(names) or (words.unallocated if some.ownership is Ownership.UNALLOCATED else words.unknown)
 
 
 def _label(lane: Lane) -> str:

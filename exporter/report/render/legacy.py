@@ -183,7 +183,7 @@ class _Node:
         is_free = False
         for row, lane in gpus:
             spells = [spell for spell in lane.spells if self.day.overlap(spell.start, spell.end)]
-            names |= {name for spell in spells for name in spell.usernames if name in row.users}
+            names |= {name for spell in spells for name in spell.usernames}
             is_free |= any(spell.ownership is Ownership.UNALLOCATED for spell in spells)
             if self.is_whole and not lane.spells:
                 names |= set(row.users)
