@@ -90,9 +90,9 @@ class Words:
     cost = _Term("Cost", "費用")
     waste = _Term("Owned but idle", "閒置資源清單")
     longest_idle = _Term("Longest idle", "最長連續閒置")
-    freed_gpus = _Term("Would free", "可釋出 GPU 數")
+    freed_gpus = _Term("Would free", "可釋出 GPU")
     day_before = _Term("day before", "前一日")
-    median_of_seven = _Term("7-day median", "前 7 日中位數")
+    median_of_seven = _Term("7-day median", "7 日中位數")
 
     # Headings and notes of the charts.
     where_time_went = _Term("Where the GPU-hours went", "GPU 時數組成")
@@ -111,6 +111,7 @@ class Words:
     needs_script = _Term("The heat map needs JavaScript.", "熱圖需啟用 JavaScript。")
     others = _Term("others", "其他使用者")
     nothing = _Term("none", "無")
+    all_rows = _Term("all {count} rows", "顯示全部 {count} 筆")
     left_out = _Term("smaller rows are in the CSV and JSON files", "筆較小項目請見 CSV 與 JSON 檔")
 
     # What the words mean.

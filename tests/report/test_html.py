@@ -149,7 +149,11 @@ def test_parts_of_a_bar_add_up_to_the_capacity(case: dict[str, Any]) -> None:
         assert sum(part.hours for part in parts) == pytest.approx(usage.capacity_gpu_hours)
         for part, following in pairwise(parts):
             assert following.start == pytest.approx(part.start + part.width)
-    bars = user_bars(report, 40, words("en"))
+    bars = user_bars(report, 2, words("en"))
+    named = [user.username for user in report.users[:2]]
+    assert [bar.name for bar in bars[: len(named)]] == named
+    assert len(bars) <= 4
+    assert sum(part.hours for bar in bars for part in bar.segments) == pytest.approx(report.totals.capacity_gpu_hours)
     assert sum(bar.hours for bar in bars) == pytest.approx(report.totals.capacity_gpu_hours)
 
 
@@ -264,7 +268,15 @@ async def test_page_works_in_a_browser(tmp_path: Path) -> None:
             assert await browser.evaluate("document.documentElement.scrollWidth") == width
         await _sort_by_click_and_by_key(browser)
         await _explain_a_cell(browser)
+        await _unfold(browser)
         assert browser.complaints == []
+
+
+async def _unfold(browser: Page) -> None:
+    shown = "Array.from(document.querySelectorAll('#waste tbody tr')).filter(row => row.checkVisibility()).length"
+    assert await browser.evaluate(shown) == 12
+    await browser.evaluate("document.querySelector('#waste .unfold').click()")
+    assert await browser.evaluate(shown) == len(hostile().report.waste) > 12
 
 
 async def _sort_by_click_and_by_key(browser: Page) -> None:

@@ -26,8 +26,8 @@ from exporter.report.timeline import Timeline, condensed
 
 _MOST_COLUMNS: Final = 288
 """Of what is drawn over time: what a wide screen can show."""
-_MOST_BARS: Final = 40
-"""Users drawn as bars; the table has them all."""
+_MOST_BARS: Final = 12
+"""Users with a bar of their own; the table has them all."""
 
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.PackageLoader(__package__),

@@ -7,8 +7,8 @@ would add more bytes to every report than the charts have, and still leave the h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.report.languages import Words
-from exporter.report.rows import Report, Usage, UserRow
+from exporter.report.rows import Report, Usage
 from exporter.report.timeline import Lane, Timeline, mean
 from exporter.report.usage import Floats
 
@@ -86,8 +86,12 @@ class Panel:
 
 def split(usage: Usage, full: float) -> tuple[Segment, ...]:
     """A row's capacity in parts that add up to it, drawn where `full` GPU-hours are the whole width."""
+    return _stacked(_parts(usage), full)
+
+
+def _stacked(parts: Iterable[tuple[str, float]], full: float) -> tuple[Segment, ...]:
     segments, end = [], 0.0
-    for kind, hours in _parts(usage):
+    for kind, hours in parts:
         if hours > 0 and full > 0:
             width = hours / full * 100
             segments.append(Segment(kind, hours, end, width))
@@ -111,29 +115,33 @@ def _parts(usage: Usage) -> Iterator[tuple[str, float]]:
 
 
 def user_bars(report: Report, most: int, words: Words) -> list[Bar]:
-    """One bar for each of so many users, and one for what no user held, all on one scale."""
+    """A bar for each of so many users, one for all others, and one for what no user held, all on one scale."""
     totals = report.totals
+    groups = [(row.username, [row.usage]) for row in report.users[:most]]
+    if others := [row.usage for row in report.users[most:]]:
+        groups.append((words.others, others))
     rest = totals.capacity_gpu_hours - totals.owned_gpu_hours
-    full = max([rest, *(row.usage.owned_gpu_hours for row in report.users)])
-    bars = [_user_bar(row, full) for row in report.users[:most]]
-    nobodys = [part for part in split(totals, full) if part.kind in _NOBODYS]
+    full = max([rest, *(sum(usage.owned_gpu_hours for usage in usages) for _, usages in groups)])
+    bars = [_user_bar(name, usages, full) for name, usages in groups]
+    nobodys = _stacked((part for part in _parts(totals) if part[0] in _NOBODYS), full)
     if nobodys:
-        moved = tuple(replace(part, start=part.start - nobodys[0].start) for part in nobodys)
         observed = totals.observed_gpu_hours - totals.owned_observed_gpu_hours
-        bars.append(Bar(words.nobody, moved, rest, None, None, observed / rest))
+        bars.append(Bar(words.nobody, nobodys, rest, None, None, observed / rest))
     return bars
 
 
-def _user_bar(row: UserRow, full: float) -> Bar:
-    usage = row.usage
-    busy = usage.owned_busy_gpu_hours
+def _user_bar(name: str, usages: Sequence[Usage], full: float) -> Bar:
+    parts = [dict(_parts(usage)) for usage in usages]
+    hours = sum(usage.owned_gpu_hours for usage in usages)
+    observed = sum(usage.owned_observed_gpu_hours for usage in usages)
+    busy = sum(usage.owned_busy_gpu_hours or 0.0 for usage in usages) if observed > 0 else None
     return Bar(
-        name=row.username,
-        segments=split(usage, full),
-        hours=usage.owned_gpu_hours,
+        name=name,
+        segments=_stacked(((kind, sum(part.get(kind, 0.0) for part in parts)) for kind in _KINDS), full),
+        hours=hours,
         busy_width=None if busy is None or full <= 0 else busy / full * 100,
-        efficiency=usage.efficiency_ratio,
-        coverage=usage.coverage_ratio,
+        efficiency=None if busy is None else busy / observed,
+        coverage=observed / hours if hours > 0 else None,
     )
 
 
