@@ -10,10 +10,10 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from benchmarks import exporter
+from benchmarks import accuracy, exporter
 from benchmarks.figures import Figure, as_table, machine
 
-SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {"exporter": exporter.figures}
+SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {"exporter": exporter.figures, "accuracy": accuracy.figures}
 
 
 async def _measure(names: Sequence[str]) -> list[Figure]:

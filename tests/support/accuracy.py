@@ -78,7 +78,7 @@ def deviations(scenario: Scenario, report: Report) -> list[Deviation]:
     Raises:
         AssertionError: A row is missing, or there is one too many.
     """
-    truth, found = true_figures(scenario), figures(report)
+    truth, found = true_figures(scenario), figures_of(report)
     assert truth.keys() == found.keys()
     blurred = _blurred(scenario)
     return [
@@ -131,7 +131,7 @@ def _summed(parts: Iterable[Share]) -> dict[Key, Figures]:
     return dict(rows)
 
 
-def figures(report: Report) -> dict[Key, Figures]:
+def figures_of(report: Report) -> dict[Key, Figures]:
     """By row, as reported."""
     rows: list[tuple[Key, Usage]] = [(("total", ""), report.totals)]
     rows += [(("node", row.hostname), row.usage) for row in report.nodes]

@@ -18,7 +18,7 @@ from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import Question
 from exporter.report.rows import Usage
 from exporter.report.window import window
-from tests.support.accuracy import LARGE, UNITS, Deviation, booked_figures, deviations, figures, seen_in, worst
+from tests.support.accuracy import LARGE, UNITS, Deviation, booked_figures, deviations, figures_of, seen_in, worst
 from tests.support.engines import ENGINES
 from tests.support.scenario import HOSTILE, Crowd, Scenario, every_fault
 
@@ -143,7 +143,7 @@ async def test_coverage_names_the_nodes_that_were_not_seen(answers: dict[str, An
 async def test_labels_alone_are_true_to_a_hundredth(answers: dict[str, Answered], engine: str) -> None:
     report = answers[engine].by_labels.report
     assert report.sources.tasks == "labels"
-    truth, found = booked_figures(SCENARIO), figures(report)
+    truth, found = booked_figures(SCENARIO), figures_of(report)
     users = {key: row for key, row in truth.items() if key[0] == "user" and row["capacity"] >= LARGE}
     assert len(users) > 2
     for key, row in users.items():
@@ -156,7 +156,7 @@ async def test_both_engines_say_the_same(answers: dict[str, Answered]) -> None:
     for ours, theirs in pairwise(answers.values()):
         for one, other in ((ours.made, theirs.made), (ours.by_labels, theirs.by_labels)):
             assert one.report.warnings == other.report.warnings
-            left, right = figures(one.report), figures(other.report)
+            left, right = figures_of(one.report), figures_of(other.report)
             assert left.keys() == right.keys()
             for key, row in left.items():
                 for measure, value in row.items():
