@@ -89,7 +89,7 @@ class Words:
     energy_per_busy = _Term("kWh per busy GPU-hour", "每忙碌 GPU 小時耗電 (kWh)")
     cost = _Term("Cost", "費用")
     waste = _Term("Owned but idle", "閒置資源清單")
-    longest_idle = _Term("Longest idle", "最長連續閒置")
+    longest_idle = _Term("Longest idle", "最長閒置")
     freed_gpus = _Term("Would free", "可釋出 GPU")
     day_before = _Term("day before", "前一日")
     median_of_seven = _Term("7-day median", "7 日中位數")
@@ -163,7 +163,7 @@ class Words:
     units = _Term("Units", "單位")
     meaning_units = _Term(
         "Amounts of time without a unit are GPU-hours; the longest idle stretch is in hours.",
-        "未註明單位的時數均為 GPU 小時；最長連續閒置以小時計。",
+        "未註明單位的時數均為 GPU 小時；最長閒置為連續時間，以小時計。",
     )
 
     # Units.

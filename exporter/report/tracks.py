@@ -119,10 +119,11 @@ def fell_silent(rows: Floats, apart: float) -> NDArray[np.bool_]:
     """
     elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
     silent = ~_spoke(rows[:, 1:])[1:]
-    beside = np.zeros_like(silent)
-    beside[1:] |= silent[:-1]
-    beside[:-1] |= silent[1:]
-    edge: NDArray[np.bool_] = beside & ~silent & (elapsed > apart) & (grown < elapsed - apart)
+    told_at_once = np.diff(rows[:, 1 + _ENERGY]) > _PLAUSIBLE_WATTS * elapsed
+    between = np.concatenate([[False], silent, [False]])
+    beside = (between[:-2] | between[2:]) & (grown < elapsed - apart)
+    before = np.append(told_at_once[1:], [False])
+    edge: NDArray[np.bool_] = ~silent & (elapsed > apart) & (beside | before)
     return edge
 
 
