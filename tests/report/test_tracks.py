@@ -90,6 +90,17 @@ def test_a_gpu_falls_silent_between_two_samples_and_is_found_between_two() -> No
     assert not fell_silent(rows[rows[:, 0] >= 4000][::40], 22.5).any()
 
 
+def test_a_silence_between_two_samples_shows_in_what_is_told_at_its_end() -> None:
+    times = np.arange(1000.0, 2000, 15)
+    read_at = np.where((times > 1300) & (times < 1600), 1300, times)
+    rows = table(*zip(times, np.where(times < 1600, read_at, times - 300), strict=True))
+    rows[:, 6] = JOULES + 700 * read_at
+    coarse = rows[[0, 39, 40, 66]]
+    assert (coarse[1, 0], coarse[2, 0]) == (1585, 1600)
+    assert fell_silent(coarse, 22.5).tolist() == [True, False, False]
+    assert accumulate(rows, math.inf).at(1990).energy_joules == pytest.approx(700 * 990)
+
+
 def test_all_that_was_booked_to_an_owner_starts_anew_with_the_exporter() -> None:
     rows = table((1000, 500), (2000, 40), (2015, 155))
     rows[:, 6] = [90_000.0, 4000.0, 99_000.0]

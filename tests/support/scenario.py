@@ -110,7 +110,7 @@ class Scenario:
             (_refresh_before(begin) - limits.settle, _refresh_before(end) + REFRESH_SECONDS - patience)
             for begin, end in self.faults.api_down
         ]
-        return [(begin, end) for begin, end in outages if begin < end]
+        return sorted((begin, end) for begin, end in outages if begin < end)
 
     async def columns(self) -> list[Column]:
         """The scrape history, lived through in a process for each core."""
