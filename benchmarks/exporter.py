@@ -41,14 +41,14 @@ async def figures() -> AsyncIterator[Figure]:
         for setting, interval, hangs in (
             ("8 GPUs each 1 s", "1s", False),
             ("8 GPUs each 0.1 s", "100ms", False),
-            ("8 GPUs each 1 s, one hangs", "1s", True),
+            ("8 GPUs each 1 s, one begins to hang", "1s", True),
         ):
             for figure in await _scrapes(directory, setting, interval, hangs=hangs):
                 yield figure
         nodes = (
             _hour(directory, "8 GPUs each 1 s, no tasks", gpus=8, tasks=0),
             _hour(directory, f"8 GPUs each 1 s, {_TASKS} tasks", gpus=8, tasks=_TASKS),
-            _hour(directory, f"8 GPUs each 1 s, {_TASKS} tasks, one hangs", gpus=8, tasks=_TASKS, hangs=True),
+            _hour(directory, f"8 GPUs each 1 s, {_TASKS} tasks, one begins to hang", gpus=8, tasks=_TASKS, hangs=True),
             _hour(directory, f"64 GPUs each 1 s, {_TASKS} tasks", gpus=64, tasks=_TASKS),
         )
         for of_node in await asyncio.gather(*nodes):
