@@ -18,7 +18,17 @@ from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import Question
 from exporter.report.rows import Usage
 from exporter.report.window import window
-from tests.support.accuracy import LARGE, UNITS, Deviation, booked_figures, deviations, figures_of, seen_in, worst
+from tests.support.accuracy import (
+    LARGE,
+    UNITS,
+    Deviation,
+    booked_figures,
+    deviations,
+    figures_of,
+    seen_in,
+    true_figures,
+    worst,
+)
 from tests.support.engines import ENGINES
 from tests.support.scenario import HOSTILE, Crowd, Scenario, every_fault
 
@@ -64,7 +74,9 @@ async def test_the_bad_day_holds_what_is_hard() -> None:
     tasks, start, end = SCENARIO.tasks, BAD_DAY.start, BAD_DAY.end
     held = {(task, gpu.uuid) for task in tasks for gpu in task.gpus}
     together = [(one, other) for one, gpu in held for other, same in held if gpu == same and one is not other]
+    truth = true_figures(SCENARIO)["total", ""]
     cases = {
+        "busy, and nobody's": truth["busy"] - truth["owned busy"] > 3600,
         "across its beginning": any(task.start < start for task in tasks),
         "across its end": any(task.end > end for task in tasks),
         "under a minute": any(task.end - task.start < 60 for task in tasks),
