@@ -11,7 +11,8 @@ import numpy as np
 
 from exporter.metering.shares import slices
 from exporter.model import Ownership
-from exporter.report.prometheus import PrometheusClient, Series
+from exporter.report.answers import Series
+from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import BY_GPU_DAILY, UNOWNED_DAILY
 from exporter.report.rows import Comparison, Usage
 from exporter.report.usage import HOUR, JOULES_PER_KWH

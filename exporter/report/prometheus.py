@@ -6,18 +6,13 @@ https://prometheus.io/docs/prometheus/latest/querying/api/
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from exporter import config
@@ -29,9 +24,9 @@ from exporter.errors import (
     HistoryQueryError,
     HistoryUnreachableError,
 )
+from exporter.report.answers import Series, all_series, collector_paused, join, parsed
 from exporter.report.queries import Question
 
-Floats = NDArray[np.float64]
 _T = TypeVar("_T")
 
 MAX_STEPS = 10_000
@@ -44,17 +39,6 @@ _PASSING = frozenset({429, 502, 503})
 _HOPELESS = frozenset({"timeout", "canceled"})
 """Kinds of error that Prometheus answers 503 to and that a second attempt would meet again."""
 _MAX_QUOTE = 300
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """The samples of one label set."""
-
-    labels: Mapping[str, str]
-    times: Floats
-    """Unix seconds, ascending."""
-    values: Floats
-    """Without staleness markers and other NaNs."""
 
 
 class PrometheusClient:
@@ -103,7 +87,7 @@ class PrometheusClient:
 
     async def instant(self, question: Question, time: float) -> list[Series]:
         """One sample of each series, or with a range selector all samples of the range that ends at `time`."""
-        return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, _all_series)
+        return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, all_series)
 
     async def range(
         self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
@@ -114,8 +98,8 @@ class PrometheusClient:
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)
             form = {"query": question.promql, "start": _decimal(first), "end": _decimal(last), "step": _decimal(step)}
-            parts.append(await self._ask("query_range", question, form, _all_series))
-        return parts[0] if len(parts) == 1 else _join(parts)
+            parts.append(await self._ask("query_range", question, form, all_series))
+        return parts[0] if len(parts) == 1 else join(parts)
 
     async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
         """The label sets of a selector that had samples about then; some servers tell whole blocks or days."""
@@ -168,7 +152,7 @@ class PrometheusClient:
             raise _PassingError(lost) from error
         except aiohttp.ClientError as error:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
-        with _collector_paused():
+        with collector_paused():
             try:
                 return decode(self._checked(url, question, status, body))
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -182,7 +166,7 @@ class PrometheusClient:
             raise HistoryAuthError(
                 f"{url}: {status}: are prometheus.token_file and prometheus.headers what the server expects?"
             )
-        document = _parsed(body)
+        document = parsed(body)
         if document is None or "status" not in document:
             if status >= 500:
                 failing = HistoryUnreachableError(f"{url}: {question.name}: {status}: {_quoted(body)}")
@@ -211,37 +195,6 @@ class _PassingError(Exception):
         self.error = error
 
 
-def _all_series(data: Mapping[str, Any]) -> list[Series]:
-    """Of a vector or a matrix."""
-    if data["resultType"] not in {"vector", "matrix"}:
-        raise ValueError(data["resultType"])
-    return [_series(one["metric"], one["values"] if "values" in one else (one["value"],)) for one in data["result"]]
-
-
-def _series(labels: Mapping[str, str], pairs: Sequence[Sequence[Any]]) -> Series:
-    times = np.array([time for time, _ in pairs], dtype=np.float64)
-    values = np.array([float(value) for _, value in pairs], dtype=np.float64)
-    missing = np.isnan(values)
-    if missing.any():
-        times, values = times[~missing], values[~missing]
-    return Series(labels, times, values)
-
-
-def _join(parts: Sequence[Sequence[Series]]) -> list[Series]:
-    """The series of consecutive stretches of time as one."""
-    by_labels: dict[frozenset[tuple[str, str]], list[Series]] = {}
-    for part in parts:
-        for series in part:
-            by_labels.setdefault(frozenset(series.labels.items()), []).append(series)
-    return [
-        Series(
-            pieces[0].labels,
-            *(np.concatenate(arrays) for arrays in ([p.times for p in pieces], [p.values for p in pieces])),
-        )
-        for pieces in by_labels.values()
-    ]
-
-
 def _headers(settings: config.Prometheus) -> dict[str, str]:
     headers = {name: _sendable(f"prometheus.headers.{name}", secret) for name, secret in settings.headers.items()}
     if settings.token_file is not None:
@@ -258,27 +211,6 @@ def _sendable(where: str, secret: SecretStr) -> str:
     if not value or not value.isascii() or not value.isprintable():
         raise ConfigError(f"{where}: expected one line of printable ASCII")
     return value
-
-
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    """The JSON object it is, if any."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Without it the garbage collector walks the growing document again and again: twice the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _quoted(body: bytes) -> str:

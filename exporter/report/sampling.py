@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from exporter.report.prometheus import PrometheusClient, Series
+from exporter.report.answers import Series
+from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import Family, any_of
 from exporter.report.scrape_times import ScrapeTimes
 from exporter.report.tracks import WIDTH, Floats, Labels, Tables, merge, union

@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from exporter.report.prometheus import PrometheusClient, Series
+from exporter.report.answers import Series
+from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import SCRAPE_TIMES, any_of
 from exporter.report.tracks import Floats, Labels, Tables
 from exporter.report.window import CELL_SECONDS

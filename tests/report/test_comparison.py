@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.model import Answer, Task, TaskGpu
+from exporter.report.answers import Series
 from exporter.report.comparison import DAYS, _gains, compared, days_before, owned
-from exporter.report.prometheus import Series
 from exporter.report.rows import Usage
 from exporter.report.window import window
 from exporter.tasks.ownership import Holdings
