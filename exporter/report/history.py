@@ -29,6 +29,10 @@ _EDGE = 3600.0
 """Seconds read before and after the window, so that a gap across its edges has samples on either side."""
 _MISSED = 2.5
 """Scrape intervals: samples further apart than this miss at least two between them."""
+_BRACKETED_GPUS = 256
+"""Up to so many, the samples on either side of each edge of a cell are read. Each of the two costs the server a look at
+all samples of the window; with one, an edge lies on the line between samples ten minutes apart, up to a scrape interval
+from the nearer."""
 _NOTHING = np.empty((0, 7))
 
 
@@ -108,23 +112,27 @@ async def _sampled(
     sampler: Sampler, window: Window, uuids: Collection[str], instants: Mapping[str, Collection[float]]
 ) -> Tables:
     """All samples that matter."""
-    coarse = await sampler.grid(DEVICES, uuids, bracketed=True)
+    bracketed = len(uuids) <= _BRACKETED_GPUS
+    coarse = await sampler.grid(DEVICES, uuids, bracketed=bracketed)
+    usual = sampler.interval * _MISSED + (0.0 if bracketed else CELL_SECONDS)
     wanted = {
-        uuid: _unclear(rows, window, instants.get(uuid, ()), sampler)
+        uuid: _unclear(rows, window, instants.get(uuid, ()), sampler, usual)
         for uuid, rows in merged(coarse, _key, sampler.apart).items()
     }
     return joined((await sampler.within(DEVICES, wanted), coarse))
 
 
-def _unclear(rows: Floats, window: Window, instants: Collection[float], sampler: Sampler) -> Iterator[Span]:
-    """Where samples that the grid left out matter."""
+def _unclear(
+    rows: Floats, window: Window, instants: Collection[float], sampler: Sampler, usual: float
+) -> Iterator[Span]:
+    """Where samples that the grid left out matter; around edges of cells, if they lie further apart than usual."""
     times = rows[:, 0]
     exact = [window.start, window.end, *instants]
     after = np.concatenate(
         (
             1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart) | fell_silent(rows, sampler.apart)),
             _around(times, exact, sampler.apart),
-            _around(times, window.edges(), _MISSED * sampler.interval),
+            _around(times, window.edges(), usual),
         )
     )
     for n in np.unique(after):

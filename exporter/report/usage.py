@@ -18,6 +18,7 @@ HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
 _OWNED = (Ownership.OWNED, Ownership.SHARED)
 _TOLERANCE = 1e-9
+_IDLE_THROUGHOUT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Cells:
 
     @property
     def is_idle(self) -> NDArray[np.bool_]:
-        """Cells that were observed, and idle throughout."""
+        """Cells that were observed, and idle throughout but for what scrapes blur at their edges."""
         observed, idle = self.amounts[:, 0], self.amounts[:, 2]
-        return (observed > 0) & (idle >= observed * (1 - _TOLERANCE))
+        return (observed > 0) & (idle >= observed * _IDLE_THROUGHOUT)
 
 
 @dataclass(frozen=True, slots=True)
