@@ -167,7 +167,11 @@ def check(config_path: Path | None) -> None:
     """
     config = config_file.load(config_path)
     logging.disable()  # what the parts would log, the findings say
-    if not asyncio.run(_check(config)):
+    try:
+        sound = asyncio.run(_check(config))
+    finally:
+        logging.disable(logging.NOTSET)
+    if not sound:
         raise CheckFailedError("a fault was found")
 
 

@@ -13,6 +13,8 @@ from typing import Self
 from exporter.errors import ExporterError
 
 _KEPT_LINES = 20
+_LINE_BYTES = 2**20
+"""VictoriaMetrics logs a query it refuses in one line."""
 
 
 class ServerProcess:

@@ -11,7 +11,7 @@ import numpy as np
 
 from exporter.report.answers import Series
 from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Family, any_of
+from exporter.report.queries import QUESTION_GPUS, Family, any_of
 from exporter.report.scrape_times import ScrapeTimes
 from exporter.report.tracks import WIDTH, Floats, Labels, Tables, merge, union
 from exporter.report.window import CELL_SECONDS
@@ -107,8 +107,8 @@ async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
 
 
 def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
-    """GPUs in groups whose samples fit one answer."""
-    size = max(1, int(_ANSWER_SAMPLES / max(1.0, samples_each)))
+    """GPUs in groups whose ids fit one question and whose samples one answer."""
+    size = min(QUESTION_GPUS, max(1, int(_ANSWER_SAMPLES / max(1.0, samples_each))))
     ordered = sorted(uuids)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
 

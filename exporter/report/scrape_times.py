@@ -9,7 +9,7 @@ import numpy as np
 
 from exporter.report.answers import Series
 from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import SCRAPE_TIMES, any_of
+from exporter.report.queries import QUESTION_GPUS, SCRAPE_TIMES, any_of
 from exporter.report.tracks import Floats, Labels, Tables
 from exporter.report.window import CELL_SECONDS
 
@@ -57,6 +57,14 @@ class ScrapeTimes:
 
     async def _ask(self, uuids: Collection[str], offset: float, left_out: frozenset[str]) -> dict[Labels, Series]:
         """By the labels that are not left out."""
+        ordered = sorted(uuids)
+        groups = [ordered[n : n + QUESTION_GPUS] for n in range(0, len(ordered), QUESTION_GPUS)]
+        found: dict[Labels, Series] = {}
+        for some in groups:
+            found |= await self._ask_some(some, offset, left_out)
+        return found
+
+    async def _ask_some(self, uuids: Collection[str], offset: float, left_out: frozenset[str]) -> dict[Labels, Series]:
         question = SCRAPE_TIMES.ask(self._client.scope(any_of("gpu_uuid", uuids)), offset_seconds=offset)
         # `timestamp()` of Prometheus 2.42 starts over from the query's first sample at each step. A query costs it
         # some 3 ms, a sample 30 ns: so many steps cost least at 15 s between scrapes.
