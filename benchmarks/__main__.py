@@ -10,10 +10,15 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from benchmarks import accuracy, exporter
+from benchmarks import accuracy, exporter, report, scale
 from benchmarks.figures import Figure, as_table, machine
 
-SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {"exporter": exporter.figures, "accuracy": accuracy.figures}
+SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
+    "exporter": exporter.figures,
+    "report": report.figures,
+    "accuracy": accuracy.figures,
+    "scale": scale.figures,
+}
 
 
 async def _measure(names: Sequence[str]) -> list[Figure]:

@@ -2,7 +2,8 @@
 """Makes the daily reports that are missing, oldest first; mi300x-report.service runs it every night.
 
 Of the last days it takes those after the first report there is, and yesterday in any case. A day is missing until
-its report.json says that Prometheus and the consumption API both answered: one made without them is made again.
+its report.json says that Prometheus and the consumption API, if one is configured, both answered: one made without
+them is made again.
 
 Exit code: 0 all are made; 3 one of them is incomplete, as `exporter report` explains on stderr; otherwise that of
 the first report that failed.
@@ -14,6 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,34 +24,38 @@ from exporter import config
 from exporter.errors import ConfigError
 
 INCOMPLETE = 3
-ALL_ANSWERED = {"history": "prometheus", "tasks": "api"}
 
 
 def main() -> int:
     """The exit code."""
     options = _options()
     try:
-        zone = ZoneInfo(config.load(options.config).report.timezone)
+        settings = config.load(options.config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    days = missing(options.output, datetime.now(zone).date(), options.days)
+    today = datetime.now(ZoneInfo(settings.report.timezone)).date()
+    wanted = {"history": "prometheus", "tasks": "api" if settings.tasks.url else "labels"}
+    days = missing(options.output, today, options.days, wanted)
     command = [options.exporter, "report", "--config", options.config, "--output", options.output]
     codes = [subprocess.run([*command, "--date", day.isoformat()], check=False).returncode for day in days]  # noqa: S603  our own program
     failures = [code for code in codes if code not in {0, INCOMPLETE}]
     return failures[0] if failures else max(codes, default=0)
 
 
-def missing(reports: Path, today: date, days: int) -> list[date]:
-    """Those of the days before today, oldest first, that want a report; none from before the first there is."""
+def missing(reports: Path, today: date, days: int, sources: Mapping[str, str]) -> list[date]:
+    """Those of the days before today, oldest first, that want a report from these sources.
+
+    None are from before the first report there is.
+    """
     last = [today - timedelta(days=age) for age in range(days, 0, -1)]
     first = next((day for day in last if (reports / day.isoformat()).exists()), last[-1])
-    return [day for day in last if day >= first and not _complete(reports / day.isoformat() / "report.json")]
+    return [day for day in last if day >= first and not _is_from(sources, reports / day.isoformat() / "report.json")]
 
 
-def _complete(report: Path) -> bool:
+def _is_from(sources: Mapping[str, str], report: Path) -> bool:
     try:
-        return bool(json.loads(report.read_text(encoding="utf-8"))["sources"] == ALL_ANSWERED)
+        return bool(json.loads(report.read_text(encoding="utf-8"))["sources"] == sources)
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

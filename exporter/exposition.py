@@ -113,7 +113,10 @@ class Exposition:
         Returns:
             The body, and its content type: Prometheus text or OpenMetrics.
         """
-        encoder, content_type = choose_encoder(accept or "")
+        try:
+            encoder, content_type = choose_encoder(accept or "")
+        except TypeError:  # what it makes of a version that is no number
+            encoder, content_type = choose_encoder("")
         if content_type == _UNDERSCORES:
             encoder = _OPENMETRICS
         if self._monotonic() - self._outdated_at >= self._lifetime:

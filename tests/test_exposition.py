@@ -198,6 +198,16 @@ def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
     assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 0.0' in exposition("")[0]
 
 
+@pytest.mark.parametrize(
+    "accept", ["text/plain;version=x.y", "application/openmetrics-text;version=abc", "*/*;q=z", ",;="]
+)
+def test_an_accept_header_that_makes_no_sense_gets_text(scene: Scene, accept: str) -> None:
+    body, content_type = Exposition(scene.registry, 1.0, lambda: scene.now)(accept)
+
+    assert body.decode() == scene.exposed()
+    assert content_type.startswith("text/plain")
+
+
 def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
     exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
     for patch in range(5):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.report_missing import ALL_ANSWERED, missing
+from deploy.report_missing import missing
 
 SCRIPT = Path(__file__).parents[2] / "deploy/report_missing.py"
 TODAY = date(2025, 7, 22)
@@ -22,31 +22,42 @@ def days_ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 
 
+ALL_ANSWERED = {"history": "prometheus", "tasks": "api"}
+
+
 def write_report(reports: Path, day: date, sources: object = ALL_ANSWERED) -> None:
     folder = reports / day.isoformat()
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps({"schema_version": 1, "sources": sources}))
 
 
+def test_without_an_api_a_report_from_labels_is_complete(tmp_path: Path) -> None:
+    labels = {"history": "prometheus", "tasks": "labels"}
+    write_report(tmp_path, YESTERDAY, labels)
+
+    assert missing(tmp_path, TODAY, 7, labels) == []
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
+
+
 def test_where_no_report_is_only_yesterday_is_missing(tmp_path: Path) -> None:
-    assert missing(tmp_path / "reports", TODAY, 7) == [YESTERDAY]
+    assert missing(tmp_path / "reports", TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
 def test_days_without_a_folder_after_the_first_report_are_missing_oldest_first(tmp_path: Path) -> None:
     write_report(tmp_path, days_ago(5))
     write_report(tmp_path, days_ago(3))
-    assert missing(tmp_path, TODAY, 7) == [days_ago(4), days_ago(2), YESTERDAY]
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [days_ago(4), days_ago(2), YESTERDAY]
 
 
 def test_days_longer_ago_are_left_alone(tmp_path: Path) -> None:
     write_report(tmp_path, days_ago(30))
     write_report(tmp_path, days_ago(2))
-    assert missing(tmp_path, TODAY, 7) == [YESTERDAY]
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
 def test_nothing_is_missing_when_yesterday_is_there(tmp_path: Path) -> None:
     write_report(tmp_path, YESTERDAY)
-    assert missing(tmp_path, TODAY, 7) == []
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == []
 
 
 @pytest.mark.parametrize(
@@ -56,14 +67,14 @@ def test_nothing_is_missing_when_yesterday_is_there(tmp_path: Path) -> None:
 def test_a_day_reported_without_a_source_is_made_again(tmp_path: Path, sources: object) -> None:
     write_report(tmp_path, days_ago(2), sources)
     write_report(tmp_path, YESTERDAY)
-    assert missing(tmp_path, TODAY, 7) == [days_ago(2)]
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [days_ago(2)]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
 def test_a_report_that_cannot_be_read_is_made_again(tmp_path: Path, text: str) -> None:
     write_report(tmp_path, YESTERDAY)
     (tmp_path / YESTERDAY.isoformat() / "report.json").write_text(text)
-    assert missing(tmp_path, TODAY, 7) == [YESTERDAY]
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
 def run(tmp_path: Path, *, timezone: str = "UTC", exit_codes: str = "0") -> tuple[int, list[str]]:

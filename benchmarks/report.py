@@ -1,0 +1,145 @@
+"""What a report costs: `exporter report`, HTML and JSON written, over a real Prometheus and a stand-in API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from benchmarks.figures import Figure
+from benchmarks.procfs import cpu_seconds
+from benchmarks.synthetic import Cluster, SyntheticGpu, columns
+from exporter.demo.api import StandInApi
+from exporter.demo.prometheus import PrometheusServer
+from exporter.demo.remote_write import write_series
+from exporter.model import Task, TaskGpu
+from exporter.report.window import day_of
+
+_FIRST = date(2025, 7, 22)
+_ZONE = ZoneInfo("Asia/Taipei")
+_EDGE = 2 * 3600.0
+_USERS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    gpus: int
+    days: int
+    days_before: int
+    """Of history, for the comparison."""
+    aim: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.gpus:,} GPUs, {self.days} d, 15 s scrapes"
+
+
+_SETTINGS = (
+    _Setting(32, 1, 7, "< 2 s"),
+    _Setting(1024, 1, 0, "< 10 s, 400 MiB"),
+    _Setting(32, 30, 0, "< 20 s"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    seconds: float
+    own_cpu: float
+    server_cpu: float
+    peak_rss_mib: float
+    html_mb: float
+    json_mb: float
+
+
+async def figures() -> AsyncIterator[Figure]:
+    """Each setting once; the history is made and written before."""
+    for setting in _SETTINGS:
+        cost = await _measured(setting)
+        yield Figure(
+            setting.name,
+            "report, HTML and JSON written",
+            f"{cost.seconds:.2f} s, {cost.peak_rss_mib:.0f} MiB",
+            setting.aim,
+            f"CPU: report {cost.own_cpu:.2f} s, Prometheus {cost.server_cpu:.2f} s "
+            f"({cost.server_cpu / (cost.own_cpu + cost.server_cpu):.0%})",
+        )
+        yield Figure(setting.name, "size", f"HTML {cost.html_mb:.2f} MB, JSON {cost.json_mb:.2f} MB", "HTML < 3 MB")
+
+
+async def _measured(setting: _Setting) -> _Cost:
+    start = day_of(_FIRST, _ZONE).start
+    end = day_of(_FIRST + timedelta(days=setting.days - 1), _ZONE).end
+    made = Cluster(setting.gpus, start - _EDGE - setting.days_before * 86400, end + _EDGE).make()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        async with PrometheusServer(directory / "prometheus") as server, StandInApi(_tasks(made)) as api:
+            await write_series(server.url, columns(made, {"job": "mi300x", "instance": "node:9942"}))
+            del made
+            token = directory / "token"
+            token.write_text(api.token, encoding="utf-8")
+            settings = {
+                "tasks": {"url": api.url, "token_file": str(token)},
+                "prometheus": {"url": server.url},
+                "report": {"timezone": _ZONE.key},
+            }
+            (directory / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+            return await _run(directory, setting, server.pid)
+
+
+async def _run(directory: Path, setting: _Setting, server: int) -> _Cost:
+    last = _FIRST + timedelta(days=setting.days - 1)
+    before, began = cpu_seconds(server), time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exporter", "report", "--config", str(directory / "config.yaml")),
+        *("--date", str(_FIRST), "--to", str(last), "--format", "html", "--format", "json"),
+        *("--output", str(directory / "reports")),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    waiting = asyncio.create_task(process.wait())
+    peak = own = 0.0
+    while not waiting.done():
+        peak, own = max(peak, _peak_rss_mib(process.pid)), max(own, cpu_seconds(process.pid))
+        await asyncio.wait((waiting,), timeout=0.02)
+    seconds, asked = time.perf_counter() - began, cpu_seconds(server) - before
+    (folder,) = (path for path in (directory / "reports").iterdir() if path.name.startswith(str(_FIRST)))
+    html, json = ((folder / f"report.{kind}").stat().st_size / 1e6 for kind in ("html", "json"))
+    return _Cost(seconds, own, asked, peak, html, json)
+
+
+def _tasks(gpus: Sequence[SyntheticGpu]) -> list[Task]:
+    """A task in every other stretch between a GPU's instants."""
+    return [
+        Task(
+            task_id=f"{gpu.uuid}-{n}",
+            username=f"user{(number + n) % _USERS}",
+            task_type=("WEBAPP", "LAB", "TRAIN")[n % 3],
+            gpus=(TaskGpu(gpu.uuid, str(number), "AMD Instinct MI300X", 196592),),
+            start=start,
+            end=end,
+            hostname=gpu.hostname,
+            project_uuid=f"project{n % 7}",
+            image="registry.example/pytorch:2.6",
+        )
+        for number, gpu in enumerate(gpus)
+        for n, (start, end) in enumerate(list(pairwise(gpu.instants))[::2])
+    ]
+
+
+def _peak_rss_mib(pid: int) -> float:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
