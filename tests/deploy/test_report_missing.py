@@ -80,7 +80,7 @@ def test_a_report_that_cannot_be_read_is_made_again(tmp_path: Path, text: str) -
 def run(tmp_path: Path, *, timezone: str = "UTC", exit_codes: str = "0") -> tuple[int, list[str]]:
     """The exit code, and the command lines of the reports that were asked for; they end with those codes in turn."""
     config = tmp_path / "config.yaml"
-    config.write_text(f"report: {{timezone: {timezone}}}\n")
+    config.write_text(f"report: {{timezone: {timezone}}}\ntasks: {{url: 'http://127.0.0.1'}}\n")
     exporter = tmp_path / "exporter"
     exporter.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
