@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -187,6 +188,25 @@ def test_a_rendering_serves_all_who_ask_before_something_is_read_anew(scene: Sce
     assert exposition(OPENMETRICS)[0] != first
     exposition.outdated()
     assert exposition("")[0] != first
+
+
+def test_what_is_put_together_of_families_is_what_the_encoder_makes_of_all(scene: Scene) -> None:
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
+    for accept in ("", OPENMETRICS):
+        encoder, _ = choose_encoder(accept)
+        for _ in range(3):
+            scene.now += 1
+            scene.node.read(FIRST, reading(scene.now))
+            exposition.outdated()
+            assert exposition(accept)[0] == encoder(scene.registry)
+
+
+def test_a_family_that_vanished_is_not_served_from_what_was_rendered_before(scene: Scene) -> None:
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
+    assert b"amdgpu_power_watts" in exposition("")[0]
+    scene.now += 60
+
+    assert b"amdgpu_power_watts" not in exposition("")[0]
 
 
 def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
