@@ -23,7 +23,7 @@ ENTRY: dict[str, Any] = {
     "task": {
         "_type": "WEBAPP",
         "project_uuid": "9d0c",
-        "image": "192.168.10.101:5000/myelintek/ollama:0.6.2-rocm",
+        "image": "registry.example:5000/myelintek/ollama:0.6.2-rocm",
         "create_time": "Wed, 16 Jul 2025 08:19:30 GMT",
     },
     "start": "Wed, 16 Jul 2025 08:19:32 GMT",
@@ -65,7 +65,7 @@ def test_an_answer_of_the_real_server_is_read_in_full() -> None:
                 end=RUNNING,
                 hostname="colab-gpu4",
                 project_uuid="9d0c",
-                image="192.168.10.101:5000/myelintek/ollama:0.6.2-rocm",
+                image="registry.example:5000/myelintek/ollama:0.6.2-rocm",
                 created=START - 2,
             ),
         ),
