@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the daily reports that are missing, oldest first; mi300x-report.service runs it every night.
+"""Makes the daily reports that `report.directory` lacks, oldest first; mi300x-report.service runs it every night.
 
 Of the last days it takes those after the first report there is, and yesterday in any case. A day is missing until
-its report.json says that Prometheus and the consumption API, if one is configured, both answered: one made without
-them is made again.
+its report.json says that Prometheus and the consumption API, if one is configured, both answered, and that the day
+was over: one made without them, or too early, is made again.
 
 Exit code: 0 all are made; 3 one of them is incomplete, as `exporter report` explains on stderr; otherwise that of
 the first report that failed.
@@ -36,8 +36,9 @@ def main() -> int:
         return 2
     today = datetime.now(ZoneInfo(settings.report.timezone)).date()
     wanted = {"history": "prometheus", "tasks": "api" if settings.tasks.url else "labels"}
-    days = missing(options.output, today, options.days, wanted)
-    command = [options.exporter, "report", "--config", options.config, "--output", options.output]
+    reports = settings.report.directory
+    days = missing(reports, today, options.days, wanted)
+    command = [options.exporter, "report", "--config", options.config, "--output", reports]
     codes = [subprocess.run([*command, "--date", day.isoformat()], check=False).returncode for day in days]  # noqa: S603  our own program
     failures = [code for code in codes if code not in {0, INCOMPLETE}]
     return failures[0] if failures else max(codes, default=0)
@@ -50,12 +51,15 @@ def missing(reports: Path, today: date, days: int, sources: Mapping[str, str]) -
     """
     last = [today - timedelta(days=age) for age in range(days, 0, -1)]
     first = next((day for day in last if (reports / day.isoformat()).exists()), last[-1])
-    return [day for day in last if day >= first and not _is_from(sources, reports / day.isoformat() / "report.json")]
+    return [
+        day for day in last if day >= first and not _is_made(day, sources, reports / day.isoformat() / "report.json")
+    ]
 
 
-def _is_from(sources: Mapping[str, str], report: Path) -> bool:
+def _is_made(day: date, sources: Mapping[str, str], path: Path) -> bool:
     try:
-        return bool(json.loads(report.read_text(encoding="utf-8"))["sources"] == sources)
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return bool(report["sources"] == sources) and datetime.fromisoformat(report["end"]).date() > day
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
@@ -63,7 +67,6 @@ def _is_from(sources: Mapping[str, str], report: Path) -> bool:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Makes the daily reports that are missing.")
     parser.add_argument("--config", type=Path, required=True, help="the exporter's config file")
-    parser.add_argument("--output", type=Path, required=True, help="where the reports are: one folder a day")
     parser.add_argument("--days", type=int, default=7, help="how many days to look back (default: %(default)s)")
     parser.add_argument(
         "--exporter",

@@ -74,6 +74,11 @@ until inside python3 -c "$metrics" | grep '^amdgpu_up{'; do sleep 0.2; done
 inside systemctl status --no-pager mi300x-exporter.service
 inside /root/source/deploy/install.sh --check
 
+step "The daily report, though nobody answers"
+expect "the report fails" test "$(inside systemctl start mi300x-report.service >/dev/null 2>&1 || echo failed)" = failed
+inside journalctl --no-pager --output=cat --unit=mi300x-report | tee "$work/report.log"
+expect "it says that Prometheus does not answer" grep 127.0.0.1:9090 "$work/report.log"
+
 step "install.sh again"
 touch "$work/before"
 inside /root/source/deploy/install.sh | tee "$work/again"

@@ -25,10 +25,12 @@ def days_ago(days: int) -> date:
 ALL_ANSWERED = {"history": "prometheus", "tasks": "api"}
 
 
-def write_report(reports: Path, day: date, sources: object = ALL_ANSWERED) -> None:
+def write_report(reports: Path, day: date, sources: object = ALL_ANSWERED, *, hours: int = 24) -> None:
     folder = reports / day.isoformat()
     folder.mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps({"schema_version": 1, "sources": sources}))
+    end = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo("Asia/Taipei")) + timedelta(hours=hours)
+    content = {"schema_version": 1, "sources": sources, "end": end.isoformat()}
+    (folder / "report.json").write_text(json.dumps(content))
 
 
 def test_without_an_api_a_report_from_labels_is_complete(tmp_path: Path) -> None:
@@ -70,6 +72,11 @@ def test_a_day_reported_without_a_source_is_made_again(tmp_path: Path, sources: 
     assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [days_ago(2)]
 
 
+def test_a_day_reported_before_it_was_over_is_made_again(tmp_path: Path) -> None:
+    write_report(tmp_path, YESTERDAY, hours=15)
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
 def test_a_report_that_cannot_be_read_is_made_again(tmp_path: Path, text: str) -> None:
     write_report(tmp_path, YESTERDAY)
@@ -80,14 +87,16 @@ def test_a_report_that_cannot_be_read_is_made_again(tmp_path: Path, text: str) -
 def run(tmp_path: Path, *, timezone: str = "UTC", exit_codes: str = "0") -> tuple[int, list[str]]:
     """The exit code, and the command lines of the reports that were asked for; they end with those codes in turn."""
     config = tmp_path / "config.yaml"
-    config.write_text(f"report: {{timezone: {timezone}}}\ntasks: {{url: 'http://127.0.0.1'}}\n")
+    config.write_text(
+        f"report: {{timezone: {timezone}, directory: {tmp_path}/reports}}\ntasks: {{url: 'http://127.0.0.1'}}\n"
+    )
     exporter = tmp_path / "exporter"
     exporter.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
         f'set -- {exit_codes}; shift $(($(wc -l < {tmp_path}/asked) - 1)); exit "$1"\n'
     )
     exporter.chmod(0o755)
-    options = ("--config", config, "--output", tmp_path / "reports", "--exporter", exporter)
+    options = ("--config", config, "--exporter", exporter)
     ended = subprocess.run([sys.executable, SCRIPT, *options], check=False)
     return ended.returncode, (tmp_path / "asked").read_text().splitlines()
 
@@ -115,7 +124,6 @@ def test_one_day_that_fails_does_not_keep_the_others_from_their_report(
 def test_a_config_that_is_not_usable_is_named(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("report: {timezone: Mars}\n")
-    options = ("--config", config, "--output", tmp_path)
-    ended = subprocess.run([sys.executable, SCRIPT, *options], check=False, capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, SCRIPT, "--config", config], check=False, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "report.timezone" in ended.stderr
