@@ -111,7 +111,8 @@ fingerprint() {
     {
         "$python" -VV
         say "$extra"
-        find "$tree/exporter" "$tree/pyproject.toml" "$tree/deploy/report_missing.py" "$rocm/share/amd_smi" \
+        cd "$tree"
+        find exporter pyproject.toml deploy/report_missing.py "$rocm/share/amd_smi" \
             -type f ! -name '*.pyc' -exec sha256sum {} + 2>/dev/null | LC_ALL=C sort
     } | sha256sum | cut -c 1-12
 }

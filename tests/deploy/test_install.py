@@ -55,12 +55,12 @@ def test_the_environment_is_another_when_anything_in_it_is(tmp_path: Path) -> No
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tree)
 
-    def environment() -> str:
+    def environment(tree: Path = tree) -> str:
         planned = install("--dry-run", tree=tree)
         return next(line for line in planned.stdout.splitlines() if "-m venv" in line)
 
     first = environment()
-    assert environment() == first
+    assert environment(shutil.copytree(tree, tmp_path / "elsewhere")) == first
     (tree / "exporter/__init__.py").write_text("changed\n")
     assert environment() != first
 
