@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up all they need on a fresh Debian or Ubuntu machine.
+# `make demo` and `make test` set up all they need on a fresh Debian machine.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -21,7 +21,9 @@ test: ## every test
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest $(ARGS)
 
-check: $(VENV)/dev ## format, lint, types, tests
+check: ## format, lint, types, tests
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
