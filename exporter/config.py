@@ -5,6 +5,7 @@ Durations are seconds (float) once read, sizes bytes (int).
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 from collections.abc import Hashable
@@ -30,6 +31,7 @@ from exporter.errors import ConfigError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_SECONDS = 3650 * 86400.0
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)")
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
@@ -50,7 +52,10 @@ def _duration(value: object) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _expected("a duration such as 30s (units: ms, s, m, h, d)")
-    return float(match[1]) * _DURATION_UNITS[match[2]]
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if seconds > _LONGEST_SECONDS:
+        raise _expected("a duration of at most 3650d")
+    return seconds
 
 
 def _size(value: object) -> int:
@@ -58,7 +63,10 @@ def _size(value: object) -> int:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _expected("a size such as 1GiB (units: B, KiB, MiB, GiB, TiB)")
-    return int(float(match[1]) * _SIZE_UNITS[match[2]])
+    size = float(match[1]) * _SIZE_UNITS[match[2]]
+    if math.isinf(size):
+        raise _expected("a size that a computer can have")
+    return int(size)
 
 
 def _positive(seconds: float) -> float:
@@ -249,6 +257,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not plain text", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
@@ -271,7 +281,8 @@ def load(path: Path | None) -> Config:
         raise ConfigError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from error
     try:
         document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader underneath
-    except yaml.YAMLError as error:
+    # The last two: a date or number that is none, and endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     return parse(document, where=str(path))
 

@@ -57,6 +57,11 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
             "metering: {vram_held: 1GB}",
             'metering.vram_held: expected a size such as 1GiB (units: B, KiB, MiB, GiB, TiB), found "1GB"',
         ),
+        (
+            f"metering: {{vram_held: {'9' * 400}GiB}}",
+            f'metering.vram_held: expected a size that a computer can have, found "{"9" * 400}GiB"',
+        ),
+        ("tasks: {refresh: 3651d}", 'tasks.refresh: expected a duration of at most 3650d, found "3651d"'),
         ("listen: {port: 99999}", "listen.port: expected less than or equal to 65535, found 99999"),
         ("listen: {port: '9942'}", 'listen.port: expected a whole number, found "9942"'),
         ("devices: {source: nvml}", "devices.source: expected 'amdsmi' or 'simulated', found \"nvml\""),
@@ -98,7 +103,19 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     assert "key 'url' stands twice" in refusal("tasks:\n  url: http://a\n  url: http://b\n", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["tasks: [", "a: b: c", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tasks: [",
+        "a: b: c",
+        "\x00",
+        "[a]: 1",
+        "? {a: b}\n: c",
+        "hostname: 2025-13-45",
+        "hostname: 0b_",
+        "a: " + "[" * 3000,
+    ],
+)
 def test_what_is_no_yaml_is_refused(text: str, tmp_path: Path) -> None:
     assert refusal(text, tmp_path).startswith("expected YAML: ")
 
