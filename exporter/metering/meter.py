@@ -74,13 +74,18 @@ class Meter:
         grown = reading.energy_joules - last.energy_joules
         if grown < 0:
             grown = reading.energy_joules
-        return grown if grown <= _PLAUSIBLE_WATTS * (reading.taken - last.taken) else 0.0
+        # A slow read tells of an instant long before it was taken, and the next one has that energy to catch up.
+        seconds = reading.taken - last.taken + self.max_gap
+        return grown if grown <= _PLAUSIBLE_WATTS * seconds else 0.0
 
     def _throttle(self, reading: Reading) -> None:
         """Seconds throttled: Δresidency ÷ Δaccumulation counter is the part of the time between."""
         if reading.throttle_ticks is None:
             return
-        last, self._last_throttle = self._last_throttle, reading
+        last = self._last_throttle
+        if last is not None and last.throttle_ticks == reading.throttle_ticks:
+            return  # the firmware has not counted since
+        self._last_throttle = reading
         for reason, residency in reading.throttle_residency.items():
             self.throttled_seconds.setdefault(reason, 0.0)
             if last is None or last.throttle_ticks is None or reason not in last.throttle_residency:

@@ -97,6 +97,12 @@ def test_energy_that_no_socket_can_draw_is_not_counted() -> None:
     assert glitch.energy_joules == 5e9 + 500
 
 
+def test_energy_that_a_slow_read_told_late_is_counted() -> None:
+    late = counted(reading(0, energy=0.0), reading(3, energy=0.0), reading(3.1, energy=2000.0))
+
+    assert late.energy_joules == 2000.0
+
+
 def test_throttled_time_is_the_residencys_part_of_the_ticks() -> None:
     subject = meter()
     first = Reading(taken=0.0, throttle_residency={"ppt": 100, "prochot": 7}, throttle_ticks=1000)
@@ -104,6 +110,16 @@ def test_throttled_time_is_the_residencys_part_of_the_ticks() -> None:
     subject.observe(replace(first, taken=10.0, throttle_residency={"ppt": 125, "prochot": 7}, throttle_ticks=1100))
 
     assert subject.throttled_seconds == {"ppt": pytest.approx(2.5), "prochot": 0.0}
+
+
+def test_a_reading_between_two_counts_of_the_firmware_loses_no_throttled_time() -> None:
+    subject = meter()
+    first = Reading(taken=0.0, throttle_residency={"ppt": 100}, throttle_ticks=1000)
+    subject.observe(first)
+    subject.observe(replace(first, taken=5.0))
+    subject.observe(replace(first, taken=10.0, throttle_residency={"ppt": 150}, throttle_ticks=1100))
+
+    assert subject.throttled_seconds == {"ppt": pytest.approx(5.0)}
 
 
 def test_a_reset_of_the_throttle_counters_counts_nothing() -> None:
