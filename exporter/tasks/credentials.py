@@ -51,7 +51,7 @@ class TokenReader:
         if value := os.environ.get(_VARIABLE, "").strip():
             return _checked(value, f"${_VARIABLE}")
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
-        if directory and (path := Path(directory, _CREDENTIAL)).exists() and path.stat().st_size:
+        if directory and _is_set(path := Path(directory, _CREDENTIAL)):
             return self._from_file(path)
         return None
 
@@ -71,6 +71,15 @@ class TokenReader:
         if exposed and not self._exposed:
             _log.warning("token file %s is readable by every user of this machine: chmod o-r it", path)
         self._exposed = exposed
+
+
+def _is_set(credential: Path) -> bool:
+    try:
+        return credential.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever reads it learns why it cannot be
 
 
 def _checked(value: str, origin: str) -> Token:

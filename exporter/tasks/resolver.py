@@ -1,22 +1,16 @@
 """Looks names up in threads that nobody waits for.
 
 The system may take half a minute to give up on a name when no DNS server answers, and cannot be interrupted.
-asyncio's own threads are joined before the process ends, so such a lookup would hold up SIGTERM.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-T = TypeVar("T")
+from exporter.tasks.threads import in_daemon_thread
 
 
 class Resolver(AbstractResolver):
@@ -31,6 +25,10 @@ class Resolver(AbstractResolver):
             OSError: it has none, or nobody can say.
         """
         look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        try:
+            addresses = await in_daemon_thread(look_up)
+        except UnicodeError as error:  # a label that is empty or too long
+            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
         return [
             ResolveResult(
                 hostname=host,
@@ -40,22 +38,8 @@ class Resolver(AbstractResolver):
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for family, _, protocol, _, address in await _in_daemon_thread(look_up)
+            for family, _, protocol, _, address in addresses
         ]
 
     async def close(self) -> None:
         """There is nothing to close."""
-
-
-async def _in_daemon_thread(call: Callable[[], T]) -> T:
-    outcome: Future[T] = Future()
-    outcome.set_running_or_notify_cancel()  # a caller that is cancelled leaves the thread to itself
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except OSError as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name="resolver", daemon=True).start()
-    return await asyncio.wrap_future(outcome)

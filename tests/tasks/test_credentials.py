@@ -56,6 +56,11 @@ def test_there_need_not_be_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert TokenReader(None).read() is None
 
 
+def test_a_credential_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / ("a" * 300)))
+    assert "cannot be read: File name too long" in refusal(TokenReader(None))
+
+
 def test_an_empty_file_is_named(token_file: Path) -> None:
     token_file.write_text(" \n")
     assert refusal(TokenReader(token_file)).startswith(f"token file {token_file}: is empty")
