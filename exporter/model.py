@@ -183,6 +183,8 @@ class Answer:
     malformed: tuple[MalformedTask, ...]
     as_of: float
     """CLOCK_MONOTONIC when the request was sent, less the age a cache in between gave the answer."""
+    since: float = -math.inf
+    """Unix seconds at which the window began: of tasks that ended before it tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)

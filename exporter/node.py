@@ -107,7 +107,8 @@ class Node:
 
     def unbooked_since(self) -> float:
         """Unix seconds of the oldest instant that waits for its owner; now, if none does."""
-        waiting = [since for package in self._packages.values() if (since := package.ledger.unbooked_since())]
+        oldest = (package.ledger.unbooked_since() for package in self._packages.values())
+        waiting = [instant for instant in oldest if instant is not None]
         return min(waiting, default=self.monotonic()) + self._offset()
 
     def answered(self, answer: Answer, _seconds: float = 0.0) -> None:
@@ -121,6 +122,9 @@ class Node:
             for task in self._holdings.running(package.gpu.aliases, answer.as_of + offset):
                 for kind in (owner_of((task,)), self._owner(package.gpu)):
                     package.ledger.expect(Owner(task.username, task.task_type, kind.ownership), now)
+            waiting = package.ledger.unbooked_since()
+            if waiting is None or waiting + offset < answer.since:
+                continue  # a GPU that came back since the API was asked; the next question reaches back to it
             holds = [_shifted(hold, -offset) for hold in self._holdings.holds(package.gpu.aliases)]
             package.ledger.book(answer.as_of - self.config.tasks.settle, holds, now)
         self._log_oddities()
@@ -207,7 +211,9 @@ class Node:
 
     def _is_fresh(self) -> bool:
         """Whether the last answer can still say who owns what."""
-        return self._answer is not None and self.monotonic() - self._answer.as_of < self.config.tasks.expire_after
+        if self._answer is None or self.config.tasks.url is None:
+            return False
+        return self.monotonic() - self._answer.as_of < self.config.tasks.expire_after
 
     def _answered_at(self) -> float:
         """The instant of the last answer, in Unix seconds as the clock stands now."""
@@ -234,7 +240,7 @@ def _unambiguous(gpus: Iterable[Gpu]) -> list[Gpu]:
         for alias in gpu.aliases:
             claims[alias] = claims.get(alias, 0) + 1
     for alias in sorted(alias for alias, count in claims.items() if count > 1):
-        _log.warning("unique id %s is claimed by several GPUs: tasks that name it match none of them", alias)
+        _log.warning("several GPUs go by %s: tasks that name it match the one whose key it is, if any", alias)
     return [
         replace(gpu, aliases=frozenset(alias for alias in gpu.aliases if claims[alias] == 1) | {gpu.uuid})
         for gpu in gpus

@@ -151,6 +151,21 @@ def test_what_a_gpu_drew_while_it_could_not_be_read_goes_to_those_who_held_it() 
     assert booked[UNKNOWN] == Amounts()
 
 
+def test_an_answer_books_no_time_from_before_its_window() -> None:
+    world = World(tasks=(task(0, 1500),))
+    world.sample(100)
+    world.now = 2000
+    world.refresh()
+    asked, since = world.now, world.node.unbooked_since()
+    world.sample(2003)  # the GPU is back before the API answers
+    world.node.answered(Answer((), (), asked + 1, since))
+    assert world.node.unbooked_since() == EPOCH + 100
+    world.sample(2100)
+    world.refresh()
+
+    assert world.node._packages[UUID].ledger.booked()[owned()].energy_joules == pytest.approx(700 * 1499)
+
+
 def test_without_an_api_all_time_is_unknown_and_booked_at_once() -> None:
     world = World(config=CONFIG.model_copy(update={"tasks": Tasks()}))
     world.sample(50)
@@ -169,6 +184,17 @@ def test_the_owner_on_gauges_is_unknown_once_the_answer_has_expired() -> None:
     world.sample(10 + 600)
 
     assert (world.state.owner, world.state.tasks) == (UNKNOWN, ())
+
+
+def test_the_owner_on_gauges_is_unknown_as_soon_as_there_is_no_api_to_ask() -> None:
+    world = World(tasks=(task(0),))
+    world.sample(10)
+    world.refresh()
+    assert world.state.owner == owned()
+    world.node.config = CONFIG.model_copy(update={"tasks": Tasks()})
+
+    assert world.state.owner == UNKNOWN
+    assert world.state.tasks == ()
 
 
 def test_a_shared_gpu_bears_all_names_on_gauges_and_each_its_own_account() -> None:

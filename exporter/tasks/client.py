@@ -5,12 +5,12 @@ No error text holds anything the server said: a broken proxy may echo the reques
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import ssl
 import time
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from exporter.tasks import dates
 from exporter.tasks.credentials import PLACES, Token, TokenReader
 from exporter.tasks.parse import parse
 from exporter.tasks.resolver import Resolver
+from exporter.tasks.threads import in_daemon_thread
 
 PATH = "/api/v2/consumption/task"
 MAX_BODY_BYTES = 64 * 2**20
@@ -83,10 +84,10 @@ class ConsumptionClient:
         body, age = await self._request(query)
         try:
             # In a thread: a month of a large cluster takes seconds, and a scrape must not wait for them.
-            tasks, malformed = await asyncio.to_thread(_decode, body, self._zone)
+            tasks, malformed = await in_daemon_thread(partial(_decode, body, self._zone))
         except TasksPayloadError as error:
             raise self._failure(TasksPayloadError, str(error)) from error
-        return Answer(tasks, malformed, as_of=sent - age)
+        return Answer(tasks, malformed, as_of=sent - age, since=start)
 
     async def _request(self, query: Mapping[str, str]) -> tuple[bytes, float]:
         """The body and its age in seconds."""

@@ -101,6 +101,7 @@ async def test_an_answer_is_as_old_as_its_request(api: StandInApi) -> None:
     api.fault = Fault(delay=0.05)
     answer = await client(api.url).tasks(NOW - 60, NOW)
     assert before <= answer.as_of <= time.monotonic() - 0.05
+    assert answer.since == NOW - 60
 
 
 @pytest.mark.parametrize(("header", "age"), [("7", 7), ("9" * 500, 2**31), ("soon", 0), ("-7", 0)])
@@ -217,6 +218,12 @@ async def test_an_unknown_name_has_its_words() -> None:
     assert "its name cannot be resolved" in str(error)
 
 
+async def test_a_name_that_cannot_be_one_is_told_as_such() -> None:
+    error = await failure(client(f"http://{'a' * 64}.invalid"))
+    assert type(error) is TasksNetworkError
+    assert "its name cannot be resolved (not a host name)" in str(error)
+
+
 async def test_a_name_is_looked_up_as_the_system_does(api: StandInApi) -> None:
     assert (await client(api.url.replace("127.0.0.1", "localhost")).tasks(NOW - 60, NOW)).tasks == (TASK,)
 
@@ -244,6 +251,36 @@ def test_a_lookup_that_hangs_delays_neither_the_failure_nor_the_end_of_the_loop(
     service.join()
     assert ended
     assert type(errors[0]) is TasksNetworkError
+
+
+def test_an_answer_that_takes_long_to_decode_does_not_delay_the_end_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def crawl(*_: object) -> tuple[tuple[()], tuple[()]]:
+        begun.set()
+        release.wait()
+        return (), ()
+
+    monkeypatch.setattr(module, "_decode", crawl)
+
+    async def ask_and_give_up() -> None:
+        async with StandInApi([TASK], token=TOKEN, clock=lambda: NOW) as api:
+            asking = asyncio.create_task(client(api.url).tasks(NOW - 60, NOW))
+            while not begun.is_set():
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    service = threading.Thread(target=lambda: asyncio.run(ask_and_give_up()))
+    service.start()
+    service.join(timeout=30)
+    ended = not service.is_alive()
+    release.set()
+    service.join()
+    assert begun.is_set()
+    assert ended
 
 
 @pytest.fixture(scope="module")
