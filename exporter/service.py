@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 _LIVE = ("log", "tasks")
 """Sections that SIGHUP applies whole; of `listen` only TLS and auth."""
+_LIFETIME_SECONDS = 1.0
+"""For which a rendering is given again while nothing is read: with it ends a value that has ceased to be fresh."""
 
 
 class Service:
@@ -41,7 +43,7 @@ class Service:
         self._source = source
         registry, self._instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
-        self._exposition = exposition.Exposition(registry, config.devices.interval, monotonic)
+        self._exposition = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
         self._refresher = TaskRefresher(config.tasks)
         self.web = WebServer(
             config.listen,
