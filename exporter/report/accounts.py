@@ -13,6 +13,9 @@ from exporter.report.usage import Cells, Floats, Part, PartGpu, check_conservati
 from exporter.report.window import Window
 from exporter.tasks.ownership import Holdings
 
+_LEAST_SECONDS = 0.001
+"""Gained by an owner: VictoriaMetrics keeps decimals, so a counter that stands still may differ in its last bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -67,7 +70,7 @@ def accounts(
     named = _named(tasks)
     found = [_account(window, gpu, holdings, named.pop(gpu.uuid, None)) for gpu in observed]
     found += [_unobserved(window, uuid, holdings, naming) for uuid, naming in named.items()]
-    return sorted(found, key=_order)
+    return sorted(found, key=place)
 
 
 def inventory_gap(
@@ -161,8 +164,9 @@ def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: floa
     """What the owner series gained; the rest is unknown.
 
     Held back at their birth, they may gain in the window what was observed shortly before it: where they
-    claim more than the GPU accrued, each gets its proportion.
+    claim more than the GPU accrued, each gets its proportion. An owner whose series only stood still had no part.
     """
+    owners = {owner: amounts for owner, amounts in owners.items() if amounts.observed_seconds > _LEAST_SECONDS}
     claimed = Amounts()
     for amounts in owners.values():
         claimed = claimed.plus(amounts)
@@ -177,5 +181,7 @@ def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: floa
     return parts
 
 
-def _order(account: GpuAccount) -> tuple[str, float, str]:
-    return account.hostname, account.index if account.index is not None else float("inf"), account.uuid or ""
+def place(account: GpuAccount) -> tuple[str, float, bool, str]:
+    """What the report's GPUs are in order of: hostname, then index; those nobody ever saw are their host's last."""
+    index = float("inf") if account.index is None else account.index
+    return account.hostname, index, account.uuid is None, account.uuid or ""

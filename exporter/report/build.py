@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
-from exporter.report.accounts import GpuAccount
+from exporter.report.accounts import GpuAccount, place
 from exporter.report.rows import (
     GpuRow,
     NodeRow,
@@ -44,7 +44,7 @@ class Costs:
 
 
 def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterable[str]) -> list[GpuAccount]:
-    """The accounts of the nodes wanted, with the parts of the users wanted.
+    """The accounts of the nodes wanted, with the parts of the users wanted, by hostname, then index.
 
     Raises:
         UsageError: A user or node that is not known; the message names those that are.
@@ -53,7 +53,8 @@ def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterab
     users = {part.username for account in accounts for part in account.parts if part.is_owned}
     _check("node", wanted.nodes - hosts, hosts)
     _check("user", wanted.users - users, users)
-    kept = [account for account in accounts if not wanted.nodes or account.hostname in wanted.nodes]
+    chosen = (account for account in accounts if not wanted.nodes or account.hostname in wanted.nodes)
+    kept = sorted(chosen, key=place)
     if not wanted.users:
         return kept
     kept = [

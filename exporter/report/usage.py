@@ -99,15 +99,13 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
     )
     vram_used = sum(part.amounts.vram_used_byte_seconds for part in parts if part.gpu.vram_total_bytes)
     timed = all(part.held is not None for part in parts if part.is_owned)
-    utilization = _distribution(parts, [part.gpu.cells.utilization if part.gpu.cells else None for part in parts])
-    vram = _distribution(
-        parts, [part.gpu.cells.vram_ratio(part.gpu.vram_total_bytes) if part.gpu.cells else None for part in parts]
-    )
+    gpus = _held(parts)
+    utilization = _distribution((gpu.cells.utilization, gpu.seconds) for gpu in gpus)
+    vram = _distribution((gpu.cells.vram_ratio(gpu.vram_total_bytes), gpu.seconds) for gpu in gpus)
     seen = observed > 0
     energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen else None
     idle = owned.amounts.idle_seconds
     held_idle = owned.amounts.idle_vram_held_seconds
-    peak = _peak_vram(parts)
     return Usage(
         capacity_gpu_hours=whole.seconds / HOUR,
         observed_gpu_hours=observed / HOUR,
@@ -130,7 +128,7 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
         peak_utilization_ratio=_percentile(utilization, 1.0),
         mean_vram_used_ratio=_divided(vram_used, vram_capacity),
         p95_vram_used_ratio=_percentile(vram, 0.95),
-        peak_vram_used_bytes=peak,
+        peak_vram_used_bytes=_peak_vram(gpus),
         energy_kwh=energy,
         facility_energy_kwh=energy * tariff.pue if energy is not None else None,
         kwh_per_busy_gpu_hour=_divided(energy, whole.amounts.busy_seconds / HOUR) if energy is not None else None,
@@ -177,13 +175,46 @@ def _total(parts: Iterable[Part]) -> _Total:
     return _Total(seconds, amounts)
 
 
-def _distribution(parts: Sequence[Part], values: Sequence[Floats | None]) -> tuple[Floats, Floats]:
-    """Cell means and the seconds that the parts held of each, sorted by value; unobserved cells left out."""
-    found = [
-        (value, part.held)
-        for part, value in zip(parts, values, strict=True)
-        if value is not None and part.held is not None
-    ]
+@dataclass(frozen=True, slots=True)
+class _HeldGpu:
+    """What some parts hold of one observed GPU."""
+
+    cells: Cells
+    vram_total_bytes: int | None
+    seconds: Floats
+    """Held of each cell."""
+
+
+def _held(parts: Iterable[Part]) -> list[_HeldGpu]:
+    """What the parts hold of each GPU that was observed; nothing if of one it cannot be told when."""
+    by_gpu: dict[int, list[Part]] = {}
+    for part in parts:
+        by_gpu.setdefault(id(part.gpu), []).append(part)
+    found = []
+    for mine in by_gpu.values():
+        gpu = mine[0].gpu
+        if gpu.cells is None:
+            continue
+        seconds = _held_of(gpu.cells, mine)
+        if seconds is None:
+            return []
+        found.append(_HeldGpu(gpu.cells, gpu.vram_total_bytes, seconds))
+    return found
+
+
+def _held_of(cells: Cells, parts: Sequence[Part]) -> Floats | None:
+    """GPU-seconds that the parts of one GPU hold of each cell. Parts that make up all of it need not tell when."""
+    timed = [part.held for part in parts if part.held is not None]
+    if len(timed) == len(parts):
+        held: Floats = np.sum(timed, axis=0)
+        return held
+    is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
+    return cells.seconds if is_whole else None
+
+
+def _distribution(cells: Iterable[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Cell means and the seconds held of each, sorted by value; unobserved cells left out."""
+    found = list(cells)
     if not found:
         return np.empty(0), np.empty(0)
     value = np.concatenate([value for value, _ in found])
@@ -203,18 +234,15 @@ def _percentile(distribution: tuple[Floats, Floats], part: float) -> float | Non
     return float(value[min(int(np.searchsorted(total, total[-1] * part * (1 - _TOLERANCE))), value.size - 1)])
 
 
-def _peak_vram(parts: Sequence[Part]) -> int | None:
-    """The highest of any one GPU, from the cells that lie wholly within a part where it has such cells."""
+def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
+    """The highest of any one GPU, from the cells that are wholly held where it has such cells."""
     peaks: list[float] = []
-    for part in parts:
-        if part.held is None or part.gpu.cells is None:
-            continue
-        cells = part.gpu.cells
-        touched = (part.held > 0) & ~np.isnan(cells.peak_vram_bytes)
-        whole = touched & (part.held >= cells.seconds * (1 - _TOLERANCE))
+    for gpu in gpus:
+        touched = (gpu.seconds > 0) & ~np.isnan(gpu.cells.peak_vram_bytes)
+        whole = touched & (gpu.seconds >= gpu.cells.seconds * (1 - _TOLERANCE))
         chosen = whole if whole.any() else touched
         if chosen.any():
-            peaks.append(float(cells.peak_vram_bytes[chosen].max()))
+            peaks.append(float(gpu.cells.peak_vram_bytes[chosen].max()))
     return int(max(peaks)) if peaks else None
 
 

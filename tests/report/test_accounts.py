@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -187,6 +188,35 @@ def test_peak_vram_of_a_user_comes_from_cells_wholly_its_own() -> None:
     assert report(accounted([observed])).totals.peak_vram_used_bytes == 190
 
 
+def test_peak_vram_of_a_gpu_and_of_who_held_it_on_both_sides_counts_the_cell_in_which_tasks_changed() -> None:
+    observed = gpu()
+    observed.cells.peak_vram_bytes[:] = 10.0
+    observed.cells.peak_vram_bytes[6] = 190.0
+    changed = report(accounted([observed], [task(0, 1.05, "a"), task(1.05, 24, "b")]))
+    kept = report(accounted([observed], [task(0, 1.05, "a"), task(1.05, 24, "a")]))
+
+    for usage in (changed.gpus[0].usage, changed.nodes[0].usage, changed.totals):
+        assert usage.peak_vram_used_bytes == 190
+    assert kept.users[0].usage.peak_vram_used_bytes == 190
+
+
+def test_labels_alone_tell_peaks_of_a_whole_gpu_but_not_of_its_owners() -> None:
+    owners = {Owner("itrd", "LAB", Ownership.OWNED): Amounts(6 * HOUR, 3 * HOUR, HOUR, 0.0, 600.0, 7e6)}
+    result = report(accounts(DAY, [gpu(owners=owners)], None, []))
+
+    for usage in (result.totals, result.nodes[0].usage, result.gpus[0].usage):
+        assert usage.peak_vram_used_bytes == 150
+        assert usage.p95_utilization_ratio == pytest.approx(0.5)
+    assert result.users[0].usage.peak_vram_used_bytes is None
+
+
+def test_labels_of_an_owner_who_gained_nothing_name_no_user() -> None:
+    owners = {Owner("gone", "LAB", Ownership.OWNED): Amounts(1e-9, 0.0, 0.0, 0.0, 0.0, 0.0)}
+    result = report(accounts(DAY, [gpu(owners=owners)], None, []))
+
+    assert (result.users, result.gpus[0].users, result.totals.unknown_gpu_hours) == ([], [], 24)
+
+
 def test_labels_alone_tell_owned_time_observed_and_the_rest_is_unknown() -> None:
     owners = {Owner("itrd", "LAB", Ownership.OWNED): Amounts(6 * HOUR, 3 * HOUR, HOUR, 0.0, 600.0, 7e6)}
     result = report(accounts(DAY, [gpu(owners=owners)], None, []))
@@ -223,6 +253,18 @@ def test_the_inventory_adds_gpus_nobody_ever_saw_and_tells_of_more_than_listed()
     assert (result.totals.capacity_gpu_hours, result.totals.unallocated_gpu_hours, surplus) == (96, 96, {})
     assert inventory_gap(DAY, found, {"colab-gpu4": 0}, answered=True) == ([], {"colab-gpu4": 1})
     assert inventory_gap(DAY, [], {"x": 1}, answered=False)[0][0].parts[0].ownership is Ownership.UNKNOWN
+
+
+def test_gpus_nobody_ever_saw_stand_with_the_others_of_their_host() -> None:
+    found = accounted([gpu(), replace(gpu("f" * 16), hostname="colab-gpu9")])
+    missing, _ = inventory_gap(DAY, found, {"colab-gpu4": 2}, answered=True)
+    chosen = narrowed([*found, *missing], Filter(), [])
+
+    assert [(account.hostname, account.index) for account in chosen] == [
+        ("colab-gpu4", 3),
+        ("colab-gpu4", None),
+        ("colab-gpu9", 3),
+    ]
 
 
 def test_a_filter_narrows_rows_and_totals_to_shares() -> None:
