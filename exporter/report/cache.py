@@ -28,11 +28,12 @@ class TaskCache:
     Args:
         directory: Made if need be, mode 0700: usernames are personal data.
         url: The server the answers come from.
+        timezone: That it is asked in (`tasks.timezone`): in another one the same answer means other instants.
     """
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, timezone: str) -> None:
         self._directory = directory
-        self._server = hashlib.sha256(url.encode()).hexdigest()[:12]
+        self._server = hashlib.sha256(f"{url} {timezone}".encode()).hexdigest()[:12]
 
     def get(self, day: Window) -> Entries | None:
         """The tasks of a day, if they were kept."""

@@ -168,7 +168,8 @@ class _Maker:
     async def _day_of_tasks(self, day: Window) -> Entries:
         """As they were kept, or else as the API says, which is kept if the day is over."""
         settings = self.config.tasks
-        cache = TaskCache(self.config.report.cache, settings.url or "") if self.config.report.cache else None
+        directory = self.config.report.cache
+        cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
         entries = cache.get(day) if cache and self.wanted.use_cache else None
         if entries is None:
             answer = await ConsumptionClient(settings).tasks(day.start, day.end)

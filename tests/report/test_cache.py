@@ -22,7 +22,7 @@ ENTRIES: Entries = (
 
 @pytest.fixture
 def cache(tmp_path: Path) -> TaskCache:
-    return TaskCache(tmp_path / "cache", "http://api")
+    return TaskCache(tmp_path / "cache", "http://api", "UTC")
 
 
 def test_what_is_kept_comes_back_as_it_was(cache: TaskCache) -> None:
@@ -50,7 +50,8 @@ def test_servers_days_and_zones_are_kept_apart(cache: TaskCache, tmp_path: Path)
 
     assert cache.get(utc) is None
     assert cache.get(window("2026-03-02", None, "Asia/Taipei", LATER)) is None
-    assert TaskCache(tmp_path / "cache", "http://other").get(DAY) is None
+    assert TaskCache(tmp_path / "cache", "http://other", "UTC").get(DAY) is None
+    assert TaskCache(tmp_path / "cache", "http://api", "Asia/Taipei").get(DAY) is None
 
 
 def test_only_its_user_may_read_it(cache: TaskCache, tmp_path: Path) -> None:
@@ -76,6 +77,6 @@ def test_a_directory_that_cannot_be_written_costs_the_cache_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    TaskCache(tmp_path / "file", "http://api").keep(DAY, ENTRIES, LATER)
+    TaskCache(tmp_path / "file", "http://api", "UTC").keep(DAY, ENTRIES, LATER)
 
     assert "cannot be kept" in caplog.text
