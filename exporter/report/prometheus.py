@@ -57,14 +57,14 @@ class PrometheusClient:
         self.answers = 0
         """How many queries have been answered."""
         self._settings = settings
-        self._warnings: dict[str, None] = {}
+        self._warnings: set[str] = set()
         self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the server warned of so far, each once: partial data, for example."""
-        return tuple(self._warnings)
+        """What the server warned of so far, each once: partial data, for example. In the same order on every run."""
+        return tuple(sorted(self._warnings))
 
     async def __aenter__(self) -> Self:
         """Reads the token and opens the session."""
@@ -176,9 +176,9 @@ class PrometheusClient:
                 f"API, path prefix included?"
             )
         for kind in ("warnings", "infos"):
-            self._warnings.update(dict.fromkeys(map(str, document.get(kind) or ())))
+            self._warnings.update(map(str, document.get(kind) or ()))
         if document.get("isPartial"):  # VictoriaMetrics' cluster says so in its own way
-            self._warnings[f"{self._settings.url}: some storage nodes did not answer: the data are partial"] = None
+            self._warnings.add(f"{self._settings.url}: some storage nodes did not answer: the data are partial")
         if document["status"] != "success" or "data" not in document:
             reason = str(document.get("error", ""))[:_MAX_QUOTE] or f"status {status}"
             error = HistoryQueryError(f"{url}: {question.name}: the server says: {reason}")
