@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -37,12 +37,11 @@ class Window:
     def days(self) -> list[Window]:
         """Each of its days as a window of its own."""
         count = (self.last - self.first).days + 1
-        dates = [self.first + timedelta(days=n) for n in range(count)]
+        days = [day_of(self.first + timedelta(days=n), self.zone) for n in range(count)]
         return [
-            Window(day, day, self.zone, start, min(finish, self.end), finish <= self.end)
-            for day in dates
-            if (start := _midnight(day, self.zone)) < self.end
-            and (finish := _midnight(day + timedelta(days=1), self.zone))
+            replace(day, end=min(day.end, self.end), is_over=day.end <= self.end)
+            for day in days
+            if day.start < self.end
         ]
 
     def edges(self) -> list[float]:
