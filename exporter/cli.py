@@ -22,6 +22,7 @@ from exporter.devices.simulated import SimulatedSource
 from exporter.devices.source import DeviceSource
 from exporter.devices.supervisor import AmdsmiSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
+from exporter.report.render.names import visible
 from exporter.report.window import window
 from exporter.service import Service
 from exporter.tasks import listing
@@ -213,4 +214,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _complain(error: ExporterError) -> None:
     for line in str(error).splitlines():
-        click.echo(f"exporter: {line}", err=True)
+        click.echo(f"exporter: {visible(line)}", err=True)

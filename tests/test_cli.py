@@ -46,6 +46,11 @@ def test_a_config_that_is_not_there_exits_2(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.count("exporter: /nowhere.yaml: cannot be read: No such file or directory") == 4
 
 
+def test_a_message_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--config", "/\x1b[2J.yaml") == 2
+    assert "/\N{REPLACEMENT CHARACTER}[2J.yaml" in capsys.readouterr().err
+
+
 def test_check_finds_no_fault_in_simulated_gpus(simulated: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "--config", simulated) == 0
     out = capsys.readouterr().out

@@ -20,6 +20,7 @@ from exporter.report.build import Filter
 from exporter.report.make import Made, Wanted, make
 from exporter.report.output import WRITTEN, Format, files, printed
 from exporter.report.render import text
+from exporter.report.render.names import visible
 from exporter.report.window import window
 from exporter.report.write import write
 
@@ -98,7 +99,7 @@ def run(settings: Config, options: Options) -> bool:
             output = "\n".join(map(str, folders))
     click.echo(output, nl=not output.endswith("\n"))
     for warning in made.report.warnings:
-        click.echo(f"exporter: {warning}", err=True)
+        click.echo(f"exporter: {visible(warning)}", err=True)
     return made.is_complete
 
 
