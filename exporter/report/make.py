@@ -40,7 +40,7 @@ class Wanted:
     use_cache: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run spells out its task's result: seconds for 1,024 GPUs
 class Made:
     """A report, and whether it is all that it should be."""
 
@@ -61,8 +61,7 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
 
     Raises:
         TasksError: Only tasks were asked for, and the API gave no answer.
-        HistoryError: Neither source gave an answer.
-        ReportError: There is no history at all; or shares and totals disagree.
+        ReportError: Neither source gave an answer; there is no history at all; or shares and totals disagree.
         UsageError: An unknown user or node.
     """
     return await _Maker(config, wanted, now, progress, words(config.report.language)).make()
@@ -79,6 +78,8 @@ class _Maker:
     words: Words
     warnings: list[str] = field(default_factory=list)
     is_complete: bool = True
+    _client: ConsumptionClient | None = None
+    """One for all days, which warns of its token once."""
 
     async def make(self) -> Made:
         window, nodes = self.wanted.window, self.config.report.nodes
@@ -172,7 +173,8 @@ class _Maker:
         cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
         entries = cache.get(day) if cache and self.wanted.use_cache else None
         if entries is None:
-            answer = await ConsumptionClient(settings).tasks(day.start, day.end)
+            self._client = self._client or ConsumptionClient(settings)
+            answer = await self._client.tasks(day.start, day.end)
             entries = answer.tasks, answer.malformed
             if cache:
                 cache.keep(day, entries, self.now)
@@ -200,7 +202,7 @@ class _Maker:
                     raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
         except HistoryError as error:
             if entries is None:
-                raise
+                raise ReportError("\n".join([*self.warnings, str(error)])) from error
             self._lacks(self.words.no_history.format(error=error))
             return None
         return found
