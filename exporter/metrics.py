@@ -203,10 +203,12 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "Integral of VRAM in use over observed time, in byte-seconds.",
         "vram_used_byte_seconds",
     ),
-    _counter(
+    Family(
         "amdgpu_energy_joules",
+        "counter",
+        (),
         "Energy as the hardware counts it (gpu_metrics energy_accumulator), unobserved time included.",
-        "energy_joules",
+        lambda state: _optional(state.energy_joules),
     ),
     _by(
         "amdgpu_ecc_errors",
@@ -258,7 +260,17 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "Integral of VRAM in use booked to an owner, in byte-seconds.",
         "vram_used_byte_seconds",
     ),
-    _owner_counter("amdgpu_owner_energy_joules", "Energy booked to an owner.", "energy_joules"),
+    Family(
+        "amdgpu_owner_energy_joules",
+        "counter",
+        OWNER,
+        "Energy booked to an owner.",
+        lambda state: (
+            ((owner, amounts.energy_joules) for owner, amounts in state.accounts)
+            if state.energy_joules is not None
+            else ()
+        ),
+    ),
     Family(
         "amdgpu_task_info",
         "info",

@@ -208,6 +208,8 @@ class GpuState:
     health: Health | None
     counters: Amounts | None
     """None until there was a first reading."""
+    energy_joules: float | None
+    """The hardware's counter; None if it never told."""
     throttled_seconds: Mapping[str, float]
     owner: Owner
     """As of the last good refresh; a shared GPU's names and types are sorted and joined by `+`."""

@@ -188,6 +188,7 @@ class Node:
             last_reading=reading,
             health=package.health,
             counters=counters,
+            energy_joules=package.meter.energy_joules,
             throttled_seconds=dict(package.meter.throttled_seconds),
             owner=self._owner(package.gpu),
             accounts=package.ledger.accounts(now),

@@ -23,11 +23,12 @@ class Meter:
     vram_held: int
     max_gap: float
     counters: Amounts | None = None
-    """None before the first reading; energy starts at the hardware's own value."""
+    """None before the first reading."""
     throttled_seconds: dict[str, float] = field(default_factory=dict)
     """By reason."""
     _last: Reading | None = None
     _last_energy: Reading | None = None
+    _first_energy_joules: float | None = None
     _last_throttle: Reading | None = None
 
     def observe(self, reading: Reading) -> Amounts:
@@ -37,13 +38,23 @@ class Meter:
             The counters as of this reading.
         """
         if self.counters is None:
-            self.counters = Amounts(energy_joules=reading.energy_joules or 0.0)
+            self.counters = Amounts()
         elif self._last is not None and reading.taken <= self._last.taken:
             return self.counters
         grown = self._joined(reading)._replace(energy_joules=self._energy(reading))
         self.counters = self.counters.plus(grown)
         self._throttle(reading)
         return self.counters
+
+    @property
+    def energy_joules(self) -> float | None:
+        """The hardware's counter, whose resets and glitches are mended; None until it told.
+
+        It starts at the hardware's own value, so that the energy of a time in which no meter ran is in it.
+        """
+        if self.counters is None or self._first_energy_joules is None:
+            return None
+        return self._first_energy_joules + self.counters.energy_joules
 
     def _joined(self, reading: Reading) -> Amounts:
         if reading.utilization is None or reading.vram_used_bytes is None:
@@ -70,6 +81,7 @@ class Meter:
             return 0.0
         last, self._last_energy = self._last_energy, reading
         if last is None or last.energy_joules is None:
+            self._first_energy_joules = reading.energy_joules
             return 0.0
         grown = reading.energy_joules - last.energy_joules
         if grown < 0:

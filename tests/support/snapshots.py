@@ -65,6 +65,7 @@ def state(
         last_reading=reading,
         health=None,
         counters=None,
+        energy_joules=None,
         throttled_seconds={},
         owner=owner,
         accounts=(),
