@@ -173,6 +173,14 @@ def test_labels_that_tell_no_tasks_do_not_make_their_number_zero() -> None:
     assert re.findall(r"<td[^>]*>(.*?)</td>", row[1])[1] == "–"
 
 
+def test_lists_that_labels_cannot_tell_are_not_called_empty() -> None:
+    labelled = page(made(tasks="labels"))
+
+    for title in ("Owned but idle", "Tasks", "Projects"):
+        assert re.search(rf'<h2>{title}</h2>\s*<p class="note">N/A</p>', labelled)
+    assert "<h2>Users <small>" in labelled
+
+
 def test_low_coverage_is_marked_and_never_rounded_up() -> None:
     html = page(made())
     marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4\N{NO-BREAK SPACE}%</td>', html)

@@ -294,5 +294,6 @@ def test_only_the_api_can_tell_that_there_were_no_tasks(tasks: str) -> None:
     made = sample(8, tasks=tasks)  # type: ignore[arg-type]
 
     assert section(rendered(made), "Tasks")[-1] == "N/A"
+    assert section(rendered(made), "Owned but idle")[-1] == "N/A"
     assert "沒有任務" not in rendered(made, "zh-TW")
     assert text.task_report(made.report, "zh-TW").splitlines()[-1] == "N/A"

@@ -108,7 +108,21 @@ def holders(row: GpuRow, words: Words) -> str:
 
 def no_tasks(report: Report, words: Words) -> str:
     """What stands for an empty list of tasks; only the API can tell that there were none."""
-    return words.no_tasks if report.sources.tasks == "api" else NOT_AVAILABLE
+    return words.no_tasks if is_told("tasks", report) else NOT_AVAILABLE
+
+
+def is_told(rows: str, report: Report) -> bool:
+    """Whether an empty list of the report means that there are none; if not, no source could tell."""
+    tasks, history = report.sources.tasks, report.sources.history
+    match rows:
+        case "tasks" | "projects":
+            return tasks == "api"
+        case "waste":
+            return tasks == "api" and history == "prometheus"
+        case "users" | "task_types":
+            return tasks != "none"
+        case _:
+            return True
 
 
 def index(gpu: int | None) -> str:

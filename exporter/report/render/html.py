@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import figures
+from exporter.report.render.blocks import NOT_AVAILABLE
 from exporter.report.render.html_charts import kinds, panels, split, ticks, user_bars
 from exporter.report.render.html_heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html_tables import tables
@@ -103,6 +104,7 @@ def render(report: Report, timeline: Timeline, language: Language) -> str:
         heat=heat_data(report, drawn, speech),
         colours=user_colours(report),
         user_colours=USER_COLOURS,
+        not_available=NOT_AVAILABLE,
         timed=any(lane.spells for lane in drawn.lanes),
         tables=tables(report, speech),
         is_low=partial(figures.is_low, least=report.min_coverage_ratio),

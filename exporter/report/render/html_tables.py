@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from exporter.report.languages import Words
 from exporter.report.render import columns
+from exporter.report.render.blocks import is_told
 from exporter.report.render.columns import Column, HasUsage, name
 from exporter.report.render.figures import coverage, is_low, number
 from exporter.report.rows import GpuRow, NodeRow, ProjectRow, Report, TaskRow, TaskTypeRow, UserRow
@@ -48,6 +49,8 @@ class Table:
     rows: tuple[Row, ...]
     left_out: int
     """Rows that only the other formats have."""
+    is_told: bool
+    """Whether no rows means that there are none."""
 
 
 def tables(report: Report, words: Words) -> dict[str, Table]:
@@ -75,7 +78,7 @@ class _Tables:
         *shown, _covered = columns.waste(self.report, self.words)
         rows = self.report.waste[:_MOST_WASTE]
         left_out = len(self.report.waste) - len(rows)
-        return self._table(shown, rows, lambda row: row.coverage_ratio, left_out)
+        return self._table("waste", shown, rows, lambda row: row.coverage_ratio, left_out)
 
     def users(self) -> Table:
         shown: list[Column[UserRow]] = [
@@ -84,7 +87,7 @@ class _Tables:
             Column(self.words.gpus, lambda row: number(row.gpu_count, 0)),
             *self._figures(f"{_SHARE} energy_per_busy cost"),
         ]
-        return self._table(shown, self.report.users, _coverage)
+        return self._table("users", shown, self.report.users, _coverage)
 
     def nodes(self) -> Table:
         shown: list[Column[NodeRow]] = [
@@ -92,7 +95,7 @@ class _Tables:
             Column(self.words.gpus, lambda row: number(row.gpu_count, 0)),
             *self._figures(f"capacity {_WHOLE}"),
         ]
-        return self._table(shown, self.report.nodes, _coverage)
+        return self._table("nodes", shown, self.report.nodes, _coverage)
 
     def gpus(self) -> Table:
         shown: list[Column[GpuRow]] = [
@@ -104,7 +107,7 @@ class _Tables:
             name(self.words.card, lambda row: row.card),
             name(self.words.gpu_uuid, lambda row: row.gpu_uuid),
         ]
-        return self._table(shown, self.report.gpus, _coverage)
+        return self._table("gpus", shown, self.report.gpus, _coverage)
 
     def tasks(self) -> Table:
         shown: list[Column[TaskRow]] = [
@@ -121,7 +124,7 @@ class _Tables:
             name(self.words.task, lambda row: row.task_id),
         ]
         rows = _largest(self.report.tasks)
-        return self._table(shown, rows, _coverage, len(self.report.tasks) - len(rows))
+        return self._table("tasks", shown, rows, _coverage, len(self.report.tasks) - len(rows))
 
     def task_types(self) -> Table:
         shown: list[Column[TaskTypeRow]] = [
@@ -129,7 +132,7 @@ class _Tables:
             Column(self.words.tasks, lambda row: number(row.task_count, 0)),
             *self._figures(f"{_SHARE} cost"),
         ]
-        return self._table(shown, self.report.task_types, _coverage)
+        return self._table("task_types", shown, self.report.task_types, _coverage)
 
     def projects(self) -> Table:
         shown: list[Column[ProjectRow]] = [
@@ -138,13 +141,18 @@ class _Tables:
             Column(self.words.tasks, lambda row: number(row.task_count, 0)),
             *self._figures(f"{_SHARE} cost"),
         ]
-        return self._table(shown, self.report.projects, _coverage)
+        return self._table("projects", shown, self.report.projects, _coverage)
 
     def _figures(self, names: str) -> list[Column[HasUsage]]:
         return columns.usage(names, self.report, self.words)
 
     def _table(
-        self, shown: list[Column[_T]], rows: list[_T], covered: Callable[[_T], float | None], left_out: int = 0
+        self,
+        which: str,
+        shown: list[Column[_T]],
+        rows: list[_T],
+        covered: Callable[[_T], float | None],
+        left_out: int = 0,
     ) -> Table:
         lead = _names_first(shown)
         ratio: Column[_T] = Column(self.words.coverage, lambda row: coverage(covered(row)))
@@ -156,6 +164,7 @@ class _Tables:
             tail=_names_first(reversed(shown)),
             rows=tuple(Row(tuple(column.text(row) for column in every), is_low(covered(row), least)) for row in rows),
             left_out=left_out,
+            is_told=is_told(which, self.report),
         )
 
 

@@ -43,7 +43,10 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
     page.heading(f"{speech.users} ({speech.gpu_hours})")
     page.table(columns.users(report, speech), report.users)
     page.heading(f"{speech.waste} ({speech.gpu_hours})")
-    page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
+    if report.waste:
+        page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
+    else:
+        page.line(speech.nothing if blocks.is_told("waste", report) else blocks.NOT_AVAILABLE)
     if (left_out := len(report.waste) - _MOST_WASTE) > 0:
         page.line(f"{left_out} {speech.left_out}", "dim")
     page.heading(f"{speech.tasks} ({speech.gpu_hours})")
