@@ -74,7 +74,6 @@ def run(settings: Config, options: Options) -> bool:
         UsageError: The options do not go together, or name a date, user or node that is not there.
         ReportError: There is nothing to report, or it cannot be written.
         TasksError: As `make` does.
-        HistoryError: As `make` does.
     """
     _check(settings, options)
     now = time.time()

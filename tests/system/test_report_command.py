@@ -219,6 +219,7 @@ async def test_without_either_source_it_fails(desk: Desk) -> None:
 
     assert (code, out) == (1, "")
     assert "127.0.0.1:1" in err
+    assert "consumption API" in err
 
 
 @pytest.mark.parametrize(
