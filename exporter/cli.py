@@ -44,7 +44,14 @@ def _config_option(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="exporter")
 def cli() -> None:
-    """Accounts every GPU-second of AMD Instinct MI300X nodes to a user and a task."""
+    """Accounts every GPU-second of AMD Instinct MI300X nodes to a user and a task.
+
+    \b
+    Examples:
+      exporter demo                                   see it all on a simulated cluster
+      exporter check --config config.yaml             what is wrong with a node
+      exporter report --config config.yaml            yesterday, on the terminal
+    """
 
 
 @cli.command()
