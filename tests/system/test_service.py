@@ -94,6 +94,12 @@ async def test_systemd_is_told_of_readiness_watchdog_and_end(tmp_path: Path) -> 
     assert told[0] == "READY=1"
 
 
+async def test_a_manager_that_does_not_listen_ends_nothing(tmp_path: Path) -> None:
+    env = {"NOTIFY_SOCKET": str(tmp_path / "nowhere"), "WATCHDOG_USEC": "100000"}
+    async with exporter(tmp_path, SIMULATED, env) as running:
+        await running.shows(lambda metrics: (metrics.value("amdgpu_observed_seconds_total", gpu="0") or 0) > 0.3)
+
+
 async def failure(*arguments: str) -> tuple[int, str]:
     """Exit code and stderr of a command that should fail."""
     process = await asyncio.create_subprocess_exec(
