@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
-from exporter.errors import DeviceError, ExporterError, TasksError
+from exporter.errors import ConfigError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Reading
 from exporter.tasks.client import ConsumptionClient
+from exporter.web.tls import Tls
 
 _START_SECONDS = 35.0
 """A worker has 30 s to start."""
@@ -75,10 +76,10 @@ async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
     """Probes one part after the other.
 
     Args:
-        config: The settings, which are good if this is reached.
+        config: The settings; the files that they name are tried here.
         source: Where readings come from.
     """
-    yield Finding(Verdict.OK, "config", f"node {config.node_name}, endpoint {config.listen.host}:{config.listen.port}")
+    yield _endpoint(config)
     look = _Look()
     async for finding in _devices(config, source, look):
         yield finding
@@ -87,6 +88,14 @@ async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _prometheus(config):
         yield finding
+
+
+def _endpoint(config: Config) -> Finding:
+    try:
+        Tls.of(config.listen)
+    except ConfigError as error:
+        return Finding(Verdict.FAULT, "config", str(error))
+    return Finding(Verdict.OK, "config", f"node {config.node_name}, endpoint {config.listen.host}:{config.listen.port}")
 
 
 async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIterator[Finding]:
@@ -122,7 +131,7 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
     now = time.time()
     try:
         answer = await ConsumptionClient(config.tasks).tasks(now - 60, now)
-    except TasksError as error:
+    except (TasksError, ConfigError) as error:
         yield Finding(Verdict.FAULT, "tasks", str(error))
         return
     running = [task for task in answer.tasks if task.start <= now < task.end]

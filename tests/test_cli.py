@@ -72,6 +72,20 @@ def test_check_names_a_fault_and_exits_1(tmp_path: Path, capsys: pytest.CaptureF
     assert "FAULT  prometheus " in out
 
 
+def test_check_tries_the_files_that_the_config_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "devices: {source: simulated, interval: 100ms}\nlisten: {tls_cert: /nowhere, tls_key: /nowhere}\n"
+        "tasks: {url: 'http://127.0.0.1:1', ca_file: /nowhere}"
+    )
+
+    assert run("check", "--config", str(file)) == 1
+    out = capsys.readouterr().out
+    assert "FAULT  config      listen.tls_cert: cannot read /nowhere" in out
+    assert "FAULT  tasks       tasks.ca_file: /nowhere" in out
+    assert " prometheus " in out
+
+
 def test_a_missing_library_is_a_fault_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ROCM_HOME", str(tmp_path))
     result = subprocess.run(
