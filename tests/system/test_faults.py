@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.demo.api import Fault, StandInApi
 from tests.support.amdsmi import Call, SimulatedLibrary
 from tests.support.exporter import Metrics, exporter
 
@@ -73,6 +76,21 @@ async def test_the_other_gpus_are_read_on_while_one_hangs(library: SimulatedLibr
         )
     assert later.value("amdgpu_up", gpu="3") == 0.0
     assert observed(later, "3") == observed(start, "3")
+
+
+async def test_sigterm_ends_it_within_5_s_while_driver_and_api_hang(library: SimulatedLibrary, tmp_path: Path) -> None:
+    api = StandInApi([])
+    api.fault = Fault(breaks="trickling")
+    async with api:
+        settings = SETTINGS | {"tasks": {"url": api.url, "timeout": "1h"}}
+        async with exporter(tmp_path, settings, {**library.env, "EXPORTER_TASKS_TOKEN": api.token}) as running:
+            await running.shows(all_up)
+            library[3].fault(Call.METRICS, hang=True)
+            await running.shows(only_gpu_3_down)
+            assert api.count == 1
+            running.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                assert await running.process.wait() == 0
 
 
 async def test_a_missing_library_is_said_and_the_endpoint_answers(tmp_path: Path) -> None:
