@@ -54,7 +54,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="Run the service of one node.")
 @_config_option
 def serve(config_path: Path | None) -> None:
     """Run the service of one node: read its GPUs, follow their owners, answer /metrics.
@@ -70,7 +70,7 @@ def serve(config_path: Path | None) -> None:
     asyncio.run(service.run(lambda: config_file.load(config_path)))
 
 
-@cli.command()
+@cli.command(short_help="Account a day to users and tasks.")
 @_config_option
 @click.option("--date", help="First day, YYYY-MM-DD; without it: yesterday.")
 @click.option("--to", help="Last day, inclusive; without it: the same day.")
@@ -115,7 +115,7 @@ def report(config_path: Path | None, **options: Any) -> None:
         sys.exit(INCOMPLETE)
 
 
-@cli.command()
+@cli.command(short_help="Show who has which GPU.")
 @_config_option
 @click.option("--date", help="A day, YYYY-MM-DD, in report.timezone; without it: now.")
 @click.option("--user", "users", multiple=True, help="Only this user's; may be repeated.")
@@ -145,7 +145,7 @@ def tasks(
         click.echo(f"exporter: {len(answer.malformed)} entries could not be read", err=True)
 
 
-@cli.command()
+@cli.command(short_help="Run a simulated cluster, and report its day.")
 @_config_option
 @click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")
 def demo(config_path: Path | None, finite: bool) -> None:
@@ -164,7 +164,7 @@ def demo(config_path: Path | None, finite: bool) -> None:
     asyncio.run(show.demo(finite=finite))
 
 
-@cli.command()
+@cli.command(short_help="Try every part, and say what to do.")
 @_config_option
 def check(config_path: Path | None) -> None:
     """Try config, GPUs, consumption API and Prometheus, and say what to do.
