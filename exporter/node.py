@@ -56,7 +56,8 @@ class Node:
     _answer: Answer | None = None
     _devices: SourceState = field(default_factory=SourceState)
     _tasks: SourceState = field(default_factory=SourceState)
-    _logged: _Oddities = field(default_factory=_Oddities)
+    _oddities: _Oddities = field(default_factory=_Oddities)
+    """As of the last answer."""
 
     # What the devices tell.
 
@@ -69,6 +70,7 @@ class Node:
             metering = self.config.metering
             meter = Meter(metering.idle_threshold, metering.vram_held, self.config.devices.max_gap)
             self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), metering.birth))
+        self._compare()
 
     def read(self, uuid: str, reading: Reading, _seconds: float = 0.0) -> None:
         """Meters a reading; what has waited too long for an API that stays away is booked unknown."""
@@ -127,29 +129,25 @@ class Node:
                 continue  # a GPU that came back since the API was asked; the next question reaches back to it
             holds = [_shifted(hold, -offset) for hold in self._holdings.holds(package.gpu.aliases)]
             package.ledger.book(answer.as_of - self.config.tasks.settle, holds, now)
-        self._log_oddities()
+        self._compare()
 
     def refused(self, error: TasksError, _seconds: float = 0.0) -> None:
         """Keeps what is wrong with the API; what is known stays known until it expires."""
         self._tasks = replace(self._tasks, problem=str(error))
 
-    def _oddities(self) -> _Oddities:
-        """Where the last answer and this node differ on who has which GPU."""
-        if self._holdings is None:
-            return _Oddities()
-        hostname, instant = self.config.node_name, self._answered_at()
+    def _compare(self) -> None:
+        """Finds where the last answer and this node differ on who has which GPU, and logs once what is new."""
+        if self._holdings is None or not self._packages:
+            return  # which GPUs there are is known only once the devices told
+        hostname, instant, before = self.config.node_name, self._answered_at(), self._oddities
         known = frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
-        return _Oddities(
+        self._oddities = _Oddities(
             self._holdings.unmatched(hostname, known, instant),
             tuple(task.task_id for task in self._holdings.mismatched(hostname, known, instant)),
         )
-
-    def _log_oddities(self) -> None:
-        """Says once what differs now and did not before."""
-        known, self._logged = self._logged, self._oddities()
-        for uuid in sorted(set(self._logged.unmatched) - set(known.unmatched)):
-            _log.warning("a task of %s names GPU %s, which this node does not have", self.config.node_name, uuid)
-        for task_id in sorted(set(self._logged.mismatched) - set(known.mismatched)):
+        for uuid in sorted(set(self._oddities.unmatched) - set(before.unmatched)):
+            _log.warning("a task of %s names GPU %s, which this node does not have", hostname, uuid)
+        for task_id in sorted(set(self._oddities.mismatched) - set(before.mismatched)):
             _log.warning(
                 "task %r holds a GPU of this node but bears another hostname: booked all the same", task_id[:80]
             )
@@ -164,7 +162,7 @@ class Node:
     def snapshot(self) -> Snapshot:
         """The whole node now."""
         packages = sorted(self._packages.values(), key=lambda package: (package.gpu.index, package.gpu.uuid))
-        oddities = self._oddities() if self._is_fresh() else _Oddities()
+        oddities = self._oddities if self._is_fresh() else _Oddities()
         return Snapshot(
             hostname=self.config.node_name,
             time=self.wall(),

@@ -220,6 +220,19 @@ def test_a_gpu_is_matched_by_any_alias_whatever_host_the_task_names(caplog: pyte
     assert world.node.snapshot().hostname_mismatches == 1
 
 
+def test_before_the_devices_told_no_gpu_is_unmatched(caplog: pytest.LogCaptureFixture) -> None:
+    node = Node(CONFIG, lambda: 10.0, lambda: EPOCH + 10)
+    node.answered(Answer((task(0), task(0, user="b", gpu="00000000000000ff")), (), 10.0))
+    assert node.snapshot().unmatched_gpus == 0
+    assert not caplog.records
+    node.found([Gpu(3, UUID, frozenset({UUID}))])
+
+    assert node.snapshot().unmatched_gpus == 1
+    assert [record.message for record in caplog.records] == [
+        "a task of colab-gpu4 names GPU 00000000000000ff, which this node does not have"
+    ]
+
+
 def test_a_gpu_of_this_host_that_nobody_has_is_unmatched(caplog: pytest.LogCaptureFixture) -> None:
     world = World(tasks=(task(0, gpu="00000000000000ff"),))
     for until in (10, 20):
