@@ -19,7 +19,7 @@ demo: ## a simulated cluster with a real Prometheus, and yesterday's report
 test: ## every test
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

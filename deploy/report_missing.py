@@ -59,7 +59,8 @@ def missing(reports: Path, today: date, days: int, sources: Mapping[str, str]) -
 def _is_made(day: date, sources: Mapping[str, str], path: Path) -> bool:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        return bool(report["sources"] == sources) and datetime.fromisoformat(report["end"]).date() > day
+        is_whole = report["only_users"] == report["only_nodes"] == []
+        return is_whole and report["sources"] == sources and datetime.fromisoformat(report["end"]).date() > day
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -51,7 +52,11 @@ class GpuAccount:
 
 
 def accounts(
-    window: Window, observed: Iterable[Observed], holdings: Holdings | None, tasks: Sequence[Task]
+    window: Window,
+    observed: Iterable[Observed],
+    holdings: Holdings | None,
+    tasks: Sequence[Task],
+    gpu_ids: Mapping[str, str] = MappingProxyType({}),
 ) -> list[GpuAccount]:
     """Accounts every GPU that was observed or that a task names.
 
@@ -60,6 +65,7 @@ def accounts(
         observed: What the history knows, one entry a GPU.
         holdings: Who held what, from the API; None: only labels can tell.
         tasks: All tasks of that answer.
+        gpu_ids: The cluster-wide numbers of GPUs that none of these tasks names.
 
     Returns:
         By hostname, then index.
@@ -68,7 +74,9 @@ def accounts(
         ConservationError: The parts of a GPU do not make up its whole.
     """
     named = _named(tasks)
-    found = [_account(window, gpu, holdings, named.pop(gpu.uuid, None)) for gpu in observed]
+    found = [
+        _account(window, gpu, holdings, _number(named.pop(gpu.uuid, ())) or gpu_ids.get(gpu.uuid)) for gpu in observed
+    ]
     found += [_unobserved(window, uuid, holdings, naming) for uuid, naming in named.items()]
     return sorted(found, key=place)
 
@@ -106,9 +114,11 @@ def _named(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, str, str]]]:
     return named
 
 
-def _account(
-    window: Window, gpu: Observed, holdings: Holdings | None, naming: list[tuple[Task, str, str]] | None
-) -> GpuAccount:
+def _number(naming: Iterable[tuple[Task, str, str]]) -> str | None:
+    return next((gpu_id for _, gpu_id, _ in naming if gpu_id), None)
+
+
+def _account(window: Window, gpu: Observed, holdings: Holdings | None, gpu_id: str | None) -> GpuAccount:
     about = PartGpu(gpu.cells, gpu.vram_total_bytes)
     accrued = gpu.at(window.end).minus(gpu.at(window.start))
     if holdings is None:
@@ -118,17 +128,16 @@ def _account(
         holds = holdings.holds({gpu.uuid})
         parts = _parts(about, gpu.at, holds, window)
     check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
-    gpu_id = next((gpu_id for _, gpu_id, _ in naming or () if gpu_id), None)
     return GpuAccount(gpu.hostname, gpu.index, gpu.uuid, gpu_id, gpu.model, gpu.card, gpu.cells, tuple(parts), holds)
 
 
 def _unobserved(
     window: Window, uuid: str, holdings: Holdings | None, naming: list[tuple[Task, str, str]]
 ) -> GpuAccount:
-    task, gpu_id, model = naming[-1]
+    task, _, model = naming[-1]
     holds = holdings.holds({uuid}) if holdings else ()
     parts = _parts(PartGpu(None, None), lambda _: Amounts(), holds, window)
-    return GpuAccount(task.hostname, None, uuid, gpu_id or None, model or None, None, None, tuple(parts), holds)
+    return GpuAccount(task.hostname, None, uuid, _number(naming), model or None, None, None, tuple(parts), holds)
 
 
 def _parts(gpu: PartGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:

@@ -42,6 +42,8 @@ class History:
 
     gpus: tuple[Observed, ...]
     """Those read in the window or in the seven days before, by unique id; empty if there are none."""
+    is_partial: bool
+    """Whether the server said that its answers lack data."""
     warnings: tuple[str, ...]
     """The server's own, as it put them."""
 
@@ -84,7 +86,7 @@ async def fetch(
         _observed(known[uuid][-1], tracks[uuid], Cells(seconds, cells[uuid], peaks.get(uuid, unseen)), totals, gains)
         for uuid in sorted(read)
     ]
-    return History(tuple(gpus), client.warnings)
+    return History(tuple(gpus), client.is_partial, client.warnings)
 
 
 def _observed(

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import IDENTITY, PRESENCE, READ_BEFORE, SCRAPES, VRAM_PEAK, VRAM_TOTAL, any_of
+from exporter.report.queries import GPU_IDS, IDENTITY, PRESENCE, READ_BEFORE, SCRAPES, VRAM_PEAK, VRAM_TOTAL, any_of
 from exporter.report.sampling import batches, together
 from exporter.report.tracks import Floats
 from exporter.report.window import CELL_SECONDS, Window
@@ -53,6 +53,16 @@ async def read_before(client: PrometheusClient, window: Window, uuids: Collectio
             series.labels["gpu_uuid"] for series in await client.instant(question, window.start) if series.values[0] > 0
         }
     return found
+
+
+async def gpu_ids(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, str]:
+    """The cluster-wide numbers that tasks of the window and the seven days before it knew these GPUs by."""
+    numbers: dict[str, str] = {}
+    for some in batches(uuids, 1):
+        question = GPU_IDS.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.seconds + _BEFORE)
+        found = await client.instant(question, window.end)
+        numbers |= {series.labels["gpu_uuid"]: series.labels["gpu_id"] for series in found}
+    return numbers
 
 
 async def vram_totals(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -78,6 +78,7 @@ class _Maker:
     words: Words
     warnings: list[str] = field(default_factory=list)
     is_complete: bool = True
+    _gpu_ids: dict[str, str] = field(default_factory=dict)
     _client: ConsumptionClient | None = None
     """One for all days, which warns of its token once."""
 
@@ -88,7 +89,7 @@ class _Maker:
         self.progress("reading the scrape history")
         found = await self._history(entries) if self.wanted.with_history else None
         self.progress("accounting")
-        known = _accounted(window, found, entries)
+        known = _accounted(window, found, entries, self._gpu_ids)
         missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
         self.warnings += [self.words.server_says.format(said=said) for said in (found.warnings if found else ())]
         self.warnings += [
@@ -99,7 +100,14 @@ class _Maker:
         report = self._built(chosen, found, entries)
         self.progress("comparing with the days before")
         before = await self._days_before(report, with_history=found is not None, with_tasks=entries is not None)
-        report = report.model_copy(update={"warnings": self.warnings, "comparison": compared(report.totals, before)})
+        report = report.model_copy(
+            update={
+                "warnings": self.warnings,
+                "comparison": compared(report.totals, before),
+                "only_users": sorted(self.wanted.narrowed_to.users),
+                "only_nodes": sorted(self.wanted.narrowed_to.nodes),
+            }
+        )
         drawn = timeline(window, chosen, timed=entries is not None, users=self.wanted.narrowed_to.users)
         return Made(report, drawn, self.is_complete)
 
@@ -200,11 +208,15 @@ class _Maker:
                 found = await history.fetch(client, window, _instants(entries, window), owners=entries is None)
                 if not found.gpus:
                     raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
+                named = {gpu.uuid for task in (entries[0] if entries else ()) for gpu in task.gpus}
+                unnamed = {gpu.uuid for gpu in found.gpus} - named
+                self._gpu_ids = await inventory.gpu_ids(client, window, unnamed)
         except HistoryError as error:
             if entries is None:
                 raise ReportError("\n".join([*self.warnings, str(error)])) from error
             self._lacks(self.words.no_history.format(error=error))
             return None
+        self.is_complete = self.is_complete and not found.is_partial
         return found
 
 
@@ -222,8 +234,10 @@ def _instants(entries: Entries | None, window: Window) -> dict[str, list[float]]
     return instants
 
 
-def _accounted(window: Window, found: History | None, entries: Entries | None) -> list[GpuAccount]:
+def _accounted(
+    window: Window, found: History | None, entries: Entries | None, gpu_ids: Mapping[str, str]
+) -> list[GpuAccount]:
     observed = found.gpus if found else ()
     if entries is None:
-        return accounts(window, observed, None, ())
-    return accounts(window, observed, Holdings(Answer(*entries, as_of=0.0)), entries[0])
+        return accounts(window, observed, None, (), gpu_ids)
+    return accounts(window, observed, Holdings(Answer(*entries, as_of=0.0)), entries[0], gpu_ids)

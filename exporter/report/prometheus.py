@@ -57,6 +57,8 @@ class PrometheusClient:
         self.answers = 0
         """How many queries have been answered."""
         self._settings = settings
+        self.is_partial = False
+        """Whether the server said that some answer lacks data."""
         self._warnings: set[str] = set()
         self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._session: aiohttp.ClientSession | None = None
@@ -176,8 +178,11 @@ class PrometheusClient:
                 f"API, path prefix included?"
             )
         for kind in ("warnings", "infos"):
-            self._warnings.update(map(str, document.get(kind) or ()))
+            said = document.get(kind) or ()
+            self._warnings.update(map(str, said))
+            self.is_partial = self.is_partial or (kind == "warnings" and bool(said))
         if document.get("isPartial"):  # VictoriaMetrics' cluster says so in its own way
+            self.is_partial = True
             self._warnings.add(f"{self._settings.url}: some storage nodes did not answer: the data are partial")
         if document["status"] != "success" or "data" not in document:
             reason = str(document.get("error", ""))[:_MAX_QUOTE] or f"status {status}"

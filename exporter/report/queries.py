@@ -113,6 +113,12 @@ VRAM_TOTAL = Query(
     "max by (gpu_uuid) (max_over_time(amdgpu_vram_total_bytes{$scope}[$range]))",
 )
 
+GPU_IDS = Query(
+    "numbers of GPUs",
+    "1",
+    'group by (gpu_uuid, gpu_id) (last_over_time(amdgpu_task_info{gpu_id!="",$scope}[$range]))',
+)
+
 READ_BEFORE = Query(
     "GPUs read before the window",
     "1 if it was",

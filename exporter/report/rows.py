@@ -191,6 +191,10 @@ class Report(_Row):
     end: str
     is_over: bool
     """False if the last day was not over; `end` is then the last whole minute."""
+    only_users: list[str] = []
+    """What `--user` narrowed it to; empty: all."""
+    only_nodes: list[str] = []
+    """What `--node` narrowed it to; empty: all."""
     currency: str | None
     min_coverage_ratio: float
     """`report.min_coverage`: less calls for a mark."""

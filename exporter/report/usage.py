@@ -103,7 +103,8 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
     utilization = _distribution((gpu.cells.utilization, gpu.seconds) for gpu in gpus)
     vram = _distribution((gpu.cells.vram_ratio(gpu.vram_total_bytes), gpu.seconds) for gpu in gpus)
     seen = observed > 0
-    energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen else None
+    # Nothing that is observed draws nothing: hardware that gives no energy shows as 0 here.
+    energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen and whole.amounts.energy_joules > 0 else None
     idle = owned.amounts.idle_seconds
     held_idle = owned.amounts.idle_vram_held_seconds
     return Usage(

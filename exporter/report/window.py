@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from exporter.errors import UsageError
 
+_FIRST_YEAR = 2000
+"""No history begins earlier, and looking for one would ask for every hour since."""
 CELL_SECONDS = 600.0
 """The grid of everything drawn over time: ten minutes."""
 
@@ -98,9 +100,12 @@ def day_of(day: date, zone: ZoneInfo) -> Window:
 
 def _date(text: str, option: str) -> date:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a date has no time zone
+        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a date has no time zone
     except ValueError:
-        raise UsageError(f"{option}: expected a date such as 2025-07-22, found {text!r}") from None
+        day = date.min
+    if day.year < _FIRST_YEAR:
+        raise UsageError(f"{option}: expected a date such as 2025-07-22, found {text!r}")
+    return day
 
 
 def _midnight(day: date, zone: ZoneInfo) -> float:

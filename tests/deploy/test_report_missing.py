@@ -25,12 +25,21 @@ def days_ago(days: int) -> date:
 ALL_ANSWERED = {"history": "prometheus", "tasks": "api"}
 
 
-def write_report(reports: Path, day: date, sources: object = ALL_ANSWERED, *, hours: int = 24) -> None:
+def write_report(
+    reports: Path, day: date, sources: object = ALL_ANSWERED, *, hours: int = 24, users: tuple[str, ...] = ()
+) -> None:
     folder = reports / day.isoformat()
     folder.mkdir(parents=True)
     end = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo("Asia/Taipei")) + timedelta(hours=hours)
-    content = {"schema_version": 1, "sources": sources, "end": end.isoformat()}
+    narrowed = {"only_users": users, "only_nodes": []}
+    content = {"schema_version": 1, "sources": sources, "end": end.isoformat(), **narrowed}
     (folder / "report.json").write_text(json.dumps(content))
+
+
+def test_a_report_of_some_users_only_is_made_again_for_all(tmp_path: Path) -> None:
+    write_report(tmp_path, YESTERDAY, users=("itrd",))
+
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
 def test_without_an_api_a_report_from_labels_is_complete(tmp_path: Path) -> None:

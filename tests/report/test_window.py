@@ -81,6 +81,7 @@ def test_the_cells_of_a_range_start_at_each_days_midnight() -> None:
         ("2025-07-22", "2025-07-21", "before --date"),
         ("22.7.2025", None, "expected a date such as 2025-07-22, found '22.7.2025'"),
         ("2025-02-29", None, "expected a date"),
+        ("0202-07-22", None, "expected a date"),
         ("2025-07-22", "=cmd()", "--to: expected a date"),
     ],
 )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
@@ -114,6 +115,42 @@ async def test_json_says_whence_its_figures_come_and_conserves(desk: Desk) -> No
     assert totals["coverage_ratio"] == pytest.approx(1.0, abs=1e-3)
     parts = ("owned_gpu_hours", "unallocated_gpu_hours", "unknown_gpu_hours")
     assert sum(totals[part] for part in parts) == pytest.approx(48, rel=1e-9)
+
+
+async def test_every_gpu_has_the_number_people_know_it_by_though_nobody_holds_it(desk: Desk) -> None:
+    for options in ((), ("--skip-task-info",), ("--skip-task-info", "--date", "2026-03-04")):
+        _, out, _ = await desk.report(*DATE, "--format", "json", *options)
+        assert [row["gpu_id"] for row in json.loads(out)["gpus"]] == ["0", "1"], options
+
+
+async def test_a_narrowed_report_says_so(desk: Desk) -> None:
+    _, out, _ = await desk.report(*DATE, "--format", "json", "--node", "colab-gpu1")
+    document = json.loads(out)
+
+    assert (document["only_users"], document["only_nodes"]) == ([], ["colab-gpu1"])
+
+
+async def test_partial_data_are_reported_and_exit_3(desk: Desk) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{desk.prometheus}{request.path}", data=await request.post()) as real,
+        ):
+            document = await real.json()
+        return web.json_response(document | {"warnings": ["store-3 did not answer"]})
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    code, out, err = await desk.report(*DATE, "--format", "json", prometheus={"url": url})
+    await runner.cleanup()
+
+    assert code == 3
+    assert json.loads(out)["totals"]["coverage_ratio"] == pytest.approx(1.0, abs=1e-3)
+    assert "store-3 did not answer" in err
 
 
 async def test_the_next_day_is_compared_with_this_one(desk: Desk) -> None:
