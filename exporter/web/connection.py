@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -101,7 +102,8 @@ class Connection(web.RequestHandler):
     def abort(self) -> None:
         """Drops the connection, whatever is still to be sent."""
         if self._wire is not None:  # aiohttp forgets its transport while that still sends
-            self._wire.abort()
+            with suppress(AttributeError):  # what Python 3.11.2 raises over TLS if it was closed twice
+                self._wire.abort()
 
     def _set_deadline(self) -> None:
         if self._deadline is None:
