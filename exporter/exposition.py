@@ -91,6 +91,10 @@ _OPENMETRICS = partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUT
 """Gives the same, since our names have nothing to escape, and takes two thirds of the time."""
 
 
+_FORMATS = 3
+"""Content types whose families are kept at once: a client chooses the type, and may name ever new versions."""
+
+
 class Exposition:
     """Renders a registry; asked again before anything was read anew, it gives the same bytes.
 
@@ -136,13 +140,15 @@ class Exposition:
 
     def _render(self, encoder: Callable[[Any], bytes], content_type: str) -> bytes:
         end = encoder(_Families([]))  # OpenMetrics ends with a line of its own
-        before, now = self._families.get(content_type, {}), dict[str, tuple[Metric, bytes]]()
+        before, now = self._families.pop(content_type, {}), dict[str, tuple[Metric, bytes]]()
         for family in self._collectors.collect():
             known = before.get(family.name)
             is_same = known is not None and known[0] == family
             text = known[1] if known and is_same else encoder(_Families([family])).removesuffix(end)
             now[family.name] = family, text
-        self._families = {content_type: now}
+        if len(self._families) >= _FORMATS:
+            self._families.clear()
+        self._families[content_type] = now
         return b"".join(text for _, text in now.values()) + end
 
 

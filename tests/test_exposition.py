@@ -235,3 +235,4 @@ def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
         scene.now += 1
 
     assert len(exposition._rendered) == 1
+    assert len(exposition._families) <= 3
