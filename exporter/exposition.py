@@ -143,9 +143,9 @@ class Exposition:
         before, now = self._families.pop(content_type, {}), dict[str, tuple[Metric, bytes]]()
         for family in self._collectors.collect():
             known = before.get(family.name)
-            is_same = known is not None and known[0] == family
-            text = known[1] if known and is_same else encoder(_Families([family])).removesuffix(end)
-            now[family.name] = family, text
+            if known is None or known[0] != family:
+                known = family, encoder(_Families([family])).removesuffix(end)
+            now[family.name] = known
         if len(self._families) >= _FORMATS:
             self._families.clear()
         self._families[content_type] = now
