@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.support.engines import free_port
 
 CONF = Path(__file__).parents[2] / "deploy/nginx/consumption-cache.conf"
 
@@ -24,7 +25,7 @@ async def caching_proxy(directory: Path, api: str, token: str, *command: str) ->
         command: Runs nginx, such as `faketime` with its arguments.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     _write_conf(directory, api.removeprefix("http://"), token, port)
     process = await asyncio.create_subprocess_exec(
         *command, "nginx", "-c", directory / "nginx.conf", start_new_session=True
@@ -59,12 +60,6 @@ def _write_conf(directory: Path, api: str, token: str, port: int) -> None:
         f"  fastcgi_temp_path {directory}; scgi_temp_path {directory}; uwsgi_temp_path {directory};\n"
         f"  include {directory}/cache.conf; }}\n"
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _reachable(port: int, process: asyncio.subprocess.Process) -> None:

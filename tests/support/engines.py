@@ -29,7 +29,7 @@ async def prometheus(directory: Path, columns: Sequence[Column] = ()) -> AsyncIt
 @asynccontextmanager
 async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> AsyncIterator[str]:
     """The URL of a VictoriaMetrics that holds the columns."""
-    port = _free_port()
+    port = free_port()
     command = (
         "victoria-metrics",
         f"-storageDataPath={directory / 'data'}",
@@ -61,8 +61,8 @@ async def _listening(port: int) -> None:
             return
 
 
-def _free_port() -> int:
-    """VictoriaMetrics does not tell which port it took if left to choose."""
+def free_port() -> int:
+    """For servers that do not tell which port they took if left to choose."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
