@@ -57,8 +57,10 @@ class TokenReader:
 
     def _from_file(self, path: Path) -> Token:
         try:
-            text = path.read_text(encoding="utf-8")
             mode = path.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe or a device might never end
+                raise TasksAuthError(f"token file {path}: expected a regular file, found a pipe or a device")
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise TasksAuthError(f"token file {path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:

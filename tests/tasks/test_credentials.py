@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,10 @@ def test_a_file_that_everybody_may_read_is_warned_of_once_until_that_changes(
 
 def test_a_token_is_not_in_its_repr() -> None:
     assert "secret" not in repr(Token("secret", "somewhere"))
+
+
+def test_a_pipe_or_a_device_is_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(TasksAuthError, match=f"{path}: expected a regular file"):
+            TokenReader(path).read()
