@@ -1,8 +1,12 @@
-"""The command line. Only here does the program exit, and only here is the whole of it known."""
+"""The command line. Only here does the program exit, and only here is the whole of it known.
+
+A command imports its part of the program when it runs: nobody waits for a server's libraries to see a list of tasks.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -15,18 +19,11 @@ from zoneinfo import ZoneInfo
 import click
 
 from exporter import __version__, log
-from exporter import check as checks
 from exporter import config as config_file
 from exporter.config import Config
-from exporter.devices.simulated import SimulatedSource
 from exporter.devices.source import DeviceSource
-from exporter.devices.supervisor import AmdsmiSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.report.render.names import visible
-from exporter.report.window import window
-from exporter.service import Service
-from exporter.tasks import listing
-from exporter.tasks.client import ConsumptionClient
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
@@ -64,6 +61,8 @@ def serve(config_path: Path | None) -> None:
       exporter serve --config /etc/mi300x-exporter/config.yaml
       systemctl reload mi300x-exporter      read the config again (SIGHUP)
     """
+    from exporter.service import Service
+
     config = config_file.load(config_path)
     log.configure(config.log)
     service = Service(config, _device_source(config))
@@ -105,6 +104,8 @@ def report(config_path: Path | None, **options: Any) -> None:
     Exit code: 0 done; 1 failed; 2 usage or config; 3 written, but a source was
     unavailable or a node was observed too little.
     """
+    gc.disable()  # nothing here is garbage before the report is made: collecting would only walk it again and again
+    click.get_current_context().call_on_close(gc.enable)
     try:
         from exporter.report import command
     except ImportError as error:
@@ -131,6 +132,10 @@ def tasks(
       exporter tasks --config config.yaml
       exporter tasks --config config.yaml --date 2025-07-22 --user itrd --json
     """
+    from exporter.report.window import window
+    from exporter.tasks import listing
+    from exporter.tasks.client import ConsumptionClient
+
     config = config_file.load(config_path)
     if config.tasks.url is None:
         raise ConfigError("tasks.url is not set: there is nobody to ask who has which GPU")
@@ -184,15 +189,23 @@ def check(config_path: Path | None) -> None:
 
 
 async def _check(config: Config) -> bool:
+    from exporter.check import Verdict, check
+
     sound = True
-    async for finding in checks.check(config, _device_source(config)):
+    async for finding in check(config, _device_source(config)):
         click.echo(f"{finding.verdict:<6} {finding.part:<11} {finding.words}")
-        sound = sound and finding.verdict is not checks.Verdict.FAULT
+        sound = sound and finding.verdict is not Verdict.FAULT
     return sound
 
 
 def _device_source(config: Config) -> DeviceSource:
-    return SimulatedSource(config.devices) if config.devices.source == "simulated" else AmdsmiSource(config.devices)
+    if config.devices.source == "simulated":
+        from exporter.devices.simulated import SimulatedSource
+
+        return SimulatedSource(config.devices)
+    from exporter.devices.supervisor import AmdsmiSource
+
+    return AmdsmiSource(config.devices)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
