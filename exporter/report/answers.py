@@ -5,15 +5,15 @@ https://prometheus.io/docs/prometheus/latest/querying/api/#expression-query-resu
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 Floats = NDArray[np.float64]
 
@@ -40,15 +40,16 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     Raises:
         ValueError: Samples that are not pairs of numbers.
     """
-    texts, samples, position = [], [], 0
+    texts: list[bytes] = []
+    samples: list[bytes] = []
+    position = 0
     while (start := body.find(_SAMPLES_START, position)) >= 0:
         end = body.find(_SAMPLES_END, start)
         if end < 0:
             return None
         first = start + len(_SAMPLES_START)
-        numbers = body[first:end].translate(None, _PUNCTUATION).split(b",")
-        samples.append(np.array(list(map(float, numbers))).reshape(-1, 2))
-        texts.append(body[position : first - 2] + b"%d" % (len(samples) - 1))
+        texts.append(body[position : first - 2] + b"%d" % len(samples))
+        samples.append(body[first:end])
         position = end + len(_SAMPLES_END)
     texts.append(body[position:])
     try:
@@ -58,9 +59,24 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         return None
     if samples:
+        pairs = _pairs(samples)
         for one in document["data"]["result"]:
-            one["values"] = samples[one["values"]]
+            one["values"] = pairs[one["values"]]
     return document
+
+
+def _pairs(samples: Sequence[bytes]) -> list[Floats]:
+    """Times and values of each series, shape (n, 2); all are read at once, as most series have but a few."""
+    plain = b",".join(samples).translate(None, _PUNCTUATION)
+    try:
+        numbers = from_json(b"[%b]" % plain)  # a third of the time that float() of each takes
+    except ValueError:  # JSON has no "+Inf"
+        numbers = [float(number) for number in plain.split(b",")]
+    pairs = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    ends = list(accumulate(text.count(b"]") + 1 for text in samples))
+    if ends[-1] != len(pairs):
+        raise ValueError("samples that are not pairs")
+    return [pairs[start:end] for start, end in pairwise([0, *ends])]
 
 
 def all_series(data: Mapping[str, Any]) -> list[Series]:
@@ -89,20 +105,8 @@ def join(parts: Sequence[Sequence[Series]]) -> list[Series]:
     ]
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Without it the garbage collector walks the growing document again and again: twice the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]]) -> Series:
-    samples = np.array(pairs, dtype=np.float64)
+    samples = np.asarray(pairs, dtype=np.float64)
     times, values = samples[:, 0], samples[:, 1]
     missing = np.isnan(values)
     if missing.any():

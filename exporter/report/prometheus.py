@@ -24,7 +24,7 @@ from exporter.errors import (
     HistoryQueryError,
     HistoryUnreachableError,
 )
-from exporter.report.answers import Series, all_series, collector_paused, join, parsed
+from exporter.report.answers import Series, all_series, join, parsed
 from exporter.report.queries import Question
 
 _T = TypeVar("_T")
@@ -154,13 +154,12 @@ class PrometheusClient:
             raise _PassingError(lost) from error
         except aiohttp.ClientError as error:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
-        with collector_paused():
-            try:
-                return decode(self._checked(url, question, status, body))
-            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-                raise HistoryPayloadError(
-                    f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
-                ) from error
+        try:
+            return decode(self._checked(url, question, status, body))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise HistoryPayloadError(
+                f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
+            ) from error
 
     def _checked(self, url: str, question: Question, status: int, body: bytes) -> Any:
         """The `data` of a good answer."""
