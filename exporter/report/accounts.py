@@ -10,7 +10,7 @@ import numpy as np
 
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
-from exporter.report.usage import Cells, Floats, Part, PartGpu, check_conservation
+from exporter.report.usage import Cells, Floats, Part, check_conservation
 from exporter.report.window import Window
 from exporter.tasks.ownership import Holdings
 
@@ -27,7 +27,6 @@ class Observed:
     hostname: str
     model: str
     card: str
-    vram_total_bytes: int | None
     at: Callable[[float], Amounts]
     """Its cumulative counters at any instant of the window."""
     cells: Cells
@@ -95,7 +94,7 @@ def inventory_gap(
     missing: list[GpuAccount] = []
     surplus: dict[str, int] = {}
     kind = Ownership.UNALLOCATED if answered else Ownership.UNKNOWN
-    part = Part(PartGpu(None, None), "", "", kind, None, window.seconds, Amounts(), None)
+    part = Part(None, "", "", kind, None, window.seconds, Amounts(), None)
     for hostname, listed in nodes.items():
         seen = sum(account.hostname == hostname for account in found)
         if seen > listed:
@@ -119,14 +118,13 @@ def _number(naming: Iterable[tuple[Task, str, str]]) -> str | None:
 
 
 def _account(window: Window, gpu: Observed, holdings: Holdings | None, gpu_id: str | None) -> GpuAccount:
-    about = PartGpu(gpu.cells, gpu.vram_total_bytes)
     accrued = gpu.at(window.end).minus(gpu.at(window.start))
     if holdings is None:
         holds: tuple[Hold, ...] = ()
-        parts = _parts_by_label(about, gpu.owners, window.seconds, accrued)
+        parts = _parts_by_label(gpu.cells, gpu.owners, window.seconds, accrued)
     else:
         holds = holdings.holds({gpu.uuid})
-        parts = _parts(about, gpu.at, holds, window)
+        parts = _parts(gpu.cells, gpu.at, holds, window)
     check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
     return GpuAccount(gpu.hostname, gpu.index, gpu.uuid, gpu_id, gpu.model, gpu.card, gpu.cells, tuple(parts), holds)
 
@@ -136,15 +134,15 @@ def _unobserved(
 ) -> GpuAccount:
     task, _, model = naming[-1]
     holds = holdings.holds({uuid}) if holdings else ()
-    parts = _parts(PartGpu(None, None), lambda _: Amounts(), holds, window)
+    parts = _parts(None, lambda _: Amounts(), holds, window)
     return GpuAccount(task.hostname, None, uuid, _number(naming), model or None, None, None, tuple(parts), holds)
 
 
-def _parts(gpu: PartGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:
+def _parts(cells: Cells | None, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:
     held = _held(holds, window)
     return [
         Part(
-            gpu,
+            cells,
             share.task.username if share.task else "",
             share.task.task_type if share.task else "",
             share.ownership,
@@ -159,7 +157,7 @@ def _parts(gpu: PartGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], 
 
 def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Ownership], Floats]:
     """GPU-seconds in each ten-minute cell, by task and kind of ownership."""
-    edges = np.array(window.edges())
+    edges = np.array(window.edges)
     held: dict[tuple[str | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
         overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
@@ -169,7 +167,7 @@ def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Owner
     return held
 
 
-def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:
+def _parts_by_label(cells: Cells, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:
     """What the owner series gained; the rest is unknown.
 
     Held back at their birth, they may gain in the window what was observed shortly before it: where they
@@ -185,8 +183,8 @@ def _parts_by_label(gpu: PartGpu, owners: Mapping[Owner, Amounts], seconds: floa
     for owner, amounts in sorted(owners.items()):
         mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
         rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
-        parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))
-    parts.append(Part(gpu, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
+        parts.append(Part(cells, *owner, None, mine.observed_seconds, mine, None))
+    parts.append(Part(cells, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
     return parts
 
 

@@ -20,7 +20,7 @@ from exporter.report.gains import owner_gains
 from exporter.report.inventory import Identity
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES
-from exporter.report.sampling import Sampler, Span, joined, merged
+from exporter.report.sampling import Sampler, Span, both, joined, merged
 from exporter.report.tracks import Floats, Tables, Track, accumulate, fell_silent, perhaps_restarted
 from exporter.report.usage import Cells
 from exporter.report.window import CELL_SECONDS, Window
@@ -63,51 +63,63 @@ async def fetch(
         HistoryError: As the client raises it.
     """
     known = await inventory.identities(client, window)
-    interval = await inventory.scrape_interval(client, window) if known else None
-    rows: dict[str, Floats] = {}
-    gains: dict[str, dict[Owner, Amounts]] = {}
-    since = window.start - _EDGE
-    if interval is not None:
-        sampler = Sampler(client, since, window.end + _EDGE, interval, _speakers(known))
-        tables = await _sampled(sampler, window, known, instants)
-        rows = merged(tables, _key, sampler.apart)
-        known = _placed(known, tables)
-        if owners:
-            gains = await owner_gains(sampler, window, rows)
-    tracks = {uuid: accumulate(rows.get(uuid, _NOTHING), since) for uuid in known}
-    cells = {uuid: np.diff(track.at_each(np.array(window.edges())), axis=0) for uuid, track in tracks.items()}
+    counters, vram = await both(
+        _counters(client, window, known, instants, owners=owners), inventory.vram(client, window, known)
+    )
+    edges = np.array(window.edges)
+    cells = {uuid: np.diff(track.at_each(edges), axis=0) for uuid, track in counters.tracks.items()}
     read = {uuid for uuid, amounts in cells.items() if amounts[:, 0].any()}
     read |= await inventory.read_before(client, window, known.keys() - read)
-    totals = await inventory.vram_totals(client, window, read)
-    peaks = await inventory.vram_peaks(client, window, read)
-    seconds = np.diff(window.edges())
-    unseen = np.full(len(seconds), np.nan)
+    seconds = np.diff(edges)
     gpus = [
-        _observed(known[uuid][-1], tracks[uuid], Cells(seconds, cells[uuid], peaks.get(uuid, unseen)), totals, gains)
+        Observed(
+            uuid=uuid,
+            index=int(labels["gpu"]),
+            hostname=labels["hostname"],
+            model=labels.get("model", ""),
+            card=labels.get("card", ""),
+            at=counters.tracks[uuid].at,
+            cells=Cells(seconds, cells[uuid], vram[uuid].peak_bytes, vram[uuid].total_bytes),
+            owners=counters.gains.get(uuid, {}),
+        )
         for uuid in sorted(read)
+        for labels in [counters.identities[uuid]]
     ]
     return History(tuple(gpus), client.is_partial, client.warnings)
 
 
-def _observed(
-    labels: Identity,
-    track: Track,
-    cells: Cells,
-    totals: Mapping[str, int],
-    gains: Mapping[str, Mapping[Owner, Amounts]],
-) -> Observed:
-    uuid = labels["gpu_uuid"]
-    return Observed(
-        uuid=uuid,
-        index=int(labels["gpu"]),
-        hostname=labels["hostname"],
-        model=labels.get("model", ""),
-        card=labels.get("card", ""),
-        vram_total_bytes=totals.get(uuid),
-        at=track.at,
-        cells=cells,
-        owners=gains.get(uuid, {}),
-    )
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    """By GPU."""
+
+    identities: Mapping[str, Identity]
+    """Of the place where it was seen last."""
+    tracks: Mapping[str, Track]
+    gains: Mapping[str, Mapping[Owner, Amounts]]
+    """Of the owner series, if they were asked for."""
+
+
+async def _counters(
+    client: PrometheusClient,
+    window: Window,
+    known: Mapping[str, Sequence[Identity]],
+    instants: Mapping[str, Collection[float]],
+    *,
+    owners: bool,
+) -> _Counters:
+    since = window.start - _EDGE
+    tables: Tables = {}
+    rows: dict[str, Floats] = {}
+    gains: dict[str, dict[Owner, Amounts]] = {}
+    interval = await inventory.scrape_interval(client, window) if known else None
+    if interval is not None:
+        sampler = Sampler(client, since, window.end + _EDGE, interval, _speakers(known))
+        tables = await _sampled(sampler, window, known, instants)
+        rows = merged(tables, _key, sampler.apart)
+        if owners:
+            gains = await owner_gains(sampler, window, rows)
+    tracks = {uuid: accumulate(rows.get(uuid, _NOTHING), since) for uuid in known}
+    return _Counters(_placed(known, tables), tracks, gains)
 
 
 async def _sampled(
@@ -116,25 +128,24 @@ async def _sampled(
     """All samples that matter."""
     bracketed = len(uuids) <= _BRACKETED_GPUS
     coarse = await sampler.grid(DEVICES, uuids, bracketed=bracketed)
+    exact = {uuid: [window.start, window.end, *instants.get(uuid, ())] for uuid in uuids}
+    known = joined((await sampler.near(DEVICES, exact), coarse))
     usual = sampler.interval * _MISSED + (0.0 if bracketed else CELL_SECONDS)
     wanted = {
-        uuid: _unclear(rows, window, instants.get(uuid, ()), sampler, usual)
-        for uuid, rows in merged(coarse, _key, sampler.apart).items()
+        uuid: _unclear(rows, window, exact[uuid], sampler, usual)
+        for uuid, rows in merged(known, _key, sampler.apart).items()
     }
-    return joined((await sampler.within(DEVICES, wanted), coarse))
+    return joined((await sampler.within(DEVICES, wanted), known))
 
 
-def _unclear(
-    rows: Floats, window: Window, instants: Collection[float], sampler: Sampler, usual: float
-) -> Iterator[Span]:
-    """Where samples that the grid left out matter; around edges of cells, if they lie further apart than usual."""
+def _unclear(rows: Floats, window: Window, exact: Sequence[float], sampler: Sampler, usual: float) -> Iterator[Span]:
+    """Where samples left out so far matter; around edges of cells, if they lie further apart than usual."""
     times = rows[:, 0]
-    exact = [window.start, window.end, *instants]
     after = np.concatenate(
         (
             1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart) | fell_silent(rows, sampler.apart)),
             _around(times, exact, sampler.apart),
-            _around(times, window.edges(), usual),
+            _around(times, window.edges, usual),
         )
     )
     for n in np.unique(after):
@@ -167,8 +178,8 @@ def _speakers(known: Mapping[str, Iterable[Identity]]) -> set[str]:
     return {uuid for hostname, index, uuid in places if index == first[hostname]}
 
 
-def _placed(known: Mapping[str, Sequence[Identity]], tables: Tables) -> dict[str, list[Identity]]:
-    """The identities of each GPU, those of the host and index at which it was seen last at the end."""
+def _placed(known: Mapping[str, Sequence[Identity]], tables: Tables) -> dict[str, Identity]:
+    """The identity of each GPU at the host and index at which it was seen last; with a model where one is told."""
     last: dict[str, tuple[float, str, str]] = {}
     for items, rows in tables.items():
         labels = dict(items)
@@ -176,6 +187,6 @@ def _placed(known: Mapping[str, Sequence[Identity]], tables: Tables) -> dict[str
             place = (rows[-1, 0], labels.get("hostname", ""), labels.get("gpu", ""))
             last[labels["gpu_uuid"]] = max(place, last.get(labels["gpu_uuid"], place))
     return {
-        uuid: sorted(each, key=lambda one: (one["hostname"], one["gpu"]) == last.get(uuid, (0.0, "", ""))[1:])
+        uuid: max(reversed(each), key=lambda one: (one["hostname"], one["gpu"]) == last.get(uuid, (0.0, "", ""))[1:])
         for uuid, each in known.items()
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import GPU_IDS, IDENTITY, PRESENCE, READ_BEFORE, SCRAPES, VRAM_PEAK, VRAM_TOTAL, any_of
-from exporter.report.sampling import batches, together
+from exporter.report.sampling import batches
 from exporter.report.tracks import Floats
 from exporter.report.window import CELL_SECONDS, Window
 
@@ -23,6 +24,15 @@ Identity = Mapping[str, str]
 """The labels of `amdgpu_info`, or of a counter where there is none."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Vram:
+    """One GPU's memory in a window."""
+
+    total_bytes: int | None
+    peak_bytes: Floats
+    """The highest sample in each ten-minute cell; NaN where there was none."""
+
+
 async def identities(client: PrometheusClient, window: Window) -> dict[str, list[Identity]]:
     """By GPU, every identity it had in the window and the seven days before; some servers tell more than that."""
     found: dict[str, list[Identity]] = {}
@@ -34,8 +44,8 @@ async def identities(client: PrometheusClient, window: Window) -> dict[str, list
 
 async def scrape_interval(client: PrometheusClient, window: Window) -> float | None:
     """Seconds between the typical GPU's scrapes; None if there were none in the window."""
-    question = SCRAPES.ask(client.scope(), range_seconds=CELL_SECONDS - _INSTANT)
-    for step in (_HOUR, CELL_SECONDS):  # an hourly look is cheap, but may miss all that there is
+    for step, matcher in ((_HOUR, 'gpu="0"'), (CELL_SECONDS, "")):  # the first look is cheap, but may miss everything
+        question = SCRAPES.ask(client.scope(matcher), range_seconds=CELL_SECONDS - _INSTANT)
         steps = int((window.end - window.start) / step)
         counts = await client.range(question, window.end - steps * step, window.end, step)
         most = max((series.values.max() for series in counts if len(series.values)), default=0.0)
@@ -65,8 +75,14 @@ async def gpu_ids(client: PrometheusClient, window: Window, uuids: Collection[st
     return numbers
 
 
-async def vram_totals(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, int]:
-    """Bytes, by GPU."""
+async def vram(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, Vram]:
+    """What is known of each GPU's VRAM."""
+    totals, peaks = await _vram_totals(client, window, uuids), await _vram_peaks(client, window, uuids)
+    unseen = np.full(len(window.edges) - 1, np.nan)
+    return {uuid: Vram(totals.get(uuid), peaks.get(uuid, unseen)) for uuid in uuids}
+
+
+async def _vram_totals(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, int]:
     totals: dict[str, int] = {}
     for some in batches(uuids, 1):
         question = VRAM_TOTAL.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.end - window.start)
@@ -75,23 +91,16 @@ async def vram_totals(client: PrometheusClient, window: Window, uuids: Collectio
     return totals
 
 
-async def vram_peaks(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, Floats]:
-    """Bytes, by GPU: the highest sample in each ten-minute cell, NaN where there was none."""
-    cells = len(window.edges()) - 1
+async def _vram_peaks(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, Floats]:
+    cells = len(window.edges) - 1
     first, last = window.start + CELL_SECONDS, window.start + cells * CELL_SECONDS
-
-    async def read(some: Collection[str]) -> dict[str, Floats]:
+    peaks: dict[str, Floats] = {}
+    for some in batches(uuids, cells):
         question = VRAM_PEAK.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=CELL_SECONDS - _INSTANT)
-        peaks = {}
         for series in await client.range(question, first, last, CELL_SECONDS):
             peaks[series.labels["gpu_uuid"]] = peak = np.full(cells, np.nan)
             peak[np.rint((series.times - first) / CELL_SECONDS).astype(int)] = series.values
-        return peaks
-
-    whole: dict[str, Floats] = {}
-    for part in await together(read(some) for some in batches(uuids, cells)):
-        whole |= part
-    return whole
+    return peaks
 
 
 async def absence(client: PrometheusClient, window: Window, now: float) -> str:

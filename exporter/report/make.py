@@ -18,6 +18,7 @@ from exporter.report.history import History
 from exporter.report.languages import Words, words
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.rows import Report, Sources
+from exporter.report.sampling import together
 from exporter.report.timeline import Timeline, timeline
 from exporter.report.usage import Tariff
 from exporter.report.window import Window
@@ -143,8 +144,7 @@ class _Maker:
         if with_history and not users:
             with suppress(HistoryError):
                 async with PrometheusClient(self.config.prometheus) as client:
-                    for measured, day in zip(measures, days, strict=True):
-                        measured.update(await observed(client, day, uuids))
+                    measures = await together(observed(client, day, uuids) for day in days)
         if with_tasks:
             with suppress(TasksError):
                 for measured, day in zip(measures, days, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,7 +25,10 @@ _JITTER = 0.25
 """Seconds by which scrapes are late now and then."""
 _NEIGHBOURS = 1.5
 _MINUTE = 60.0
+_QUERY_SAMPLES = 1700
+"""Samples that cost both sides what a query does."""
 _T = TypeVar("_T")
+_U = TypeVar("_U")
 _K = TypeVar("_K")
 
 
@@ -71,6 +74,30 @@ class Sampler:
             for start, end in spans:
                 minutes = math.floor(start / _MINUTE) * _MINUTE, math.ceil(end / _MINUTE) * _MINUTE
                 by_span.setdefault(minutes, set()).add(uuid)
+        return await self._read_spans(family, by_span)
+
+    async def near(self, family: Family, instants: Mapping[str, Collection[float]]) -> Tables:
+        """The samples on either side of instants, where no scrape was missed, and a few beside them.
+
+        Args:
+            family: Which counters.
+            instants: Unix seconds, by GPU.
+        """
+        slot = self._slot(sum(map(len, instants.values())))
+        by_span: dict[Span, set[str]] = {}
+        for uuid, each in instants.items():
+            for instant in each:
+                start = math.floor(instant / slot) * slot
+                by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
+        return await self._read_spans(family, by_span)
+
+    def _slot(self, instants: int) -> float:
+        """Seconds whose instants one query asks for: the more there are, the more samples of others it would bring."""
+        seconds_each = (self.end - self.start) / max(1, instants)
+        slot = math.sqrt(_QUERY_SAMPLES * seconds_each * self.interval / (WIDTH - 1))
+        return min(CELL_SECONDS, _MINUTE * math.ceil(slot / _MINUTE))
+
+    async def _read_spans(self, family: Family, by_span: Mapping[Span, Collection[str]]) -> Tables:
         return joined(
             await together(
                 self._read_span(family, some, span)
@@ -95,7 +122,14 @@ class Sampler:
         return _tabulated(family, await self._client.instant(question, end))
 
 
-async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+async def both(one: Coroutine[Any, Any, _T], other: Coroutine[Any, Any, _U]) -> tuple[_T, _U]:
+    """Both answers; the first failure ends the other."""
+    first, second = asyncio.ensure_future(one), asyncio.ensure_future(other)
+    await together((first, second))
+    return first.result(), second.result()
+
+
+async def together(asked: Iterable[Awaitable[_T]]) -> list[_T]:
     """All answers, in order; the first failure ends the rest."""
     tasks = [asyncio.ensure_future(one) for one in asked]
     try:
@@ -156,7 +190,7 @@ def _table(columns: Mapping[int, Series]) -> Floats:
     rows = np.full((len(instants), WIDTH), np.nan)
     rows[:, 0] = instants
     for column, series in columns.items():
-        if np.array_equal(series.times, instants):
+        if len(series.times) == len(instants) and (series.times == instants).all():
             rows[:, column] = series.values
         else:
             _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)

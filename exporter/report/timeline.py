@@ -68,7 +68,7 @@ def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool, use
         timed: Whether it is known when which task held a GPU.
         users: The only ones to name: a report for some must not tell who else uses what. Empty: everyone.
     """
-    edges = np.array(window.edges())
+    edges = np.array(window.edges)
     cells = len(edges) - 1
     return Timeline(
         edges,
@@ -124,7 +124,6 @@ def _coarser_lane(lane: Lane, first: NDArray[np.int_]) -> Lane:
 
 def _lane(account: GpuAccount, cells: int, spells: Iterable[Spell]) -> Lane:
     nothing = np.full(cells, np.nan)
-    total = account.parts[0].gpu.vram_total_bytes if account.parts else None
     return Lane(
         account.hostname,
         account.index,
@@ -132,7 +131,7 @@ def _lane(account: GpuAccount, cells: int, spells: Iterable[Spell]) -> Lane:
         account.gpu_id,
         account.cells.amounts[:, 0] if account.cells else np.zeros(cells),
         account.cells.utilization if account.cells else nothing,
-        account.cells.vram_ratio(total) if account.cells else nothing,
+        account.cells.vram_used if account.cells else nothing,
         tuple(spells),
     )
 

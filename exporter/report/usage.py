@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ _TOLERANCE = 1e-9
 _IDLE_THROUGHOUT = 0.95
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Cells:
     """One GPU over the window in ten-minute cells."""
 
@@ -31,17 +33,19 @@ class Cells:
     """What accrued in each, shape (cells, 6), in the order of Amounts."""
     peak_vram_bytes: Floats
     """Highest VRAM in use seen in each; NaN where none was."""
+    vram_total_bytes: int | None
 
-    @property
+    @cached_property
     def utilization(self) -> Floats:
         """Mean of each, 0 to 1; NaN where nothing was observed."""
         return ratio(self.amounts[:, 1], self.amounts[:, 0])
 
-    def vram_ratio(self, total_bytes: int | None) -> Floats:
+    @cached_property
+    def vram_used(self) -> Floats:
         """Mean VRAM in use of each, 0 to 1; NaN where nothing was observed."""
-        return ratio(self.amounts[:, 4], self.amounts[:, 0] * (total_bytes or np.nan))
+        return ratio(self.amounts[:, 4], self.amounts[:, 0] * (self.vram_total_bytes or np.nan))
 
-    @property
+    @cached_property
     def is_idle(self) -> NDArray[np.bool_]:
         """Cells that were observed, and idle throughout but for what scrapes blur at their edges."""
         observed, idle = self.amounts[:, 0], self.amounts[:, 2]
@@ -49,19 +53,11 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class PartGpu:
-    """What a part needs to know of its GPU."""
-
-    cells: Cells | None
-    """None if it was not observed at all."""
-    vram_total_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """What of one GPU falls to one task, owner or nobody in the window."""
 
-    gpu: PartGpu
+    cells: Cells | None
+    """Of the GPU; None if it was not observed at all."""
     username: str
     task_type: str
     ownership: Ownership
@@ -94,14 +90,15 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
     free = _total([part for part in parts if part.ownership is Ownership.UNALLOCATED])
     unknown = sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN)
     observed = whole.amounts.observed_seconds
-    vram_capacity = sum(
-        part.amounts.observed_seconds * part.gpu.vram_total_bytes for part in parts if part.gpu.vram_total_bytes
-    )
-    vram_used = sum(part.amounts.vram_used_byte_seconds for part in parts if part.gpu.vram_total_bytes)
+    sized = [
+        (part.amounts, part.cells.vram_total_bytes) for part in parts if part.cells and part.cells.vram_total_bytes
+    ]
+    vram_capacity = sum(amounts.observed_seconds * total_bytes for amounts, total_bytes in sized)
+    vram_used = sum(amounts.vram_used_byte_seconds for amounts, _ in sized)
     timed = all(part.held is not None for part in parts if part.is_owned)
     gpus = _held(parts)
-    utilization = _distribution((gpu.cells.utilization, gpu.seconds) for gpu in gpus)
-    vram = _distribution((gpu.cells.vram_ratio(gpu.vram_total_bytes), gpu.seconds) for gpu in gpus)
+    utilization = _Distribution.of((gpu.cells.utilization[gpu.touched], gpu.seconds) for gpu in gpus)
+    vram = _Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus)
     seen = observed > 0
     # Nothing that is observed draws nothing: hardware that gives no energy shows as 0 here.
     energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen and whole.amounts.energy_joules > 0 else None
@@ -125,10 +122,10 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
         idle_empty_gpu_hours=_hours(max(0.0, idle - held_idle), known=seen and timed),
         efficiency_ratio=_divided(owned.amounts.busy_seconds, owned.amounts.observed_seconds),
         mean_utilization_ratio=_divided(whole.amounts.busy_seconds, observed),
-        p95_utilization_ratio=_percentile(utilization, 0.95),
-        peak_utilization_ratio=_percentile(utilization, 1.0),
+        p95_utilization_ratio=utilization.percentile(0.95),
+        peak_utilization_ratio=utilization.percentile(1.0),
         mean_vram_used_ratio=_divided(vram_used, vram_capacity),
-        p95_vram_used_ratio=_percentile(vram, 0.95),
+        p95_vram_used_ratio=vram.percentile(0.95),
         peak_vram_used_bytes=_peak_vram(gpus),
         energy_kwh=energy,
         facility_energy_kwh=energy * tariff.pue if energy is not None else None,
@@ -139,11 +136,11 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
 
 def longest_idle(part: Part) -> float:
     """Seconds of the longest run of ten-minute cells that the part held and in which its GPU was idle."""
-    if part.held is None or part.gpu.cells is None:
+    if part.held is None or part.cells is None:
         return 0.0
     longest = run = 0.0
-    for idle, held in zip(part.gpu.cells.is_idle, part.held, strict=True):
-        run = run + float(held) if idle and held > 0 else 0.0
+    for held in np.where(part.cells.is_idle, part.held, 0.0).tolist():
+        run = run + held if held else 0.0
         longest = max(longest, run)
     return longest
 
@@ -168,12 +165,9 @@ class _Total:
     amounts: Amounts
 
 
-def _total(parts: Iterable[Part]) -> _Total:
-    seconds, amounts = 0.0, Amounts()
-    for part in parts:
-        seconds += part.seconds
-        amounts = amounts.plus(part.amounts)
-    return _Total(seconds, amounts)
+def _total(parts: Sequence[Part]) -> _Total:
+    columns = zip(*(part.amounts for part in parts), strict=True)
+    return _Total(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,25 +175,25 @@ class _HeldGpu:
     """What some parts hold of one observed GPU."""
 
     cells: Cells
-    vram_total_bytes: int | None
+    touched: NDArray[np.intp]
+    """The cells of which they hold something."""
     seconds: Floats
-    """Held of each cell."""
+    """How much of each of these."""
 
 
 def _held(parts: Iterable[Part]) -> list[_HeldGpu]:
     """What the parts hold of each GPU that was observed; nothing if of one it cannot be told when."""
-    by_gpu: dict[int, list[Part]] = {}
+    by_gpu: dict[int, tuple[Cells, list[Part]]] = {}
     for part in parts:
-        by_gpu.setdefault(id(part.gpu), []).append(part)
+        if part.cells is not None:
+            by_gpu.setdefault(id(part.cells), (part.cells, []))[1].append(part)
     found = []
-    for mine in by_gpu.values():
-        gpu = mine[0].gpu
-        if gpu.cells is None:
-            continue
-        seconds = _held_of(gpu.cells, mine)
+    for cells, mine in by_gpu.values():
+        seconds = _held_of(cells, mine)
         if seconds is None:
             return []
-        found.append(_HeldGpu(gpu.cells, gpu.vram_total_bytes, seconds))
+        touched = np.flatnonzero(seconds)
+        found.append(_HeldGpu(cells, touched, seconds[touched]))
     return found
 
 
@@ -207,43 +201,46 @@ def _held_of(cells: Cells, parts: Sequence[Part]) -> Floats | None:
     """GPU-seconds that the parts of one GPU hold of each cell. Parts that make up all of it need not tell when."""
     timed = [part.held for part in parts if part.held is not None]
     if len(timed) == len(parts):
-        held: Floats = np.sum(timed, axis=0)
-        return held
+        return sum(timed[1:], start=timed[0])
     is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
     return cells.seconds if is_whole else None
 
 
-def _distribution(cells: Iterable[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """Cell means and the seconds held of each, sorted by value; unobserved cells left out."""
-    found = list(cells)
-    if not found:
-        return np.empty(0), np.empty(0)
-    value = np.concatenate([value for value, _ in found])
-    weight = np.concatenate([held for _, held in found])
-    kept = ~np.isnan(value) & (weight > 0)
-    value, weight = value[kept], weight[kept]
-    order = np.argsort(value)
-    return value[order], weight[order]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Distribution:
+    """Cell means, ascending, and the time up to each."""
 
+    values: Floats
+    seconds: Floats
 
-def _percentile(distribution: tuple[Floats, Floats], part: float) -> float | None:
-    """The lowest value that at least this part of the time does not exceed."""
-    value, weight = distribution
-    if not value.size:
-        return None
-    total = np.cumsum(weight)
-    return float(value[min(int(np.searchsorted(total, total[-1] * part * (1 - _TOLERANCE))), value.size - 1)])
+    @classmethod
+    def of(cls, cells: Iterable[tuple[Floats, Floats]]) -> _Distribution:
+        """From cell means, NaN where unobserved, and the seconds held of each."""
+        found = list(cells)
+        if not found:
+            return cls(np.empty(0), np.empty(0))
+        values, seconds = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaNs come last
+        return cls(values[order], np.cumsum(seconds[order]))
+
+    def percentile(self, part: float) -> float | None:
+        """The lowest value that at least this part of the time does not exceed."""
+        if not self.values.size:
+            return None
+        place = np.searchsorted(self.seconds, self.seconds[-1] * part * (1 - _TOLERANCE))
+        return float(self.values[min(int(place), self.values.size - 1)])
 
 
 def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
     """The highest of any one GPU, from the cells that are wholly held where it has such cells."""
     peaks: list[float] = []
     for gpu in gpus:
-        touched = (gpu.seconds > 0) & ~np.isnan(gpu.cells.peak_vram_bytes)
-        whole = touched & (gpu.seconds >= gpu.cells.seconds * (1 - _TOLERANCE))
-        chosen = whole if whole.any() else touched
-        if chosen.any():
-            peaks.append(float(gpu.cells.peak_vram_bytes[chosen].max()))
+        peak = gpu.cells.peak_vram_bytes[gpu.touched]
+        seen = ~np.isnan(peak)
+        whole = seen & (gpu.seconds >= gpu.cells.seconds[gpu.touched] * (1 - _TOLERANCE))
+        chosen = peak[whole if whole.any() else seen]
+        if chosen.size:
+            peaks.append(float(chosen.max()))
     return int(max(peaks)) if peaks else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from exporter.errors import UsageError
@@ -14,7 +15,7 @@ CELL_SECONDS = 600.0
 """The grid of everything drawn over time: ten minutes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
     """The days from `first` to `last`, both inclusive, in a time zone: [start, end) in Unix seconds."""
 
@@ -46,13 +47,14 @@ class Window:
             if day.start < self.end
         ]
 
-    def edges(self) -> list[float]:
+    @cached_property
+    def edges(self) -> tuple[float, ...]:
         """The edges of the ten-minute cells, each day's from its own midnight; the last may be cut short."""
         edges: list[float] = []
         for day in self.days():
             count = int((day.end - day.start) // CELL_SECONDS)
             edges += [day.start + n * CELL_SECONDS for n in range(count + 1) if day.start + n * CELL_SECONDS < day.end]
-        return [*edges, self.end]
+        return (*edges, self.end)
 
     def overlap(self, start: float, end: float) -> float:
         """Seconds of [start, end) that lie in the window; 0 if none do."""

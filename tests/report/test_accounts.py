@@ -42,11 +42,11 @@ def gpu(
     def at(instant: float) -> Amounts:
         return rates.times(min(max(instant - first, 0.0), last - first))
 
-    edges = np.array(DAY.edges())
+    edges = np.array(DAY.edges)
     values = np.array([at(edge) for edge in edges])
     peaks = np.where(np.diff(values[:, 0]) > 0, 150.0, np.nan)
-    cells = Cells(np.diff(edges), cast("Floats", np.diff(values, axis=0)), peaks)
-    return Observed(uuid, index, "colab-gpu4", "MI300X", "card25", 200, at, cells, owners or {})
+    cells = Cells(np.diff(edges), cast("Floats", np.diff(values, axis=0)), peaks, 200)
+    return Observed(uuid, index, "colab-gpu4", "MI300X", "card25", at, cells, owners or {})
 
 
 def task(start: float, end: float, user: str = "itrd", uuids: Sequence[str] = (UUID,), task_id: str = "") -> Task:

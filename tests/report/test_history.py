@@ -159,7 +159,7 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
         instants = np.array([DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end])
         found = np.diff([observed.at(instant) for instant in instants], axis=0)
         np.testing.assert_allclose(found, np.diff(track.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)
-        cells = np.diff(track.at_each(np.array(DAY.edges())), axis=0)
+        cells = np.diff(track.at_each(np.array(DAY.edges)), axis=0)
         np.testing.assert_allclose(observed.cells.amounts, cells, rtol=RTOL, atol=1e-4)
 
 
@@ -197,11 +197,11 @@ async def test_identity_size_and_peaks_are_those_of_the_gpu(engine: str) -> None
     for observed, gpu in pairs(await read(engine, "faulty", gpus=gpus), gpus):
         assert (observed.hostname, observed.index) == (gpu.hostname, gpu.index)
         assert (observed.model, observed.card) == ("AMD Instinct MI300X", f"card{1 + 8 * gpu.index}")
-        assert observed.vram_total_bytes == int(191.98 * 2**30)
+        assert observed.cells.vram_total_bytes == int(191.98 * 2**30)
         peaks = observed.cells.peak_vram_bytes
         assert len(peaks) == 144
         times = gpu.scrapes[:, 0]
-        for cell, (start, end) in enumerate(zip(DAY.edges()[:-1], DAY.edges()[1:], strict=True)):
+        for cell, (start, end) in enumerate(zip(DAY.edges[:-1], DAY.edges[1:], strict=True)):
             seen = gpu.vram_used[(times > start) & (times <= end) & ~np.isnan(gpu.vram_used)]
             assert np.isclose(peaks[cell], seen.max() if len(seen) else np.nan, rtol=RTOL, equal_nan=True)
 

@@ -141,7 +141,7 @@ def _compared(totals: Usage, measure: str) -> Comparison:
 
 
 def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[Observed]:
-    edges = np.array(span.edges())
+    edges = np.array(span.edges)
     last = len(cluster.nodes) - 1
     for node, (hostname, hardware) in enumerate(cluster.nodes.items()):
         for gpu in hardware.gpus:
@@ -161,9 +161,8 @@ def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterat
                 hostname=hostname,
                 model=gpu.model,
                 card=gpu.card,
-                vram_total_bytes=gpu.vram_total_bytes,
                 at=counters.at,
-                cells=counters.cells(),
+                cells=counters.cells(gpu.vram_total_bytes),
                 owners=_owners(counters, labels.holds({gpu.uuid}), span) if labels else {},
             )
 
@@ -179,11 +178,11 @@ class _Counters:
     def at(self, time: float) -> Amounts:
         return Amounts(*(float(np.interp(time, self._edges, column)) for column in self._sums.T))
 
-    def cells(self) -> Cells:
+    def cells(self, vram_total_bytes: int | None) -> Cells:
         seconds, observed = np.diff(self._edges), self._amounts[:, 0]
         with np.errstate(divide="ignore", invalid="ignore"):
             peak = np.where(observed > 0, self._amounts[:, 4] / observed, np.nan)
-        return Cells(seconds, self._amounts, peak)
+        return Cells(seconds, self._amounts, peak, vram_total_bytes)
 
 
 def _owners(counters: _Counters, holds: tuple[Hold, ...], span: Window) -> dict[Owner, Amounts]:
