@@ -104,6 +104,7 @@ def _agreement(scenario: Scenario, found: Sequence[_Measured]) -> Figure:
         Deviation(key, measure, value, theirs[key][measure], row["capacity"], 0.0)
         for key, row in ours.items()
         for measure, value in row.items()
+        if value >= UNITS[measure]  # VictoriaMetrics keeps decimals: 0 is 1e-12 there
     ]
     engines = " and ".join(one.engine for one in found)
     return Figure(f"{_named(scenario)}, {engines}", "furthest apart", _relative(worst(pairs, "relative")), _AIM)
