@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from exporter.devices.protocol import Verb
 from exporter.devices.source import DeviceSink
 from exporter.errors import DeviceError, ReadFailedError
 from exporter.model import Gpu
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,10 +90,6 @@ class Roster:
 
     def _identified(self, package: Package, gpu: Gpu) -> None:
         for other in self.packages.values():
-            if other is package or other.gpu is None:
-                continue
-            if other.gpu.uuid == gpu.uuid:
+            if other is not package and other.gpu is not None and other.gpu.uuid == gpu.uuid:
                 raise ReadFailedError(f"it has the unique id {gpu.uuid}, as the GPU at {other.address} has")
-            if gpu != package.gpu and (common := other.gpu.aliases & gpu.aliases):
-                _logger.warning("the GPUs at %s and %s both go by %s", other.gpu.bdf, gpu.bdf, ", ".join(common))
         package.gpu = gpu

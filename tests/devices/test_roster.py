@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,18 +51,6 @@ def test_a_package_that_a_worker_does_not_see_is_missing_but_remembered() -> Non
     assert roster.enter(["0000:05:00", "0000:07:00"]) == []
     assert [package.address for package in roster.enter(["0000:07:00"])] == ["0000:05:00"]
     assert roster.packages.keys() == {"0000:05:00", "0000:07:00"}
-
-
-def test_two_gpus_that_go_by_one_alias_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "exporter.devices")
-    roster = Roster(Found())
-    roster.enter(["0000:05:00", "0000:07:00"])
-    shared = "c" * 16
-    identify(roster, "0000:05:00", Gpu(0, "a" * 16, frozenset({"a" * 16, shared}), bdf="0000:05:00.0"))
-    second = Gpu(1, "b" * 16, frozenset({"b" * 16, shared}), bdf="0000:07:00.0")
-    identify(roster, "0000:07:00", second)
-    identify(roster, "0000:07:00", second)
-    assert caplog.messages == [f"the GPUs at 0000:05:00.0 and 0000:07:00.0 both go by {shared}"]
 
 
 def test_the_kernel_tells_a_unique_id_where_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
