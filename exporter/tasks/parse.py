@@ -28,10 +28,15 @@ _SIGNS_OF_A_TASK = frozenset({"username", "gpus", "task", "start"})
 
 
 def _text(value: object) -> str:
-    """Text without lone surrogates, which JSON can spell and no output can encode; numbers as they are written."""
+    """Stripped text; numbers as they are written."""
     if isinstance(value, str):
-        return value.strip().encode(errors="replace").decode()
+        return _encodable(value.strip())
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which JSON can spell and no output can encode."""
+    return text.encode(errors="replace").decode()
 
 
 def _mebibytes(value: object) -> int | None:
@@ -96,7 +101,7 @@ def parse(document: object, zone: ZoneInfo) -> tuple[tuple[Task, ...], tuple[Mal
     tasks: list[Task] = []
     malformed: list[MalformedTask] = []
     for key, fields in _entries(document).items():
-        task, fault = _read(_text(key), _Entry.model_validate(fields), zone)
+        task, fault = _read(_encodable(key), _Entry.model_validate(fields), zone)
         if task is not None:
             tasks.append(task)
         if fault is not None:
@@ -104,7 +109,7 @@ def parse(document: object, zone: ZoneInfo) -> tuple[tuple[Task, ...], tuple[Mal
     return tuple(tasks), tuple(malformed)
 
 
-def _entries(document: object) -> dict[Any, dict[Any, Any]]:
+def _entries(document: object) -> dict[str, dict[str, Any]]:
     if not isinstance(document, dict):
         raise TasksPayloadError(f"expected an object keyed by task id, found {_kind(document)}")
     for value in document.values():

@@ -118,6 +118,11 @@ def test_all_tasks_of_a_gpu_are_kept() -> None:
     assert [task.task_id for task in tasks] == ["a", "b", "c"]
 
 
+def test_ids_that_differ_in_spaces_only_are_two_tasks() -> None:
+    tasks, malformed = parse({"a": ENTRY, " a": ENTRY})
+    assert ([task.task_id for task in tasks], malformed) == (["a", " a"], ())
+
+
 def test_text_that_cannot_be_encoded_is_replaced() -> None:
     task = only_task(ENTRY | json.loads(r'{"username": "a\ud800b"}'))
     assert task.username == "a?b"

@@ -151,7 +151,9 @@ async def test_a_malformed_entry_is_logged_once_while_it_is_there(
     async with running(TaskRefresher(settings(api.url)), sink):
         for _ in range(3):
             assert len((await sink.answer()).malformed) == 1
-    assert caplog.messages == ["consumption API: task 'bad' is not accounted in full: it names no GPU by a usable uuid"]
+    assert caplog.messages == [
+        r"consumption API: task 'bad\n' is not accounted in full: it names no GPU by a usable uuid"
+    ]
 
 
 async def test_many_malformed_entries_do_not_flood_the_log(api: StandInApi, caplog: pytest.LogCaptureFixture) -> None:
