@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
@@ -93,9 +93,11 @@ class _Maker:
         known = _accounted(window, found, entries, self._gpu_ids)
         missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
         self.warnings += [self.words.server_says.format(said=said) for said in (found.warnings if found else ())]
+        wanted = self.wanted.narrowed_to.nodes or surplus.keys()
         self.warnings += [
             self.words.more_than_listed.format(hostname=hostname, seen=seen, listed=nodes[hostname])
             for hostname, seen in surplus.items()
+            if hostname in wanted
         ]
         chosen = narrowed([*known, *missing], self.wanted.narrowed_to, nodes)
         report = self._built(chosen, found, entries)
@@ -189,12 +191,16 @@ class _Maker:
         return entries
 
     async def _days_of_tasks(self) -> Entries:
-        """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts."""
+        """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts.
+
+        What an earlier day was kept with may be outdated: a task that a later day does not show had ended before.
+        """
         window = self.wanted.window
         tasks: dict[str, Task] = {}
         malformed: dict[str, MalformedTask] = {}
         for day in window.days():
             entries = await self._day_of_tasks(day)
+            tasks = {task_id: replace(task, end=min(task.end, day.start)) for task_id, task in tasks.items()}
             tasks |= {task.task_id: task for task in entries[0]}
             malformed |= {entry.task_id: entry for entry in entries[1]}
         overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)

@@ -22,7 +22,7 @@ from exporter import cli
 from exporter.demo.api import Fault, StandInApi
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
-from exporter.model import Task
+from exporter.model import RUNNING, Task, TaskGpu
 from tests.support import engines
 
 DAY = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
@@ -346,3 +346,24 @@ async def test_the_api_is_asked_once_for_a_day_that_is_kept(desk: Desk) -> None:
     assert first == anew
     assert {file.stat().st_mode & 0o777 for file in (desk.directory / "cache").iterdir()} == {0o600}
     assert not [file for file in (desk.directory / "cache").iterdir() if desk.api.token in file.read_text()]
+
+
+async def test_a_task_kept_as_running_ended_before_the_first_day_that_does_not_show_it(desk: Desk) -> None:
+    ends = [RUNNING]
+
+    def tasks(_start: float, _end: float, _now: float) -> list[Task]:
+        return [Task("t", "itrd", "LAB", (TaskGpu("52f67b3700dcc6f3"),), DAY + 3600, ends[-1], "colab-gpu1")]
+
+    cache = {"cache": str(desk.directory / "cache")}
+    async with StandInApi(tasks) as desk.api:
+        await desk.report(*DATE, "--user-report", report=cache)
+        ends.append(DAY + 7200)
+        _, out, _ = await desk.report(*DATE, "--to", "2026-03-05", "--user-report", "--format", "json", report=cache)
+    assert [row["usage"]["owned_gpu_hours"] for row in json.loads(out)["tasks"]] == [23]
+
+
+async def test_warnings_of_the_inventory_are_of_the_nodes_asked_for(desk: Desk) -> None:
+    nodes = {"nodes": {"colab-gpu1": 1, "colab-gpu2": 0}}
+    warned = [await desk.report(*DATE, "--format", "json", "--node", node, report=nodes) for node in nodes["nodes"]]
+
+    assert ["report.nodes lists 1" in err for _, _, err in warned] == [True, False]
