@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
-from exporter.errors import ConfigError, DeviceError, ExporterError, TasksError
+from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Reading
 from exporter.tasks.client import ConsumptionClient
 from exporter.web.tls import Tls
@@ -44,7 +44,7 @@ class _Look:
     gpus: dict[str, Gpu] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """By unique id; the empty one is the source."""
+    """By unique id; the empty one is the source, or a GPU that cannot be identified."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def found(self, gpus: Sequence[Gpu]) -> None:
@@ -59,6 +59,8 @@ class _Look:
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
+        if gpu is None and not isinstance(error, OF_ONE_GPU):
+            self.settled.set()
         self._settle()
 
     def recovered(self, gpu: Gpu | None) -> None:
@@ -68,7 +70,7 @@ class _Look:
         """Nobody counts here."""
 
     def _settle(self) -> None:
-        if "" in self.failures or self.gpus.keys() <= self.readings.keys() | self.failures.keys():
+        if self.gpus and self.gpus.keys() <= self.readings.keys() | self.failures.keys():
             self.settled.set()
 
 
@@ -101,10 +103,12 @@ def _endpoint(config: Config) -> Finding:
 async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIterator[Finding]:
     reading = asyncio.create_task(source.run(look))
     try:
-        async with asyncio.timeout(_START_SECONDS + config.devices.timeout):
+        async with asyncio.timeout(_START_SECONDS + 2 * config.devices.timeout):
             await look.settled.wait()
+            if look.gpus:  # one that hangs while it is identified is told of only now
+                await asyncio.sleep(config.devices.timeout)
     except TimeoutError:
-        look.failures[""] = "no reading came: the driver seems to hang (dmesg tells more)"
+        look.failures.setdefault("", "no reading came: the driver seems to hang (dmesg tells more)")
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

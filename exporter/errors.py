@@ -107,6 +107,10 @@ class ReadFailedError(DeviceError):
     kind = "read_failed"
 
 
+OF_ONE_GPU = (ReadTimeoutError, WorkerCrashedError, GpuLostError, ReadFailedError)
+"""What may be wrong with one GPU while the others are well."""
+
+
 class TasksError(ExporterError):
     """The consumption API gave no usable answer."""
 

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter import metrics
-from exporter.errors import DeviceError, GpuLostError, ReadFailedError, ReadTimeoutError, TasksError, WorkerCrashedError
+from exporter.errors import OF_ONE_GPU, DeviceError, TasksError
 from exporter.model import Gpu, Snapshot
 
 
@@ -57,7 +57,7 @@ class Instruments:
 
     def found(self, gpu: Gpu) -> None:
         """Starts a GPU's error counts at 0, so that the first error is an increase."""
-        for kind in (ReadTimeoutError, WorkerCrashedError, GpuLostError, ReadFailedError):
+        for kind in OF_ONE_GPU:
             self.device_errors.labels(str(gpu.index), gpu.uuid, kind.kind)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:

@@ -21,7 +21,7 @@ def run(*arguments: str) -> int:
 @pytest.fixture
 def simulated(tmp_path: Path) -> str:
     file = tmp_path / "config.yaml"
-    file.write_text("devices: {source: simulated, interval: 100ms}\nhostname: colab-gpu1")
+    file.write_text("devices: {source: simulated, interval: 100ms, timeout: 500ms}\nhostname: colab-gpu1")
     return str(file)
 
 
@@ -61,7 +61,7 @@ def test_check_finds_no_fault_in_simulated_gpus(simulated: str, capsys: pytest.C
 def test_check_names_a_fault_and_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        "devices: {source: simulated, interval: 100ms, expected: 9}\n"
+        "devices: {source: simulated, interval: 100ms, timeout: 500ms, expected: 9}\n"
         "tasks: {url: 'http://127.0.0.1:1'}\nprometheus: {url: 'http://127.0.0.1:1'}"
     )
 
@@ -75,7 +75,7 @@ def test_check_names_a_fault_and_exits_1(tmp_path: Path, capsys: pytest.CaptureF
 def test_check_tries_the_files_that_the_config_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        "devices: {source: simulated, interval: 100ms}\nlisten: {tls_cert: /nowhere, tls_key: /nowhere}\n"
+        "devices: {source: simulated, interval: 100ms, timeout: 500ms}\nlisten: {tls_cert: /nowhere, tls_key: /nowhere}\n"
         "tasks: {url: 'http://127.0.0.1:1', ca_file: /nowhere}"
     )
 

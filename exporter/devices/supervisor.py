@@ -103,10 +103,10 @@ class _Supervision:
                 refused.append((package, error))
         if len(refused) == len(self._roster.packages):
             raise refused[0][1]
+        self._roster.announce()
         for package, refusal in refused:
             self._roster.failed(package, refusal)
             self._ward.admit(package, reset=True)
-        self._roster.announce()
         self._roster.faults.over(WHOLE_SOURCE)
         for number, package in enumerate(self._roster.in_service()):
             if package.inspect_at is None:

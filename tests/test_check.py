@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter import config
+from exporter.check import Verdict, check
+from exporter.devices.supervisor import AmdsmiSource
+from tests.support.amdsmi import Call, SimulatedLibrary
+
+
+@pytest.mark.parametrize("hang", [False, True])
+async def test_the_other_gpus_are_tried_though_one_cannot_be_identified(
+    rocm_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hang: bool
+) -> None:
+    library = SimulatedLibrary(rocm_home, tmp_path / "control", gpus=4)
+    for name, value in library.env.items():
+        monkeypatch.setenv(name, value)
+    library[1].fault(Call.IDENTIFY, hang=hang, error=0 if hang else 2)
+    settings = config.parse({"devices": {"interval": "100ms", "timeout": "1s"}}, where="test")
+
+    found = [finding async for finding in check(settings, AmdsmiSource(settings.devices)) if finding.part == "devices"]
+
+    assert [finding.verdict for finding in found] == [Verdict.FAULT, Verdict.OK, Verdict.OK, Verdict.OK]
+    assert [finding.words.split()[1] for finding in found[1:]] == ["0", "2", "3"]
