@@ -75,7 +75,8 @@ def test_check_names_a_fault_and_exits_1(tmp_path: Path, capsys: pytest.CaptureF
 def test_check_tries_the_files_that_the_config_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        "devices: {source: simulated, interval: 100ms, timeout: 500ms}\nlisten: {tls_cert: /nowhere, tls_key: /nowhere}\n"
+        "devices: {source: simulated, interval: 100ms, timeout: 500ms}\n"
+        "listen: {tls_cert: /nowhere, tls_key: /nowhere}\n"
         "tasks: {url: 'http://127.0.0.1:1', ca_file: /nowhere}"
     )
 
