@@ -9,7 +9,7 @@ import numpy as np
 from exporter.model import Amounts, Owner, Ownership
 from exporter.report.queries import OWNERS
 from exporter.report.sampling import Sampler, Span, joined, merged
-from exporter.report.tracks import Floats, accumulate_booked, restarts
+from exporter.report.tracks import Floats, accumulate_booked, births, restarts
 from exporter.report.window import CELL_SECONDS, Window
 
 
@@ -28,25 +28,26 @@ async def owner_gains(
     """
     coarse = await sampler.grid(OWNERS, devices.keys(), bracketed=False)
     wanted: dict[str, set[Span]] = {
-        uuid: {(rows[n, 0], rows[n + 1, 0]) for n in np.flatnonzero(restarts(rows))} for uuid, rows in devices.items()
+        uuid: {(rows[n, 0], rows[n + 1, 0]) for n in np.flatnonzero(restarts(rows, sampler.apart))}
+        for uuid, rows in devices.items()
     }
     for (uuid, _), rows in merged(coarse, _key, sampler.apart).items():
         wanted[uuid].update(_unclear(rows, sampler.start))
     tables = joined((await sampler.within(OWNERS, wanted), coarse))
     gains: dict[str, dict[Owner, Amounts]] = {}
     for (uuid, owner), rows in merged(tables, _key, sampler.apart).items():
-        track = accumulate_booked(rows)
+        track = accumulate_booked(rows, births(devices[uuid], sampler.apart))
         gains.setdefault(uuid, {})[owner] = track.at(window.end).minus(track.at(window.start))
     return gains
 
 
 def _unclear(rows: Floats, start: float) -> Iterator[Span]:
-    """Where the series was born, came back or restarted between two instants of the grid."""
+    """Where the series was born or came back between two instants of the grid."""
     times = rows[:, 0]
     if times[0] - CELL_SECONDS > start:
         yield times[0] - CELL_SECONDS, times[0]
     absent = np.diff(times) > 1.5 * CELL_SECONDS
-    for n in np.flatnonzero(absent | restarts(rows)):
+    for n in np.flatnonzero(absent):
         yield max(times[n], times[n + 1] - CELL_SECONDS), times[n + 1]
 
 

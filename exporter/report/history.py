@@ -21,7 +21,7 @@ from exporter.report.inventory import Identity
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES
 from exporter.report.sampling import Sampler, Span, both, joined, merged
-from exporter.report.tracks import Floats, Tables, Track, accumulate, fell_silent, perhaps_restarted
+from exporter.report.tracks import NEVER_SEEN, Floats, Tables, Track, accumulate, fell_silent, restarts
 from exporter.report.usage import Cells
 from exporter.report.window import CELL_SECONDS, Window
 
@@ -33,7 +33,6 @@ _BRACKETED_GPUS = 256
 """Up to so many, the samples on either side of each edge of a cell are read. Each of the two costs the server a look at
 all samples of the window; with one, an edge lies on the line between samples ten minutes apart, up to a scrape interval
 from the nearer."""
-_NOTHING = np.empty((0, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +108,16 @@ async def _counters(
 ) -> _Counters:
     since = window.start - _EDGE
     tables: Tables = {}
-    rows: dict[str, Floats] = {}
+    tracks = dict.fromkeys(known, NEVER_SEEN)
     gains: dict[str, dict[Owner, Amounts]] = {}
     interval = await inventory.scrape_interval(client, window) if known else None
     if interval is not None:
         sampler = Sampler(client, since, window.end + _EDGE, interval, _speakers(known))
         tables = await _sampled(sampler, window, known, instants)
         rows = merged(tables, _key, sampler.apart)
+        tracks |= {uuid: accumulate(each, sampler.apart, since) for uuid, each in rows.items()}
         if owners:
             gains = await owner_gains(sampler, window, rows)
-    tracks = {uuid: accumulate(rows.get(uuid, _NOTHING), since) for uuid in known}
     return _Counters(_placed(known, tables), tracks, gains)
 
 
@@ -143,7 +142,7 @@ def _unclear(rows: Floats, window: Window, exact: Sequence[float], sampler: Samp
     times = rows[:, 0]
     after = np.concatenate(
         (
-            1 + np.flatnonzero(perhaps_restarted(rows, sampler.apart) | fell_silent(rows, sampler.apart)),
+            1 + np.flatnonzero(restarts(rows, sampler.apart) | fell_silent(rows, sampler.apart)),
             _around(times, exact, sampler.apart),
             _around(times, window.edges, usual),
         )

@@ -26,6 +26,8 @@ _ENERGY = Amounts._fields.index("energy_joules")
 _CLOCK_SLACK = 60.0
 """Seconds by which a scrape's timestamp may be off. A counter that fell to a value that needs more time than passed
 was not started anew: two servers' clocks differ."""
+_CLOCKS_DIFFER = 1.0
+"""Seconds by which the clocks of two servers usually may."""
 _ROUNDING = 1e-9
 """VictoriaMetrics keeps decimals: a value that stands still may differ in its last bits."""
 _PLAUSIBLE_WATTS = 2000.0
@@ -59,6 +61,9 @@ class Track:
         return np.column_stack([np.interp(times, self.times, column) for column in self.values.T])
 
 
+NEVER_SEEN = Track(np.empty(0), np.empty((0, WIDTH - 1)))
+
+
 def union(tables: Sequence[Floats]) -> Floats:
     """All samples of one series, each once, by time."""
     rows = np.concatenate([np.empty((0, WIDTH)), *tables])
@@ -71,7 +76,8 @@ def merge(series: Sequence[Floats], apart: float) -> Floats:
     """One table from several of the same counters: replicas of the scrape, or a job that was renamed.
 
     They overlap or follow each other. A sample counts unless one of an earlier table lies within `apart` seconds,
-    so that tables take over from each other only in gaps: their clocks may differ.
+    so that tables take over from each other only in gaps: their clocks may differ. Where counters started anew, all
+    samples count: the last before tells most.
 
     Args:
         series: The tables, the preferred first.
@@ -79,20 +85,38 @@ def merge(series: Sequence[Floats], apart: float) -> Floats:
     """
     merged = series[0]
     for table in series[1:]:
-        if not len(merged):
-            merged = table
-            continue
-        after = np.searchsorted(merged[:, 0], table[:, 0])
-        nearest = np.minimum(
-            np.abs(table[:, 0] - merged[np.minimum(after, len(merged) - 1), 0]),
-            np.abs(table[:, 0] - merged[np.maximum(after - 1, 0), 0]),
-        )
-        merged = union((merged, table[nearest > apart]))
+        merged = union((merged, table[_nearest(table, merged) > apart]))
+    for table in series[1:]:
+        lost = np.concatenate([[False], restarts(merged, apart), [False]])[np.searchsorted(merged[:, 0], table[:, 0])]
+        merged = union((merged, table[lost & (_nearest(table, merged) > _CLOCKS_DIFFER)]))
     return merged
 
 
-def restarts(rows: Floats) -> NDArray[np.bool_]:
-    """Whether the counters started anew between each row and the next; shape (n - 1,)."""
+def _nearest(table: Floats, other: Floats) -> Floats:
+    """Seconds from each sample to the nearest of another table."""
+    ends = np.concatenate([[-np.inf], other[:, 0], [np.inf]])
+    after = np.searchsorted(ends, table[:, 0])
+    distance: Floats = np.minimum(table[:, 0] - ends[after - 1], ends[after] - table[:, 0])
+    return distance
+
+
+def restarts(rows: Floats, apart: float) -> NDArray[np.bool_]:
+    """Whether device counters started anew between each row and the next; shape (n - 1,).
+
+    Args:
+        rows: Samples.
+        apart: Seconds; above the interval between scrapes.
+    """
+    return _fell(rows) | _passed(rows, apart)
+
+
+def births(rows: Floats, apart: float) -> Floats:
+    """When device counters started anew: as many seconds ago as they say were observed since."""
+    began: Floats = np.maximum(rows[1:, 0] - rows[1:, 1 + _OBSERVED], rows[:-1, 0])[restarts(rows, apart)]
+    return began
+
+
+def _fell(rows: Floats) -> NDArray[np.bool_]:
     counters = _filled(rows[:, 1:])
     mortal = np.delete(counters, _ENERGY, axis=1)
     fell = (np.diff(mortal, axis=0) < -_ROUNDING * mortal[:-1]).any(axis=1)
@@ -100,16 +124,16 @@ def restarts(rows: Floats) -> NDArray[np.bool_]:
     return anew
 
 
-def perhaps_restarted(rows: Floats, apart: float) -> NDArray[np.bool_]:
-    """Whether samples left out between each row and the next could show a restart; shape (n - 1,).
+def _passed(rows: Floats, apart: float) -> NDArray[np.bool_]:
+    """Whether counters that started anew have passed their old values since.
 
-    Counters that started anew may have passed their old values again: then they grew less than time passed, and
-    are no older than it.
+    They are no older than the time that passed, then, and grew less than it. Without a restart that takes an exporter
+    that was scraped no more just as it lost a GPU, for longer than it had run.
     """
     elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
-    short = (grown != 0) & (grown < elapsed - apart) & (rows[1:, 1 + _OBSERVED] <= elapsed + _CLOCK_SLACK)
-    suspect: NDArray[np.bool_] = (elapsed > apart) & (short | restarts(rows))
-    return suspect
+    young = rows[1:, 1 + _OBSERVED] <= elapsed
+    passed: NDArray[np.bool_] = (elapsed > apart) & young & (grown != 0) & (grown < elapsed - apart)
+    return passed
 
 
 def fell_silent(rows: Floats, apart: float) -> NDArray[np.bool_]:
@@ -127,7 +151,7 @@ def fell_silent(rows: Floats, apart: float) -> NDArray[np.bool_]:
     return edge
 
 
-def accumulate(rows: Floats, since: float) -> Track:
+def accumulate(rows: Floats, apart: float, since: float) -> Track:
     """Joins samples of device counters across restarts.
 
     - After a restart the counters grew from 0, in the last seconds that they say were observed.
@@ -138,19 +162,20 @@ def accumulate(rows: Floats, since: float) -> Track:
 
     Args:
         rows: All samples, or so many that only straight lines are missing.
+        apart: Seconds; above the interval between scrapes.
         since: Unix seconds from which on all samples are known.
     """
     if not len(rows):
-        return Track(np.empty(0), np.empty((0, WIDTH - 1)))
+        return NEVER_SEEN
     times, counters = rows[:, 0], _filled(rows[:, 1:])
-    total = accumulate_booked(rows).values
+    anew = restarts(rows, apart)
+    total = _summed(counters, anew)
     total[:, _ENERGY] = _energy(times, counters)
 
-    starts = times[1:] - counters[1:, _OBSERVED]
-    late = np.flatnonzero(restarts(rows) & (starts > times[:-1]) & (starts < times[1:]))
-    bends = total[late].copy()
-    bends[:, _ENERGY] = np.interp(starts[late], times, total[:, _ENERGY])
-    track_times, track_values = np.insert(times, late + 1, starts[late]), np.insert(total, late + 1, bends, axis=0)
+    starts, last = births(rows, apart), np.flatnonzero(anew)
+    bends = total[last].copy()
+    bends[:, _ENERGY] = np.interp(starts, times, total[:, _ENERGY])
+    track_times, track_values = np.insert(times, last + 1, starts), np.insert(total, last + 1, bends, axis=0)
 
     began = times[0] - counters[0, _OBSERVED]
     if since <= began < times[0]:
@@ -160,13 +185,16 @@ def accumulate(rows: Floats, since: float) -> Track:
     return Track(track_times, track_values)
 
 
-def accumulate_booked(rows: Floats) -> Track:
-    """Joins samples of an owner's counters across restarts, from which all of them, energy too, grow anew from 0."""
-    if not len(rows):
-        return Track(np.empty(0), np.empty((0, WIDTH - 1)))
-    counters = _filled(rows[:, 1:])
-    grown = np.where(restarts(rows)[:, None], counters[1:], np.maximum(np.diff(counters, axis=0), 0.0))
-    return Track(rows[:, 0], np.concatenate([np.zeros((1, WIDTH - 1)), np.cumsum(grown, axis=0)]))
+def accumulate_booked(rows: Floats, births: Floats) -> Track:
+    """Joins samples of an owner's counters across the births of exporters, at which all, energy too, start from 0."""
+    anew = np.diff(np.searchsorted(births, rows[:, 0])) > 0
+    return Track(rows[:, 0], _summed(_filled(rows[:, 1:]), anew))
+
+
+def _summed(counters: Floats, anew: NDArray[np.bool_]) -> Floats:
+    """What counters gained since the first row."""
+    grown = np.where(anew[:, None], counters[1:], np.maximum(np.diff(counters, axis=0), 0.0))
+    return np.concatenate([np.zeros((min(1, len(counters)), WIDTH - 1)), np.cumsum(grown, axis=0)])
 
 
 def _energy(times: Floats, counters: Floats) -> Floats:

@@ -155,7 +155,7 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
     for observed, gpu in pairs(await read(engine, "faulty", gpus=gpus), gpus):
         times = gpu.scrapes[:, 0]
         near = gpu.scrapes[(times >= DAY.start - HOUR) & (times <= DAY.end + HOUR)]
-        track = accumulate(near, DAY.start - HOUR)
+        track = accumulate(near, 1.5 * INTERVAL, DAY.start - HOUR)
         instants = np.array([DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end])
         found = np.diff([observed.at(instant) for instant in instants], axis=0)
         np.testing.assert_allclose(found, np.diff(track.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)

@@ -143,14 +143,23 @@ def figures_of(report: Report) -> dict[Key, Figures]:
 
 @cache
 def seen_in(scenario: Scenario) -> dict[str, list[Stretch]]:
-    """When each GPU was observed, by unique id; a second server sees the same runs."""
+    """When each GPU was observed, by unique id; of each run a second server may have scraped the end."""
     nodes = scenario.cluster.nodes
-    return {
-        gpu.uuid: observed(schedule, gpu.index)
-        for schedule in scenario.schedules()
-        if not schedule.replica
-        for gpu in nodes[schedule.hostname].gpus
-    }
+    stretches: defaultdict[str, list[Stretch]] = defaultdict(list)
+    for schedule in scenario.schedules():
+        for gpu in nodes[schedule.hostname].gpus:
+            stretches[gpu.uuid] += observed(schedule, gpu.index)
+    return {uuid: _united(each) for uuid, each in stretches.items()}
+
+
+def _united(stretches: Iterable[Stretch]) -> list[Stretch]:
+    united: list[Stretch] = []
+    for begin, end in sorted(stretches):
+        if united and begin <= united[-1][1]:
+            united[-1] = united[-1][0], max(united[-1][1], end)
+        else:
+            united.append((begin, end))
+    return united
 
 
 def _of(share: Share) -> Figures:
