@@ -58,6 +58,7 @@ class Words:
     owned = _Term("Owned", "已分配")
     shared = _Term("shared", "共用")
     free = _Term("Free", "未分配")
+    free_and_quiet = _Term("Free, not busy", "未分配且未忙碌")
     unallocated = _Term("unallocated", "未分配")
     unknown = _Term("Unknown", "歸屬不明")
     nobody = _Term("nobody", "無所屬使用者")
@@ -112,7 +113,7 @@ class Words:
     others = _Term("others", "其他使用者")
     nothing = _Term("none", "無")
     all_rows = _Term("all {count} rows", "顯示全部 {count} 筆")
-    left_out = _Term("smaller rows are in the CSV and JSON files", "筆較小項目請見 CSV 與 JSON 檔")
+    left_out = _Term("smaller rows are in the JSON report", "筆較小項目請見 JSON 報告")
 
     # What the words mean.
     reading = _Term("How to read this", "名詞說明")
@@ -166,6 +167,12 @@ class Words:
         "未註明單位的時數均為 GPU 小時；最長閒置為連續時間，以小時計。",
     )
 
+    # Punctuation of our own lines; the familiar blocks keep theirs.
+    colon = _Term(": ", "：")
+    semicolon = _Term("; ", "；")
+    comma = _Term(", ", "、")
+    aside = _Term(" ({})", "（{}）")
+
     # Units.
     gpu_hours = _Term("GPU-hours", "GPU 小時")
     hours = _Term("hours", "小時")
@@ -174,11 +181,13 @@ class Words:
     sources = _Term("Sources", "資料來源")
     history = _Term("Scrape history", "監控歷史資料")
     history_prometheus = _Term("Prometheus", "Prometheus")
-    history_none = _Term("none: owned hours alone", "無：僅有分配時數")
+    history_none = _Term("none (owned hours alone)", "無（僅有分配時數）")
     ownership = _Term("Ownership", "GPU 歸屬")
     tasks_api = _Term("consumption API", "任務 API")
     tasks_labels = _Term("labels of the history", "監控歷史資料的標籤")
-    tasks_none = _Term("none: all unknown", "無：全部歸屬不明")
+    tasks_none = _Term("none (all unknown)", "無（全部歸屬不明）")
+    only_users = _Term("Only users", "僅限使用者")
+    only_nodes = _Term("Only nodes", "僅限節點")
     timezone = _Term("Time zone", "時區")
     partial = _Term("The day is not over: figures reach up to", "本日尚未結束，數據統計至")
 

@@ -7,7 +7,6 @@ import re
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from exporter.report.languages import Language, words
 from exporter.report.render.html import render
 from exporter.report.render.html_charts import split, user_bars
 from exporter.report.render.html_heat import USER_COLOURS
-from tests.support.browser import Page, browser_page
 from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
 
 MEGABYTE = 1_000_000
@@ -149,6 +147,8 @@ def test_parts_of_a_bar_add_up_to_the_capacity(case: dict[str, Any]) -> None:
         assert sum(part.hours for part in parts) == pytest.approx(usage.capacity_gpu_hours)
         for part, following in pairwise(parts):
             assert following.start == pytest.approx(part.start + part.width)
+    free = [part.hours for part in split(report.totals, 1.0) if part.kind == "free"]
+    assert free in ([], [report.totals.unallocated_gpu_hours])
     bars = user_bars(report, 2, words("en"))
     named = [user.username for user in report.users[:2]]
     assert [bar.name for bar in bars[: len(named)]] == named
@@ -198,7 +198,7 @@ def test_a_report_of_nothing_is_a_page_too() -> None:
     empty = sample(0, history=False, tasks="none")
     assert not empty.report.gpus
     elements = Elements(page(empty))
-    assert "none: all unknown" in elements.texts
+    assert "none (all unknown)" in elements.texts
     assert not [tag for tag, _ in elements.found if tag in {"table", "canvas"}]
 
 
@@ -251,6 +251,21 @@ def test_hours_that_occur_twice_are_told_apart() -> None:
     assert [time for time in data["times"] if time.startswith("02:30")] == ["02:30 +02:00", "02:30 +01:00"]
 
 
+def test_times_of_tasks_on_a_day_when_clocks_change_carry_their_offset() -> None:
+    html = page(made(**CASES["25 hours"]))
+    starts = re.findall(r"<td>(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)([^<]*)</td>", html)
+    assert {offset for _, offset in starts} == {" +01:00", " +02:00"}
+    assert {"2025-10-26 00:00 +02:00", "2025-10-27 00:00 +01:00"} < set(Elements(html).texts)
+    assert {"2025-07-22 00:00", "2025-07-23 00:00"} < set(Elements(page(made())).texts)
+
+
+def test_what_the_report_leaves_out_is_said() -> None:
+    report = made().report.model_copy(update={"only_users": ["<script>", "itrd"]})
+    texts = Elements(page(Sample(report, made().timeline), "zh-TW")).texts
+    assert texts[texts.index("僅限使用者") + 1] == "<script>、itrd"
+    assert "僅限使用者" not in Elements(page(made(), "zh-TW")).texts
+
+
 def test_longer_windows_are_drawn_in_columns_that_fit_a_screen() -> None:
     data = heat(page(made(**CASES["week"])))
     assert len(data["seconds"]) - 1 <= 288
@@ -264,54 +279,3 @@ def test_lines_have_a_gap_where_nothing_was_observed() -> None:
     assert line
     assert line[1].count("M") == 2
     assert "H500M625 " in line[1]
-
-
-async def test_page_works_in_a_browser(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text(page(hostile(), "zh-TW"), encoding="utf-8")
-    async with browser_page() as browser:
-        for width in (390, 1280):
-            await browser.show(width, 900, dark=width == 390)
-            await browser.goto(path.as_uri())
-            assert await browser.evaluate("document.documentElement.scrollWidth") == width
-        await _sort_by_click_and_by_key(browser)
-        await _explain_a_cell(browser)
-        await _unfold(browser)
-        assert browser.complaints == []
-
-
-async def _unfold(browser: Page) -> None:
-    shown = "Array.from(document.querySelectorAll('#waste tbody tr')).filter(row => row.checkVisibility()).length"
-    assert await browser.evaluate(shown) == 12
-    await browser.evaluate("document.querySelector('#waste .unfold').click()")
-    assert await browser.evaluate(shown) == len(hostile().report.waste) > 12
-
-
-async def _sort_by_click_and_by_key(browser: Page) -> None:
-    head = "document.querySelectorAll('#tasks th')[10]"
-    column = "Array.from(document.querySelectorAll('#tasks tbody tr'), row => row.cells[10].textContent)"
-    await browser.evaluate(f"{head}.firstElementChild.click()")
-    assert await browser.evaluate(f"{head}.ariaSort") == "descending"
-    down = await browser.evaluate(column)
-    await browser.evaluate(f"{head}.firstElementChild.focus()")
-    for event in ("keyDown", "keyUp"):
-        await browser.call("Input.dispatchKeyEvent", type=event, key="Enter", text="\r", windowsVirtualKeyCode=13)
-    assert await browser.evaluate(f"{head}.ariaSort") == "ascending"
-    up = await browser.evaluate(column)
-    for shown, sign in ((down, -1), (up, 1)):
-        figures = [sign * float(text.removeprefix("<").replace(",", "")) for text in shown if text != "–"]
-        assert figures == sorted(figures)
-        assert len(figures) > 10
-        assert shown[len(figures) :] == ["–"] * (len(shown) - len(figures))
-        assert len(shown) > len(figures)
-
-
-async def _explain_a_cell(browser: Page) -> None:
-    await browser.evaluate("document.querySelector('.canvas').focus()")
-    for event in ("keyDown", "keyUp"):
-        await browser.call("Input.dispatchKeyEvent", type=event, key="ArrowDown")
-    shown = await browser.evaluate("document.getElementById('tip').innerText")
-    assert shown.splitlines()[:2] == ["colab-gpu1 · GPU 1 · 1", "00:00 – 00:10"]
-    assert shown.splitlines()[2].endswith(" %")
-    painted = "new Set(document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1440, 144).data).size"
-    assert await browser.evaluate(painted) > 20

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from exporter.report.languages import Language
-from exporter.report.render import markdown
+from exporter.report.render import markdown, text
+from exporter.report.render.figures import coverage
 from exporter.report.render.names import visible
 from tests.support.reports import HOSTILE_NAMES, sample
 
@@ -62,3 +63,54 @@ def test_it_says_that_rows_are_left_out() -> None:
     many = report.model_copy(update={"tasks": report.tasks * 50})
 
     assert f"{len(many.tasks) - 100} smaller rows" in markdown.render(many, "en")
+
+
+def test_the_rows_left_out_are_the_smaller_ones() -> None:
+    report = sample(8).report
+    small, large = (
+        row.model_copy(update={"username": name, "usage": row.usage.model_copy(update={"owned_gpu_hours": hours})})
+        for row, name, hours in zip(report.tasks, ("small", "large"), (0.1, 99.0), strict=False)
+    )
+    page = markdown.render(report.model_copy(update={"tasks": [small] * 200 + [large]}), "en")
+
+    assert [row[1] for row in cells(page)].count("large") == 1
+
+
+def test_it_begins_as_the_text_does() -> None:
+    for case in ({}, {"now": "2025-07-22T03:17"}, {"date": "2025-10-26", "zone": "Europe/Berlin"}, {"tasks": "labels"}):
+        made = sample(8, **case)  # type: ignore[arg-type]
+        lines = text.render(made.report, made.timeline, "zh-TW", 80).split("\n\n", 1)[0].splitlines()
+        begin = markdown.render(made.report, "zh-TW").split("\n\n##", 1)[0]
+
+        assert [line.strip("# *") for line in begin.split("\n\n")] == lines
+
+
+def test_it_says_what_it_leaves_out() -> None:
+    report = sample(8).report.model_copy(update={"only_users": ["tku_csie"]})
+
+    assert "\n僅限使用者：tku&#95;csie\n" in markdown.render(report, "zh-TW")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "users", "waste", "none"), [("api", "none", "none", "no tasks"), ("none", "N/A", "N/A", "N/A")]
+)
+def test_empty_lists_are_words_and_no_bare_heads(tasks: str, users: str, waste: str, none: str) -> None:
+    report = sample(8, tasks=tasks).report.model_copy(update={"users": [], "waste": [], "tasks": []})  # type: ignore[arg-type]
+    page = markdown.render(report, "en")
+
+    for title, said in {"Users": users, "Owned but idle": waste, "Tasks": none}.items():
+        assert f"## {title} (GPU-hours)\n\n{said}\n" in page
+
+
+def test_low_coverage_of_the_whole_is_marked() -> None:
+    report = sample(8).report
+    whole = report.model_copy(update={"min_coverage_ratio": 0.5})
+    shown = coverage(report.totals.coverage_ratio)
+
+    assert ["Coverage", f"! {shown}"] in cells(markdown.render(report, "en"))
+    assert ["Coverage", shown] in cells(markdown.render(whole, "en"))
+
+
+def test_times_stay_readable_and_no_emoji_comes_of_colons() -> None:
+    assert markdown.escaped("07-22 12:06 +08:00") == "07-22 12:06 +08:00"
+    assert not re.search(r":\w+:", markdown.escaped(":100: a1:100:b 11:100:11 11:22:33: :12:30:"))

@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from exporter.model import RUNNING, Answer, Task, TaskGpu
-from exporter.report.accounts import accounts
-from exporter.report.build import Costs, build
 from exporter.report.languages import Language, words
 from exporter.report.render import text
 from exporter.report.render.figures import marked, number
-from exporter.report.rows import Report, Sources
 from exporter.report.timeline import Timeline
 from exporter.report.window import Window, window
-from exporter.tasks.ownership import Holdings
 from tests.support.reports import HOSTILE_NAMES, Sample, sample
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh-TW")
@@ -75,9 +70,18 @@ def test_columns_end_at_the_same_place_beside_wide_characters(language: Language
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_figures_are_never_cut(language: Language) -> None:
-    page = tables(rendered(hostile(), language))
+    page = tables(rendered(sample(16, usernames={"itrd": "陳" * 200, "admin": "a" * 200}), language))
 
+    assert "…" in page
     assert not re.search(r"\d…", page)
+
+
+def test_a_name_is_cut_where_its_last_letter_ends() -> None:
+    for width in (120, 121):
+        users = "\n".join(section(rendered(hostile(), width=width), "Users"))
+
+        assert "陳…" in users
+        assert " …" not in users
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -129,6 +133,22 @@ def test_the_grid_has_a_digit_an_hour_and_a_dash_where_nothing_was_observed() ->
     assert strips["1"][2:5] == "–––"
     assert "–" not in strips["2"]
     assert strips["–"] == "–" * 24
+
+
+@pytest.mark.parametrize(
+    ("now", "labels"), [("2025-07-22T11:00", "00 03 06 09 12 15"), ("2026-01-01", "00 03 06 09 12 15 18 21")]
+)
+def test_hours_on_the_axis_of_the_grid_are_whole(now: str, labels: str) -> None:
+    heads = section(rendered(sample(8, now=now)), "Utilization by hour")
+
+    assert re.findall(r"00[ \d]*", "\n".join(heads[:6]))[0].rstrip() == labels
+
+
+def test_long_heads_leave_the_room_in_the_grid_to_names() -> None:
+    lines = section(rendered(sample(8), "zh-TW"), "每小時使用率")
+
+    assert "涵蓋率" in "\n".join(lines)
+    assert "觀測涵蓋率" not in "\n".join(lines)
 
 
 @pytest.mark.parametrize(("date", "hours"), [("2025-10-26", 25), ("2025-03-30", 23)])
@@ -186,9 +206,37 @@ def test_what_is_absent_is_a_dash_and_never_nought() -> None:
 def test_it_says_what_it_rests_on() -> None:
     partial = rendered(sample(8, now="2025-07-22T03:17", tasks="labels"))
 
-    assert "The day is not over: figures reach up to 2025-07-22T11:17:00+08:00" in partial
+    assert "\n2025-07-22 00:00 – 2025-07-22 11:17 (Asia/Taipei)\n" in partial
+    assert "\nThe day is not over: figures reach up to 2025-07-22 11:17\n" in partial
     assert "Ownership: labels of the history" in partial
     assert "! colab-gpu2: no scrapes from 12:00 to 15:00 <is the exporter running?>" in partial
+
+
+def test_times_on_a_day_when_clocks_change_cannot_be_mistaken() -> None:
+    made = sample(8, date="2025-10-26", zone="Europe/Berlin")
+    page = rendered(made)
+    times = re.findall(r"\d\d-\d\d \d\d:\d\d(\S*)", "\n".join(section(page, "Tasks")))
+
+    assert "\n2025-10-26 00:00 +02:00 – 2025-10-27 00:00 +01:00 (Europe/Berlin)\n" in page
+    assert set(times) == {"+01", "+02"}
+
+
+def test_it_says_what_it_leaves_out() -> None:
+    made = sample(8)
+    report = made.report.model_copy(update={"only_users": ["itrd", "\x1b[31mred"], "only_nodes": ["colab-gpu1"]})
+
+    assert "\nOnly users: itrd, �[31mred\nOnly nodes: colab-gpu1\n" in text.render(report, made.timeline, "en", 80)
+    assert "\n僅限使用者：itrd、�[31mred\n僅限節點：colab-gpu1\n" in text.render(report, made.timeline, "zh-TW", 80)
+    assert "Only" not in rendered(made)
+
+
+@pytest.mark.parametrize("history", [True, False])
+@pytest.mark.parametrize("tasks", ["api", "labels", "none"])
+def test_our_own_lines_in_chinese_have_chinese_punctuation(tasks: str, *, history: bool) -> None:
+    page = tables(rendered(sample(8, tasks=tasks, history=history, now="2025-07-22T03:17"), "zh-TW"))  # type: ignore[arg-type]
+
+    assert "；GPU 歸屬：" in page
+    assert not re.search(r"[\u4e00-\u9fff][:;,!?]|[(,;:] ?[\u4e00-\u9fff]|[\u4e00-\u9fff]\)|\(GPU", page)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -196,104 +244,15 @@ def test_it_says_what_it_rests_on() -> None:
 def test_a_report_of_nothing_but_nodes_is_still_a_report(language: Language, tasks: str) -> None:
     made = sample(8, tasks=tasks, history=False)  # type: ignore[arg-type]
     bare = made.report.model_copy(update={"users": [], "tasks": [], "waste": [], "comparison": [], "warnings": []})
+    page = text.render(bare, made.timeline, language, 80)
 
-    assert words(language).nodes in text.render(bare, made.timeline, language, 80)
-
-
-def seed_report(*tasks: Task) -> Report:
-    """A day of the consumption API's alone, without history."""
-    day = window("2025-07-22", None, "UTC", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
-    found = accounts(day, [], Holdings(Answer(tasks, (), as_of=0.0)), tasks)
-    return build(day, found, sources=Sources(history="none", tasks="api"), costs=Costs(), min_coverage_ratio=0.99)
-
-
-def seed_task(task_id: str, username: str, gpu_id: str, start: str, end: str = "") -> Task:
-    gpu = TaskGpu(f"52f67b3700dcc6{int(gpu_id):02x}", gpu_id, "AMD Instinct MI300X", 196592)
-    ended = datetime.fromisoformat(end).timestamp() if end else RUNNING
-    return Task(
-        task_id,
-        username,
-        "WEBAPP",
-        (gpu,),
-        datetime.fromisoformat(start).timestamp(),
-        ended,
-        hostname="colab-gpu4",
-        image="registry.example:5000/ollama:0.6.2",
-    )
-
-
-def test_the_task_report_has_the_layout_that_people_know() -> None:
-    report = seed_report(seed_task("a", "itrd", "27", "2025-07-16T08:19:32Z"))
-
-    assert (
-        text.task_report(report, "zh-TW")
-        == """\
-=== 2025-07-22 GPU 使用者任務報告 ===
-
-colab-gpu4:
-----------------------------------------
-GPU 27:
-  使用者: itrd
-  GPU 型號: AMD Instinct MI300X
-  GPU 記憶體: 196592 MB
-  任務類型: WEBAPP
-  映像檔: registry.example:5000/ollama:0.6.2
-  開始時間: Wed, 16 Jul 2025 08:19:32 GMT
-  狀態: 執行中
-  使用時長: 86400.0 秒
-  GPU UUID: APU-52f67b3700dcc61b
-
-"""
-    )
-
-
-def test_the_task_report_has_every_task_of_a_gpu_in_order() -> None:
-    report = seed_report(
-        seed_task("b", "nycubme", "9", "2025-07-22T12:00:00Z"),
-        seed_task("c", "admin", "10", "2025-07-22T01:00:00Z"),
-        seed_task("a", "itrd", "9", "2025-07-22T08:00:00Z", "2025-07-22T12:00:00Z"),
-    )
-    page = text.task_report(report, "zh-TW")
-
-    assert re.findall(r"GPU (\d+):\n  使用者: (\w+)", page) == [("9", "itrd"), ("9", "nycubme"), ("10", "admin")]
-    assert "  結束時間: Tue, 22 Jul 2025 12:00:00 GMT\n  狀態: 已結束\n  使用時長: 14400.0 秒\n" in page
-
-
-def test_the_task_report_says_that_there_were_no_tasks() -> None:
-    assert text.task_report(seed_report(), "zh-TW").splitlines()[2:] == ["沒有任務"]
-    assert text.task_report(seed_report(), "en").splitlines()[2:] == ["no tasks"]
-
-
-def test_chinese_has_the_blocks_that_people_know() -> None:
-    made = sample(8)
-    page = rendered(made, "zh-TW")
-    row = next(row for row in made.report.gpus if row.gpu == 2)
-    usage = row.usage
-
-    assert usage.mean_utilization_ratio is not None
-    assert usage.mean_vram_used_ratio is not None
-    assert f"\n  GPU {row.gpu_id} (colab-gpu1): {'+'.join(row.users)} - AMD Instinct MI300X\n" in page
-    assert f"\nGPU 硬體對應表:\ncolab-gpu1:\n  GPU[1]: card9, GPU 編號 1, APU-{made.report.gpus[0].gpu_uuid}\n" in page
-    assert (
-        f"\n  GPU[2]: GPU 使用率 {usage.mean_utilization_ratio * 100:.2f}%, "
-        f"VRAM 使用率 {usage.mean_vram_used_ratio * 100:.2f}%, 使用者: {'+'.join(row.users)}\n"
-    ) in page
-    assert "GPU[–]: GPU 使用率 N/A, VRAM 使用率 N/A, 使用者: 未使用\n" in page
-    assert f"\n整體平均使用率:\n  GPU 使用率: {(made.report.totals.mean_utilization_ratio or 0) * 100:.2f}%\n" in page
-
-
-def test_unknown_is_never_called_unused() -> None:
-    page = rendered(sample(8, tasks="none"), "zh-TW")
-
-    assert "使用者: N/A" in page
-    assert "未使用" not in page
+    assert words(language).nodes in page
+    assert section(page, words(language).users)[0] == ("N/A" if tasks == "none" else words(language).nothing)
 
 
 @pytest.mark.parametrize("tasks", ["labels", "none"])
-def test_only_the_api_can_tell_that_there_were_no_tasks(tasks: str) -> None:
-    made = sample(8, tasks=tasks)  # type: ignore[arg-type]
+def test_lists_that_only_the_api_can_tell_are_not_called_empty(tasks: str) -> None:
+    page = rendered(sample(8, tasks=tasks))  # type: ignore[arg-type]
 
-    assert section(rendered(made), "Tasks")[-1] == "N/A"
-    assert section(rendered(made), "Owned but idle")[-1] == "N/A"
-    assert "沒有任務" not in rendered(made, "zh-TW")
-    assert text.task_report(made.report, "zh-TW").splitlines()[-1] == "N/A"
+    assert section(page, "Tasks")[-1] == "N/A"
+    assert section(page, "Owned but idle")[-1] == "N/A"

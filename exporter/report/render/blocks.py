@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from exporter.report.languages import Words
 from exporter.report.render.figures import ABSENT
+from exporter.report.render.headline import dates
 from exporter.report.render.names import id_number, visible
 from exporter.report.rows import GpuRow, Report, TaskRow, Usage
 
@@ -36,13 +37,12 @@ def task_summary(report: Report, words: Words) -> Iterator[str]:
         name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
         yield f"  {visible(name)}"
     if not held:
-        yield f"  {no_tasks(report, words)}"
+        yield f"  {nothing('tasks', report, words)}"
 
 
 def task_report(report: Report, words: Words) -> Iterator[str]:
     """Every task, under each of its GPUs, by node."""
-    dates = report.date if report.date == report.to else f"{report.date} – {report.to}"
-    yield f"=== {dates} {words.task_report} ==="
+    yield f"=== {dates(report)} {words.task_report} ==="
     yield ""
     gpu_ids = {row.gpu_uuid: row.gpu_id for row in report.gpus}
     held = [(gpu_ids.get(uuid) or "", uuid, task) for task in report.tasks for uuid in task.gpu_uuids]
@@ -55,7 +55,7 @@ def task_report(report: Report, words: Words) -> Iterator[str]:
         yield from task_details(gpu_id, uuid, task, task.seconds_in_window, words)
         yield ""
     if not held:
-        yield no_tasks(report, words)
+        yield nothing("tasks", report, words)
 
 
 def task_details(gpu_id: str, uuid: str, task: TaskRow, seconds: float, words: Words) -> Iterator[str]:
@@ -106,9 +106,11 @@ def holders(row: GpuRow, words: Words) -> str:
     return "+".join(row.users) or (words.unused if row.usage.unallocated_gpu_hours else NOT_AVAILABLE)
 
 
-def no_tasks(report: Report, words: Words) -> str:
-    """What stands for an empty list of tasks; only the API can tell that there were none."""
-    return words.no_tasks if is_told("tasks", report) else NOT_AVAILABLE
+def nothing(rows: str, report: Report, words: Words) -> str:
+    """What stands for an empty list of the report: there are none, or no source could tell."""
+    if not is_told(rows, report):
+        return NOT_AVAILABLE
+    return words.no_tasks if rows == "tasks" else words.nothing
 
 
 def is_told(rows: str, report: Report) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from heapq import nlargest
 from itertools import groupby
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.report.languages import Words
-from exporter.report.render.figures import ABSENT, coverage, gibibytes, marked, number, percent
+from exporter.report.render.clock import Clock
+from exporter.report.render.figures import ABSENT, gibibytes, marked, number, percent
 from exporter.report.render.names import id_number, visible
 from exporter.report.rows import NodeRow, Report, TaskRow, Usage, UserRow, WasteRow
 
@@ -39,7 +40,6 @@ FIGURES: Final[Mapping[str, Callable[[Usage], str]]] = {
     "facility_energy": lambda usage: number(usage.facility_energy_kwh),
     "energy_per_busy": lambda usage: number(usage.kwh_per_busy_gpu_hour),
     "cost": lambda usage: number(usage.cost),
-    "coverage": lambda usage: coverage(usage.coverage_ratio),
 }
 """By their names among `Words`."""
 
@@ -137,12 +137,13 @@ def waste(report: Report, words: Words) -> list[Column[WasteRow]]:
 
 def tasks(report: Report, words: Words) -> list[Column[TaskRow]]:
     """The columns of the tasks, but for their node."""
+    clock = Clock.of(report)
     return [
         name(words.user, lambda row: row.username),
         name(words.task_type, lambda row: row.task_type, WIDE),
         Column(words.gpu_id, lambda row: gpu_ids(row.gpu_ids), is_figure=False),
-        Column(words.start, lambda row: clock(row.start)),
-        Column(words.end, lambda row: clock(row.end) if row.end else words.running),
+        Column(words.start, lambda row: clock.short(row.start)),
+        Column(words.end, lambda row: clock.short(row.end) if row.end else words.running),
         *usage("owned", report, words),
         *usage("busy idle", report, words, WIDE),
         *usage("efficiency", report, words),
@@ -152,9 +153,10 @@ def tasks(report: Report, words: Words) -> list[Column[TaskRow]]:
     ]
 
 
-def clock(instant: str) -> str:
-    """`07-22 09:05`, of an ISO 8601 time; the report's heading tells the year and the zone."""
-    return f"{datetime.fromisoformat(instant):%m-%d %H:%M}"
+def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:
+    """Those with the most owned time, in the order that they had."""
+    kept = {id(row) for row in nlargest(most, tasks, key=lambda row: row.usage.owned_gpu_hours)}
+    return [row for row in tasks if id(row) in kept]
 
 
 def gpu_ids(ids: list[str]) -> str:

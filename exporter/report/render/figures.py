@@ -43,11 +43,6 @@ def gibibytes(count: float | None) -> str:
     return ABSENT if count is None else f"{number(count / _GIB, 1)}{_SPACE}GiB"
 
 
-def instant(iso: str) -> str:
-    """`2025-07-22 08:19 +08:00`, from ISO 8601 with an offset."""
-    return f"{iso[:10]} {iso[11:16]} {iso[-6:]}"
-
-
 def change(value: float | None, before: float | None) -> str:
     """`+12 %`, relative to before; empty where either is absent or there was nothing before."""
     if value is None or not before:

@@ -16,7 +16,7 @@ from exporter.report.render.blocks import holders
 from exporter.report.render.columns import WIDE
 from exporter.report.render.figures import ABSENT, marked, percent
 from exporter.report.render.names import by_hostname, visible
-from exporter.report.render.terminal import Head, Page
+from exporter.report.render.terminal import Head, Page, stacked
 from exporter.report.rows import GpuRow, Report
 from exporter.report.timeline import Lane, Timeline, joined
 
@@ -63,10 +63,10 @@ class _Grid:
     def heads(self) -> list[Head]:
         return [
             Head("GPU", is_figure=True),
-            Head(self.words.gpu_id, is_figure=True),
+            Head(stacked(self.words.gpu_id), is_figure=True),
             Head(_axis(self.labels, self.pitch), is_fixed=True),
             Head(self.words.utilization, is_figure=True),
-            Head(self.words.coverage, is_figure=True),
+            Head(stacked(self.words.coverage), is_figure=True),
             Head(self.words.users),
         ]
 
@@ -94,6 +94,7 @@ def _style(digit: int | None) -> str:
 
 
 def _axis(labels: Sequence[str], pitch: int) -> str:
-    """Two-digit labels over every third column."""
-    cells = [label.ljust(_TICK * pitch) for label in labels[::_TICK]]
-    return "".join(cells)[: max(len(labels) * pitch, 2)]
+    """Two-digit labels over every third column, but for a last one that would stick out."""
+    width = max(len(labels) * pitch, 2)
+    ticks = [label for place, label in enumerate(labels[::_TICK]) if place * _TICK * pitch + len(label) <= width]
+    return "".join(label.ljust(_TICK * pitch) for label in ticks).rstrip()

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import figures
 from exporter.report.render.blocks import NOT_AVAILABLE
+from exporter.report.render.clock import Clock
 from exporter.report.render.html_charts import kinds, panels, split, ticks, user_bars
 from exporter.report.render.html_heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html_tables import tables
@@ -38,7 +39,6 @@ _ENVIRONMENT: Final = jinja2.Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters |= {
-    "instant": figures.instant,
     "number": figures.number,
     "percent": figures.percent,
     "coverage": figures.coverage,
@@ -94,6 +94,7 @@ def render(report: Report, timeline: Timeline, language: Language) -> str:
         style=_STYLE,
         script=_SCRIPT,
         report=report,
+        instant=Clock.of(report).full,
         cards=_cards(report, speech),
         split=split(report.totals, report.totals.capacity_gpu_hours),
         bars=bars,

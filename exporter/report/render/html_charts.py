@@ -30,9 +30,10 @@ _KINDS: Final = (
     "owned_unobserved",
     "busy_unowned",
     "free",
+    "free_and_quiet",
     "unknown",
 )
-_NOBODYS: Final = frozenset({"busy_unowned", "free", "unknown"})
+_NOBODYS: Final = frozenset({"busy_unowned", "free", "free_and_quiet", "unknown"})
 _LINE_WIDTH: Final = 1000
 _LINE_HEIGHT: Final = 100
 _TICK_HOURS: Final = 3
@@ -108,9 +109,11 @@ def _parts(usage: Usage) -> Iterator[tuple[str, float]]:
             yield "idle_vram_held", usage.idle_vram_held_gpu_hours
             yield "idle_empty", usage.idle_empty_gpu_hours
     yield "owned_unobserved", usage.owned_unobserved_gpu_hours
-    unowned = usage.unallocated_busy_gpu_hours or 0.0
-    yield "busy_unowned", unowned
-    yield "free", usage.unallocated_gpu_hours - unowned
+    if usage.unallocated_busy_gpu_hours:
+        yield "busy_unowned", usage.unallocated_busy_gpu_hours
+        yield "free_and_quiet", usage.unallocated_gpu_hours - usage.unallocated_busy_gpu_hours
+    else:
+        yield "free", usage.unallocated_gpu_hours
     yield "unknown", usage.unknown_gpu_hours
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ import numpy as np
 from exporter.model import Ownership
 from exporter.report.languages import Words
 from exporter.report.render import figures
+from exporter.report.render.clock import Clock
 from exporter.report.rows import Report
 from exporter.report.timeline import Lane, Timeline
 
@@ -122,5 +123,5 @@ def _clock(edges: list[float], report: Report) -> list[str]:
     zone = ZoneInfo(report.timezone)
     local = [datetime.fromtimestamp(edge, zone) for edge in edges]
     pattern = "%H:%M" if report.date == report.to else "%m-%d %H:%M"
-    changes = any(before.utcoffset() != after.utcoffset() for before, after in pairwise(local))
+    changes = Clock.of(report).offset is None
     return [time.strftime(pattern) + (f" {time.isoformat()[-6:]}" if changes else "") for time in local]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from heapq import nlargest
 from itertools import takewhile
 from typing import Final, TypeVar
 
 from exporter.report.languages import Words
 from exporter.report.render import columns
 from exporter.report.render.blocks import is_told
+from exporter.report.render.clock import Clock
 from exporter.report.render.columns import Column, HasUsage, name
 from exporter.report.render.figures import coverage, is_low, number
 from exporter.report.rows import GpuRow, NodeRow, ProjectRow, Report, TaskRow, TaskTypeRow, UserRow
@@ -110,20 +110,21 @@ class _Tables:
         return self._table("gpus", shown, self.report.gpus, _coverage)
 
     def tasks(self) -> Table:
+        clock = Clock.of(self.report)
         shown: list[Column[TaskRow]] = [
             name(self.words.user, lambda row: row.username),
             name(self.words.task_type, lambda row: row.task_type),
             name(self.words.node, lambda row: row.hostname),
             name(self.words.gpu_id, lambda row: columns.gpu_ids(row.gpu_ids)),
-            name(self.words.start, lambda row: _clock(row.start)),
-            name(self.words.end, lambda row: _clock(row.end) if row.end else self.words.running),
+            name(self.words.start, lambda row: clock.seconds(row.start)),
+            name(self.words.end, lambda row: clock.seconds(row.end) if row.end else self.words.running),
             Column(self.words.duration, lambda row: number(row.seconds_in_window / 3600)),
             *self._figures("owned busy idle idle_vram_held efficiency mean_vram peak_vram energy cost"),
             name(self.words.image, lambda row: row.image),
             name(self.words.project, lambda row: row.project_uuid),
             name(self.words.task, lambda row: row.task_id),
         ]
-        rows = _largest(self.report.tasks)
+        rows = columns.largest(self.report.tasks, _MOST_TASKS)
         return self._table("tasks", shown, rows, _coverage, len(self.report.tasks) - len(rows))
 
     def task_types(self) -> Table:
@@ -175,14 +176,3 @@ def _names_first(shown: Iterable[Column[_T]]) -> int:
 
 def _coverage(row: HasUsage) -> float | None:
     return row.usage.coverage_ratio
-
-
-def _largest(tasks: list[TaskRow]) -> list[TaskRow]:
-    """Those with the most owned time, in the order that they had."""
-    kept = {id(row) for row in nlargest(_MOST_TASKS, tasks, key=lambda row: row.usage.owned_gpu_hours)}
-    return [row for row in tasks if id(row) in kept]
-
-
-def _clock(iso: str) -> str:
-    """`2025-07-22 08:19:32`; the zone stands at the top of the page."""
-    return iso[:19].replace("T", " ")

@@ -55,7 +55,7 @@ def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
     for task in report.tasks:
         for uuid in task.gpu_uuids:
             tasks.setdefault(uuid, []).append(task)
-    no_tasks = blocks.no_tasks(report, _WORDS)
+    no_tasks = blocks.nothing("tasks", report, _WORDS)
     found: dict[str, str] = {}
     for day in window.days():
         cells = _cells(timeline, day)

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 from exporter.report.languages import Language, Words, words
-from exporter.report.render import columns
+from exporter.report.render import columns, headline
+from exporter.report.render.blocks import nothing
 from exporter.report.render.columns import FIGURES, Column
+from exporter.report.render.figures import marked
 from exporter.report.render.names import visible
 from exporter.report.rows import Report, TaskRow
 
 _MOST_ROWS: Final = 100
 """Of the lists of waste and tasks; a chat refuses longer messages, and CSV and JSON have them all."""
-_MEANT: Final = re.compile(r"(?<=www)\.|[!#$&*:<>@\[\\\]^_`{|}~]", re.IGNORECASE)
-"""What some dialect of Markdown or HTML gives a meaning to within a line, bare addresses included."""
+_MEANT: Final = re.compile(r"(?<=www)\.|(?<!\d\d):|:(?!\d\d(?![\d:]))|[!#$&*<>@\[\\\]^_`{|}~]", re.IGNORECASE)
+"""What some dialect of Markdown or HTML gives a meaning to within a line, bare addresses included; not 08:19."""
 
 _T = TypeVar("_T")
 
@@ -42,27 +44,36 @@ def escaped(text: str) -> str:
 
 
 def _lines(report: Report, speech: Words) -> Iterator[str]:
-    dates = report.date if report.date == report.to else f"{report.date} – {report.to}"
-    yield f"# {speech.title} {dates}"
+    yield f"# {headline.title(report, speech)}"
     yield ""
-    yield f"{report.start} – {report.end} ({escaped(report.timezone)})"
-    if not report.is_over:
+    yield escaped(headline.span(report, speech))
+    if partial := headline.partial(report, speech):
         yield ""
-        yield f"**{speech.partial} {report.end}**"
+        yield f"**{partial}**"
+    yield ""
+    yield headline.sources(report, speech)
+    for line in headline.narrowed(report, speech):
+        yield ""
+        yield escaped(line)
     if report.warnings:
         yield from _heading(speech.warnings)
         yield from (f"- {escaped(warning)}" for warning in report.warnings)
-    yield from _heading(f"{speech.totals} ({speech.gpu_hours})")
+    hours = speech.aside.format(speech.gpu_hours)
+    yield from _heading(f"{speech.totals}{hours}")
     yield from _totals(report, speech)
-    yield from _heading(f"{speech.nodes} ({speech.gpu_hours})")
-    yield from _table(columns.nodes(report, speech), report.nodes)
-    yield from _heading(f"{speech.users} ({speech.gpu_hours})")
-    yield from _table(columns.users(report, speech), report.users)
-    yield from _heading(f"{speech.waste} ({speech.gpu_hours})")
-    yield from _first(columns.waste(report, speech), report.waste, speech)
+    yield from _heading(f"{speech.nodes}{hours}")
+    yield from _table(columns.nodes(report, speech), report.nodes, nothing("nodes", report, speech))
+    yield from _heading(f"{speech.users}{hours}")
+    yield from _table(columns.users(report, speech), report.users, nothing("users", report, speech))
+    yield from _heading(f"{speech.waste}{hours}")
+    waste = report.waste[:_MOST_ROWS]
+    yield from _table(columns.waste(report, speech), waste, nothing("waste", report, speech))
+    yield from _left_out(len(report.waste) - len(waste), speech)
+    yield from _heading(f"{speech.tasks}{hours}")
     node: Column[TaskRow] = columns.name(speech.node, lambda row: row.hostname)
-    yield from _heading(f"{speech.tasks} ({speech.gpu_hours})")
-    yield from _first([node, *columns.tasks(report, speech)], report.tasks, speech)
+    tasks = columns.largest(report.tasks, _MOST_ROWS)
+    yield from _table([node, *columns.tasks(report, speech)], tasks, nothing("tasks", report, speech))
+    yield from _left_out(len(report.tasks) - len(tasks), speech)
 
 
 def _heading(title: str) -> Iterator[str]:
@@ -75,16 +86,20 @@ def _totals(report: Report, speech: Words) -> Iterator[str]:
     for name, text in FIGURES.items():
         if name != "cost" or report.totals.cost is not None:
             yield _row([escaped(columns.title(name, report, speech)), escaped(text(report.totals))])
+    covered = marked(report.totals.coverage_ratio, report.min_coverage_ratio)
+    yield _row([speech.coverage, escaped(covered)])
 
 
-def _first(shape: Sequence[Column[_T]], rows: Sequence[_T], speech: Words) -> Iterator[str]:
-    yield from _table(shape, rows[:_MOST_ROWS])
-    if (left_out := len(rows) - _MOST_ROWS) > 0:
+def _left_out(count: int, speech: Words) -> Iterator[str]:
+    if count:
         yield ""
-        yield f"{left_out} {speech.left_out}"
+        yield f"{count} {speech.left_out}"
 
 
-def _table(shape: Sequence[Column[_T]], rows: Sequence[_T]) -> Iterator[str]:
+def _table(shape: Sequence[Column[_T]], rows: Sequence[_T], otherwise: str) -> Iterator[str]:
+    if not rows:
+        yield otherwise
+        return
     yield _row([escaped(column.title) for column in shape])
     yield "|" + "|".join("--:" if column.is_figure else ":--" for column in shape) + "|"
     for row in rows:

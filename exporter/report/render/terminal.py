@@ -75,7 +75,7 @@ class Page:
         """A table of the columns that the width has room for."""
         shown = [column for column in columns if column.least_width <= self.width]
         self.grid(
-            [Head(_stacked(column.title), is_figure=column.is_figure) for column in shown],
+            [Head(stacked(column.title), is_figure=column.is_figure) for column in shown],
             [[column.text(row) for column in shown] for row in rows],
         )
 
@@ -117,7 +117,8 @@ class Page:
         if isinstance(cell, Text):
             return self._styled(cell) + blank
         if _width(cell) > width:
-            return set_cell_size(cell, width - 1) + "…"
+            cell = set_cell_size(cell, width - 1).rstrip() + "…"
+            blank = " " * (width - _width(cell))
         return blank + cell if to_right else cell + blank
 
     def _styled(self, text: Text) -> str:
@@ -130,7 +131,7 @@ def _width(cell: str | Text) -> int:
     return cell_len(cell.plain if isinstance(cell, Text) else cell)
 
 
-def _stacked(title: str) -> str:
+def stacked(title: str) -> str:
     """A long head on two lines: cut at the blank or, in Chinese, between the characters nearest to its middle."""
     middle = len(title) // 2
     blanks = [place for place, char in enumerate(title) if char == " "]

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from exporter.report.languages import Language, Words, words
-from exporter.report.render import blocks, columns, grid
+from exporter.report.render import blocks, columns, grid, headline
 from exporter.report.render.figures import change, gibibytes, marked, number, percent
 from exporter.report.render.names import by_hostname, visible
 from exporter.report.render.terminal import Head, Page
@@ -37,21 +37,24 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
     _headline(page, report, speech)
     _totals(page, report, speech)
     _split(page, report, speech)
-    page.heading(f"{speech.nodes} ({speech.gpu_hours})")
+    page.heading(_hours(speech.nodes, speech))
     page.table(columns.nodes(report, speech), report.nodes)
     grid.draw(page, report, timeline, speech)
-    page.heading(f"{speech.users} ({speech.gpu_hours})")
-    page.table(columns.users(report, speech), report.users)
-    page.heading(f"{speech.waste} ({speech.gpu_hours})")
+    page.heading(_hours(speech.users, speech))
+    if report.users:
+        page.table(columns.users(report, speech), report.users)
+    else:
+        page.line(blocks.nothing("users", report, speech))
+    page.heading(_hours(speech.waste, speech))
     if report.waste:
         page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
     else:
-        page.line(speech.nothing if blocks.is_told("waste", report) else blocks.NOT_AVAILABLE)
+        page.line(blocks.nothing("waste", report, speech))
     if (left_out := len(report.waste) - _MOST_WASTE) > 0:
         page.line(f"{left_out} {speech.left_out}", "dim")
-    page.heading(f"{speech.tasks} ({speech.gpu_hours})")
+    page.heading(_hours(speech.tasks, speech))
     if not report.tasks:
-        page.line(blocks.no_tasks(report, speech))
+        page.line(blocks.nothing("tasks", report, speech))
     for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
         page.line()
         page.line(visible(hostname), "bold")
@@ -67,20 +70,21 @@ def task_report(report: Report, language: Language) -> str:
 
 
 def _headline(page: Page, report: Report, speech: Words) -> None:
-    dates = report.date if report.date == report.to else f"{report.date} – {report.to}"
-    page.line(f"{speech.title} {dates}", "bold")
-    page.line(f"{report.start} – {report.end} ({report.timezone})")
-    if not report.is_over:
-        page.line(f"{speech.partial} {report.end}", "yellow")
-    history = {"prometheus": speech.history_prometheus, "none": speech.history_none}[report.sources.history]
-    ownership = {"api": speech.tasks_api, "labels": speech.tasks_labels, "none": speech.tasks_none}[
-        report.sources.tasks
-    ]
-    page.line(f"{speech.history}: {history}; {speech.ownership}: {ownership}")
+    page.line(headline.title(report, speech), "bold")
+    page.line(headline.span(report, speech))
+    if partial := headline.partial(report, speech):
+        page.line(partial, "yellow")
+    page.line(headline.sources(report, speech))
+    for line in headline.narrowed(report, speech):
+        page.line(visible(line))
     if report.warnings:
         page.heading(speech.warnings)
         for warning in report.warnings:
             page.line(f"! {visible(warning)}", "yellow")
+
+
+def _hours(title: str, speech: Words) -> str:
+    return f"{title}{speech.aside.format(speech.gpu_hours)}"
 
 
 def _totals(page: Page, report: Report, speech: Words) -> None:
@@ -121,7 +125,7 @@ def _totals(page: Page, report: Report, speech: Words) -> None:
     ]
     middle.append([speech.peak_vram, gibibytes(usage.peak_vram_used_bytes), "", ""])
     middle.append([speech.coverage, marked(usage.coverage_ratio, report.min_coverage_ratio), "", ""])
-    page.heading(f"{speech.totals} ({speech.gpu_hours})")
+    page.heading(_hours(speech.totals, speech))
     heads = [
         Head(),
         Head(is_figure=True),
@@ -150,7 +154,7 @@ def _split(page: Page, report: Report, speech: Words) -> None:
     if usage.idle_vram_held_gpu_hours is None:
         idle = {speech.idle: usage.idle_gpu_hours}
     parts = {speech.active: usage.active_gpu_hours, **idle, speech.not_observed: usage.owned_unobserved_gpu_hours}
-    page.heading(f"{speech.split_of_owned} ({speech.gpu_hours})")
+    page.heading(_hours(speech.split_of_owned, speech))
     page.grid(
         [Head(), Head(is_figure=True), Head()],
         [[title, number(hours), _bar(hours, usage.owned_gpu_hours)] for title, hours in parts.items()],
