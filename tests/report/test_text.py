@@ -100,6 +100,13 @@ def test_colour_changes_nothing_but_colour() -> None:
     assert stripped == plain
 
 
+def test_nothing_is_blue_which_is_unreadable_on_black() -> None:
+    codes = set(re.findall(r"\x1b\[([0-9;]*)m", rendered(sample(8), colour=True)))
+
+    assert {"36", "32", "1;32"} <= codes
+    assert not any(code.endswith("34") for code in codes)
+
+
 def test_the_surroundings_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = rendered(sample(8))
     for name, value in {"COLUMNS": "55", "FORCE_COLOR": "1", "TERM": "dumb", "TTY_INTERACTIVE": "1"}.items():

@@ -24,7 +24,8 @@ _MOST_COLUMNS: Final = 31
 """Of one grid; longer windows get several, one below the other."""
 _TICK: Final = 3
 """Every how many columns one is labelled."""
-_STYLES: Final = ("blue", "cyan", "cyan", "cyan", "green", "green", "green", "bold green", "bold green", "bold green")
+_STYLES: Final = ("", "cyan", "cyan", "cyan", "green", "green", "green", "bold green", "bold green", "bold green")
+"""Of the digits. No blue: on black, many terminals show it too dark to read."""
 
 
 def draw(page: Page, report: Report, timeline: Timeline, words: Words) -> None:
