@@ -45,8 +45,7 @@ def observed(schedule: Schedule, gpu: int) -> list[Stretch]:
     stretches: list[Stretch] = []
     for born, died in schedule.lives():
         scraped = [at for at in range(born, died) if schedule.is_scraped(at) and schedule.is_reachable(at)]
-        until = max(scraped, default=born)
-        for reading in schedule.readings(born, until + 1):
+        for reading in schedule.readings(born, max(scraped) + 1) if scraped else ():
             if not schedule.is_readable(gpu, reading):
                 continue
             if stretches and stretches[-1][0] >= born and reading - stretches[-1][1] <= MAX_GAP_SECONDS:

@@ -1,16 +1,24 @@
-"""What owners gained according to the exporter's own owner series: the report's only source without the API."""
+"""What owners had according to the exporter's own owner series.
+
+They are the report's only source of owners without the API, and with it tell what happened in gaps of the scrapes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from exporter.model import Amounts, Owner, Ownership
-from exporter.report.queries import OWNERS
+from exporter.report.gaps import Booked, Gap
+from exporter.report.queries import OWNERS, UNBOOKED
 from exporter.report.sampling import Sampler, Span, joined, merged
-from exporter.report.tracks import Floats, accumulate_booked, births, restarts
+from exporter.report.tracks import OBSERVED, Floats, Track, accumulate_booked, births, restarts
 from exporter.report.window import CELL_SECONDS, Window
+
+_INSTANT = 0.001
 
 
 async def owner_gains(
@@ -39,6 +47,76 @@ async def owner_gains(
         track = accumulate_booked(rows, births(devices[uuid], sampler.apart))
         gains.setdefault(uuid, {})[owner] = track.at(window.end).minus(track.at(window.start))
     return gains
+
+
+async def bookings(
+    sampler: Sampler, tracks: Mapping[str, Track], found: Mapping[str, Sequence[Gap]]
+) -> dict[tuple[str, Gap], tuple[Booked, Booked]]:
+    """What the owner series showed at the last scrape before a gap, and at the first that tells of all of it.
+
+    Args:
+        sampler: Reads the surroundings.
+        tracks: The device counters by GPU.
+        found: The gaps by GPU.
+
+    Returns:
+        By GPU and gap; those of which the one or the other was not scraped are left out.
+    """
+    spans = {uuid: [span for gap in each for span in _beside(gap, sampler.apart)] for uuid, each in found.items()}
+    unbooked = merged(await sampler.within(UNBOOKED, spans), lambda labels: labels.get("gpu_uuid"), sampler.apart)
+    series: defaultdict[str, dict[Owner, Floats]] = defaultdict(dict)
+    for (uuid, owner), rows in merged(await sampler.within(OWNERS, spans), _key, sampler.apart).items():
+        series[uuid][owner] = rows
+    around = {}
+    for uuid, waiting in unbooked.items():
+        books = _Books(tracks[uuid], waiting, series[uuid], sampler.apart)
+        for gap in found[uuid]:
+            before, after = books.before(gap), books.after(gap)
+            if before and after:
+                around[uuid, gap] = before, after
+    return around
+
+
+def _beside(gap: Gap, apart: float) -> Iterator[Span]:
+    if not gap.is_birth:
+        yield gap.start - apart, gap.start
+    yield gap.end, gap.known_until
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Books:
+    """Of one GPU."""
+
+    track: Track
+    unbooked: Floats
+    """Samples of the seconds that were observed and no owner's yet."""
+    owners: Mapping[Owner, Floats]
+    apart: float
+
+    def before(self, gap: Gap) -> Booked | None:
+        if gap.is_birth:
+            return Booked(gap.start, {})
+        last = int(np.searchsorted(self.unbooked[:, 0], gap.start + _INSTANT)) - 1
+        if last < 0 or self.unbooked[last, 0] <= gap.start - self.apart:
+            return None
+        booked = self._at(last)
+        return Booked(min(booked.until, gap.start), booked.amounts)
+
+    def after(self, gap: Gap) -> Booked | None:
+        first, end = np.searchsorted(self.unbooked[:, 0], (gap.end - _INSTANT, gap.known_until))
+        each = (self._at(n) for n in range(first, end))
+        return next((booked for booked in each if booked.until >= gap.end), None)
+
+    def _at(self, scrape: int) -> Booked:
+        """What one scrape showed, and up to when: as much as was observed and is not waiting."""
+        time, waiting = self.unbooked[scrape, :2]
+        shown = self.track.at(time).observed_seconds - waiting
+        amounts = {}
+        for owner, rows in self.owners.items():
+            last = np.searchsorted(rows[:, 0], time + _INSTANT) - 1
+            if last >= 0 and rows[last, 0] > time - self.apart:
+                amounts[owner] = Amounts(*np.nan_to_num(rows[last, 1:]).tolist())
+        return Booked(float(np.interp(shown, self.track.values[:, OBSERVED], self.track.times)), amounts)
 
 
 def _unclear(rows: Floats, start: float) -> Iterator[Span]:

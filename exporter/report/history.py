@@ -7,16 +7,17 @@ appeared or ended. So the result is what all samples would give, from a small pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.model import Amounts, Owner
+from exporter.model import Amounts, Hold, Owner
 from exporter.report import inventory
 from exporter.report.accounts import Observed
-from exporter.report.gains import owner_gains
+from exporter.report.gains import bookings, owner_gains
+from exporter.report.gaps import SETTLED_SECONDS, divided, gaps
 from exporter.report.inventory import Identity
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES
@@ -24,6 +25,7 @@ from exporter.report.sampling import Sampler, Span, both, joined, merged
 from exporter.report.tracks import NEVER_SEEN, Floats, Tables, Track, accumulate, fell_silent, restarts
 from exporter.report.usage import Cells
 from exporter.report.window import CELL_SECONDS, Window
+from exporter.tasks.ownership import Holdings
 
 _EDGE = 3600.0
 """Seconds read before and after the window, so that a gap across its edges has samples on either side."""
@@ -47,24 +49,20 @@ class History:
     """The server's own, as it put them."""
 
 
-async def fetch(
-    client: PrometheusClient, window: Window, instants: Mapping[str, Collection[float]], *, owners: bool = False
-) -> History:
+async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | None) -> History:
     """Reads a window.
 
     Args:
         client: The server.
         window: The stretch of time.
-        instants: By GPU, when its tasks start and end, in Unix seconds: there the counters are exact.
-        owners: Whether to read what the owner series gained, too.
+        holdings: Who held what: where tasks start and end the counters are exact; None: what the owner series gained
+            is read instead.
 
     Raises:
         HistoryError: As the client raises it.
     """
     known = await inventory.identities(client, window)
-    counters, vram = await both(
-        _counters(client, window, known, instants, owners=owners), inventory.vram(client, window, known)
-    )
+    counters, vram = await both(_counters(client, window, known, holdings), inventory.vram(client, window, known))
     edges = np.array(window.edges)
     cells = {uuid: np.diff(track.at_each(edges), axis=0) for uuid, track in counters.tracks.items()}
     read = {uuid for uuid, amounts in cells.items() if amounts[:, 0].any()}
@@ -102,9 +100,7 @@ async def _counters(
     client: PrometheusClient,
     window: Window,
     known: Mapping[str, Sequence[Identity]],
-    instants: Mapping[str, Collection[float]],
-    *,
-    owners: bool,
+    holdings: Holdings | None,
 ) -> _Counters:
     since = window.start - _EDGE
     tables: Tables = {}
@@ -113,21 +109,51 @@ async def _counters(
     interval = await inventory.scrape_interval(client, window) if known else None
     if interval is not None:
         sampler = Sampler(client, since, window.end + _EDGE, interval, _speakers(known))
-        tables = await _sampled(sampler, window, known, instants)
+        holds = {uuid: holdings.holds({uuid}) if holdings else () for uuid in known}
+        instants = {uuid: _instants(each, window) for uuid, each in holds.items()}
+        tables = await _sampled(sampler, window, instants)
         rows = merged(tables, _key, sampler.apart)
         tracks |= {uuid: accumulate(each, sampler.apart, since) for uuid, each in rows.items()}
-        if owners:
+        if holdings is None:
             gains = await owner_gains(sampler, window, rows)
+        else:
+            tracks |= await _bridged(sampler, window, rows, tracks, holds)
     return _Counters(_placed(known, tables), tracks, gains)
 
 
-async def _sampled(
-    sampler: Sampler, window: Window, uuids: Collection[str], instants: Mapping[str, Collection[float]]
-) -> Tables:
+def _instants(holds: Iterable[Hold], window: Window) -> list[float]:
+    """When tasks start and end within the window."""
+    return [edge for hold in holds for edge in (hold.start, hold.end) if window.start < edge < window.end]
+
+
+async def _bridged(
+    sampler: Sampler,
+    window: Window,
+    rows: Mapping[str, Floats],
+    tracks: Mapping[str, Track],
+    holds: Mapping[str, Sequence[Hold]],
+) -> dict[str, Track]:
+    """The tracks of GPUs whose tasks start or end while scrapes failed."""
+    usual = sampler.interval * _MISSED
+    found = {
+        uuid: [
+            gap
+            for gap in gaps(each, sampler.apart, usual, holds[uuid])
+            if gap.start < window.end and gap.end > window.start
+        ]
+        for uuid, each in rows.items()
+    }
+    bridged: dict[str, Track] = {}
+    for (uuid, gap), (before, after) in (await bookings(sampler, tracks, found)).items():
+        bridged[uuid] = divided(bridged.get(uuid, tracks[uuid]), gap, holds[uuid], before, after)
+    return bridged
+
+
+async def _sampled(sampler: Sampler, window: Window, instants: Mapping[str, Sequence[float]]) -> Tables:
     """All samples that matter."""
-    bracketed = len(uuids) <= _BRACKETED_GPUS
-    coarse = await sampler.grid(DEVICES, uuids, bracketed=bracketed)
-    exact = {uuid: [window.start, window.end, *instants.get(uuid, ())] for uuid in uuids}
+    bracketed = len(instants) <= _BRACKETED_GPUS
+    coarse = await sampler.grid(DEVICES, instants, bracketed=bracketed)
+    exact = {uuid: [window.start, window.end, *each] for uuid, each in instants.items()}
     known = joined((await sampler.near(DEVICES, exact), coarse))
     usual = sampler.interval * _MISSED + (0.0 if bracketed else CELL_SECONDS)
     wanted = {
@@ -149,6 +175,9 @@ def _unclear(rows: Floats, window: Window, exact: Sequence[float], sampler: Samp
     )
     for n in np.unique(after):
         yield times[n - 1], times[n]
+    # Across gaps the owners tell: what they had some time before, and some time after.
+    for n in np.unique(_around(times, exact, sampler.interval * _MISSED)):
+        yield times[n - 1] - SETTLED_SECONDS, times[n] + SETTLED_SECONDS
     # The grid does not see what came and went between two of its instants, nor did Prometheus look back so far.
     if times[0] - CELL_SECONDS > sampler.start:
         yield times[0] - CELL_SECONDS, times[0]

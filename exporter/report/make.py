@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -211,7 +211,7 @@ class _Maker:
         settings, window = self.config.prometheus, self.wanted.window
         try:
             async with PrometheusClient(settings) as client:
-                found = await history.fetch(client, window, _instants(entries, window), owners=entries is None)
+                found = await history.fetch(client, window, _holdings(entries))
                 if not found.gpus:
                     raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
                 named = {gpu.uuid for task in (entries[0] if entries else ()) for gpu in task.gpus}
@@ -226,24 +226,12 @@ class _Maker:
         return found
 
 
-def _instants(entries: Entries | None, window: Window) -> dict[str, list[float]]:
-    """By GPU, when its tasks start and end within the window."""
-    instants: dict[str, list[float]] = {}
-    tasks, malformed = entries or ((), ())
-    holds: Iterable[tuple[Sequence[str], float, float]] = [
-        *(([gpu.uuid for gpu in task.gpus], task.start, task.end) for task in tasks),
-        *((list(entry.gpu_uuids), entry.start, entry.end) for entry in malformed),
-    ]
-    for uuids, start, end in holds:
-        for uuid in uuids:
-            instants.setdefault(uuid, []).extend(edge for edge in (start, end) if window.start < edge < window.end)
-    return instants
+def _holdings(entries: Entries | None) -> Holdings | None:
+    return Holdings(Answer(*entries, as_of=0.0)) if entries is not None else None
 
 
 def _accounted(
     window: Window, found: History | None, entries: Entries | None, gpu_ids: Mapping[str, str]
 ) -> list[GpuAccount]:
-    observed = found.gpus if found else ()
-    if entries is None:
-        return accounts(window, observed, None, (), gpu_ids)
-    return accounts(window, observed, Holdings(Answer(*entries, as_of=0.0)), entries[0], gpu_ids)
+    tasks, _ = entries or ((), ())
+    return accounts(window, found.gpus if found else (), _holdings(entries), tasks, gpu_ids)

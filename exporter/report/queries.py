@@ -92,6 +92,8 @@ OWNERS = _family(
     "amdgpu_owner_energy_joules_total",
 )
 
+UNBOOKED = _family("unbooked", "amdgpu_exporter_unbooked_seconds", *[None] * 5)
+
 # A plain selector it must be: only of one do both engines give the sample's own time, not the evaluation's.
 SCRAPE_TIMES = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope}$offset)")
 

@@ -107,9 +107,9 @@ class Sampler:
         )
 
     def _samples_in(self, span: Span) -> float:
-        """At most, of one GPU: whatever is wider than the grid is a gap, with samples at its ends only."""
+        """At most, of one GPU: whatever is wider than the grid is a gap, with samples around its ends only."""
         start, end = span
-        return min(end - start, 2 * CELL_SECONDS) / self.interval * (WIDTH - 1)
+        return min(end - start, 5 * CELL_SECONDS) / self.interval * (WIDTH - 1)
 
     async def _read_grid(self, family: Family, uuids: Collection[str], offset: float) -> Tables:
         question = family.values.ask(self._client.scope(any_of("gpu_uuid", uuids)), offset_seconds=offset)

@@ -21,8 +21,8 @@ Labels = frozenset[tuple[str, str]]
 Tables = dict[Labels, Floats]
 
 WIDTH = 1 + len(Amounts._fields)
-_OBSERVED = 0
-_ENERGY = Amounts._fields.index("energy_joules")
+OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD, VRAM, ENERGY = range(WIDTH - 1)
+"""The columns without the time."""
 _CLOCK_SLACK = 60.0
 """Seconds by which a scrape's timestamp may be off. A counter that fell to a value that needs more time than passed
 was not started anew: two servers' clocks differ."""
@@ -112,15 +112,15 @@ def restarts(rows: Floats, apart: float) -> NDArray[np.bool_]:
 
 def births(rows: Floats, apart: float) -> Floats:
     """When device counters started anew: as many seconds ago as they say were observed since."""
-    began: Floats = np.maximum(rows[1:, 0] - rows[1:, 1 + _OBSERVED], rows[:-1, 0])[restarts(rows, apart)]
+    began: Floats = np.maximum(rows[1:, 0] - rows[1:, 1 + OBSERVED], rows[:-1, 0])[restarts(rows, apart)]
     return began
 
 
 def _fell(rows: Floats) -> NDArray[np.bool_]:
     counters = _filled(rows[:, 1:])
-    mortal = np.delete(counters, _ENERGY, axis=1)
+    mortal = np.delete(counters, ENERGY, axis=1)
     fell = (np.diff(mortal, axis=0) < -_ROUNDING * mortal[:-1]).any(axis=1)
-    anew: NDArray[np.bool_] = fell & (counters[1:, _OBSERVED] <= np.diff(rows[:, 0]) + _CLOCK_SLACK)
+    anew: NDArray[np.bool_] = fell & (counters[1:, OBSERVED] <= np.diff(rows[:, 0]) + _CLOCK_SLACK)
     return anew
 
 
@@ -130,8 +130,8 @@ def _passed(rows: Floats, apart: float) -> NDArray[np.bool_]:
     They are no older than the time that passed, then, and grew less than it. Without a restart that takes an exporter
     that was scraped no more just as it lost a GPU, for longer than it had run.
     """
-    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
-    young = rows[1:, 1 + _OBSERVED] <= elapsed
+    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + OBSERVED])
+    young = rows[1:, 1 + OBSERVED] <= elapsed
     passed: NDArray[np.bool_] = (elapsed > apart) & young & (grown != 0) & (grown < elapsed - apart)
     return passed
 
@@ -141,9 +141,9 @@ def fell_silent(rows: Floats, apart: float) -> NDArray[np.bool_]:
 
     What it drew meanwhile spreads from the last sample before to the first one after, which may have been left out.
     """
-    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + _OBSERVED])
+    elapsed, grown = np.diff(rows[:, 0]), np.diff(rows[:, 1 + OBSERVED])
     silent = ~_spoke(rows[:, 1:])[1:]
-    told_at_once = np.diff(rows[:, 1 + _ENERGY]) > _PLAUSIBLE_WATTS * elapsed
+    told_at_once = np.diff(rows[:, 1 + ENERGY]) > _PLAUSIBLE_WATTS * elapsed
     between = np.concatenate([[False], silent, [False]])
     beside = (between[:-2] | between[2:]) & (grown < elapsed - apart)
     before = np.append(told_at_once[1:], [False])
@@ -170,16 +170,16 @@ def accumulate(rows: Floats, apart: float, since: float) -> Track:
     times, counters = rows[:, 0], _filled(rows[:, 1:])
     anew = restarts(rows, apart)
     total = _summed(counters, anew)
-    total[:, _ENERGY] = _energy(times, counters)
+    total[:, ENERGY] = _energy(times, counters)
 
     starts, last = births(rows, apart), np.flatnonzero(anew)
     bends = total[last].copy()
-    bends[:, _ENERGY] = np.interp(starts, times, total[:, _ENERGY])
+    bends[:, ENERGY] = np.interp(starts, times, total[:, ENERGY])
     track_times, track_values = np.insert(times, last + 1, starts), np.insert(total, last + 1, bends, axis=0)
 
-    began = times[0] - counters[0, _OBSERVED]
+    began = times[0] - counters[0, OBSERVED]
     if since <= began < times[0]:
-        born = np.where(np.arange(WIDTH - 1) == _ENERGY, 0.0, counters[0])
+        born = np.where(np.arange(WIDTH - 1) == ENERGY, 0.0, counters[0])
         track_times = np.concatenate([[began], track_times])
         track_values = np.concatenate([np.zeros((1, WIDTH - 1)), track_values + born])
     return Track(track_times, track_values)
@@ -200,7 +200,7 @@ def _summed(counters: Floats, anew: NDArray[np.bool_]) -> Floats:
 def _energy(times: Floats, counters: Floats) -> Floats:
     """What the accumulator gained since the first sample; a reset of the hardware starts it from 0."""
     spoke = _spoke(counters)
-    joules = counters[spoke, _ENERGY]
+    joules = counters[spoke, ENERGY]
     grown = np.diff(joules)
     grown = np.where(grown < 0, joules[1:], grown)
     grown = np.where(grown <= _PLAUSIBLE_WATTS * np.diff(times[spoke]), grown, 0.0)
@@ -210,7 +210,7 @@ def _energy(times: Floats, counters: Floats) -> Floats:
 
 def _spoke(counters: Floats) -> NDArray[np.bool_]:
     """Rows with a reading that the row before had not: time observed or energy moved; the first has one."""
-    told = counters[:, [_OBSERVED, _ENERGY]]
+    told = counters[:, [OBSERVED, ENERGY]]
     moved = (np.abs(np.diff(told, axis=0)) > _ROUNDING * np.abs(told[:-1])).any(axis=1)
     return np.concatenate([[True], moved])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest_asyncio
 from benchmarks.synthetic import Cluster, Faults, SyntheticGpu, columns
 from exporter import config
 from exporter.demo.remote_write import STALE, Column
-from exporter.model import Owner, Ownership
+from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.report.accounts import Observed
 from exporter.report.history import History, fetch
 from exporter.report.inventory import absence
@@ -21,6 +23,7 @@ from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES, OWNERS
 from exporter.report.tracks import Floats, accumulate
 from exporter.report.window import Window, window
+from exporter.tasks.ownership import Holdings
 from tests.support.engines import ENGINES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,11 +141,16 @@ async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 async def read(
-    url: str, cluster: str, day: Window = DAY, gpus: list[SyntheticGpu] | None = None, *, owners: bool = False
+    url: str, cluster: str, day: Window = DAY, gpus: list[SyntheticGpu] | None = None, *, by_labels: bool = False
 ) -> History:
-    instants = {gpu.uuid: gpu.instants for gpu in gpus or ()}
+    entries = [
+        MalformedTask("", "", (gpu.uuid,), start, end)
+        for gpu in gpus or ()
+        for start, end in pairwise((*gpu.instants, math.inf))
+    ]
+    holdings = None if by_labels else Holdings(Answer((), tuple(entries), as_of=NOW))
     async with PrometheusClient(config.Prometheus(url=url, matchers=f'cluster="{cluster}"')) as client:
-        return await fetch(client, day, instants, owners=owners)
+        return await fetch(client, day, holdings)
 
 
 def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[Observed, SyntheticGpu]]:
@@ -243,7 +251,7 @@ async def test_the_absence_of_history_is_explained(engine: str) -> None:
 
 
 async def test_owner_series_tell_what_owners_gained(engine: str) -> None:
-    (observed,) = (await read(engine, "owners", owners=True)).gpus
+    (observed,) = (await read(engine, "owners", by_labels=True)).gpus
     alice = observed.owners[Owner("alice", "LAB", Ownership.OWNED)]
     nobody = observed.owners[Owner("", "", Ownership.UNALLOCATED)]
     assert alice.observed_seconds == pytest.approx(6 * HOUR, abs=3 * INTERVAL)
