@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from exporter.model import Amounts, Hold, Owner
 from exporter.report import inventory
 from exporter.report.accounts import Observed
-from exporter.report.gains import bookings, owner_gains
+from exporter.report.bookings import bookings
+from exporter.report.gains import owner_gains
 from exporter.report.gaps import SETTLED_SECONDS, divided, gaps
 from exporter.report.inventory import Identity
 from exporter.report.prometheus import PrometheusClient

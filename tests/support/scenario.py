@@ -71,6 +71,26 @@ def every_fault(window: Window) -> Faults:
     )
 
 
+def long_gaps(window: Window) -> Faults:
+    """A day on which tasks of two nodes start and end while scrapes fail for hours, and exporters restart there."""
+
+    def clock(hours: float, lasting: float) -> Stretch:
+        begin = window.start + hours * HOUR
+        return begin, begin + lasting * HOUR
+
+    return Faults(
+        unscraped=(
+            ("colab-gpu1", clock(5.4, 1.6)),
+            ("colab-gpu1", clock(15.7, 1.2)),
+            ("colab-gpu2", clock(1.3, 1.5)),
+            ("colab-gpu2", clock(9.8, 1.7)),
+        ),
+        stopped=(("colab-gpu1", clock(16.0, 0.1)), ("colab-gpu2", clock(10.0, 0.3))),
+        blind=(clock(20.0, 0.75),),
+        api_down=(clock(6.7, 0.15),),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A window, and what two servers saw of it; one of them scrapes the second node, too."""

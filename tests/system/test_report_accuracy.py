@@ -30,7 +30,7 @@ from tests.support.accuracy import (
     worst,
 )
 from tests.support.engines import ENGINES
-from tests.support.scenario import HOSTILE, Crowd, Scenario, every_fault
+from tests.support.scenario import HOSTILE, Crowd, Scenario, every_fault, long_gaps
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -227,6 +227,19 @@ async def test_days_of_every_length_are_as_true(
         assert made.report.totals.capacity_gpu_hours == pytest.approx(2 * hours)
         found = deviations(scenario, made.report)
         assert max(one.absolute for one in found if one.measure in EXACT) < 1e-3
+        large = worst([one for one in found if one.is_large], "relative")
+        assert large.relative < 1e-3, large
+        small = worst([one for one in found if not one.is_large], "blur")
+        assert small.blur < 1, small
+
+
+async def test_tasks_that_start_and_end_while_scrapes_fail_get_what_was_booked_to_their_owners(tmp_path: Path) -> None:
+    scenario = Scenario(Crowd(nodes=2, gpus_per_node=2), BAD_DAY, long_gaps(BAD_DAY))
+    columns = await scenario.columns()
+    for name, engine in ENGINES.items():
+        async with engine(tmp_path / name, columns) as url:
+            made = await scenario.report(url, tmp_path)
+        found = deviations(scenario, made.report)
         large = worst([one for one in found if one.is_large], "relative")
         assert large.relative < 1e-3, large
         small = worst([one for one in found if not one.is_large], "blur")
