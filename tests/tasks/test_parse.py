@@ -208,7 +208,7 @@ def test_any_document_is_either_refused_or_each_entry_accounted_for(document: ob
         return
     assert isinstance(document, dict)
     assert {task.task_id for task in tasks} | {entry.task_id for entry in malformed} == {
-        module._text(key) for key in document
+        module._encodable(key) for key in document
     }
     for task in tasks:
         assert task.username
