@@ -21,8 +21,6 @@ SETTLED_SECONDS = 900.0
 _UNTRUE = 60.0
 """Seconds by which a new owner's series may claim more than was held: the API told of a task's end late. One that
 claims yet more is not new, and where it stood before is not known."""
-_HELD_BYTES = 2.0**30
-"""Of VRAM in use on average: a GPU with less hardly holds any. Which limit its exporter has is not told."""
 _SAME = 1.0
 """Seconds that were observed and are in nobody's series: unless there are more, all that was booked is shown."""
 _TINY = 1e-9
@@ -73,7 +71,7 @@ def divided(track: Track, gap: Gap, holds: Sequence[Hold], before: Booked, after
     - What nobody known can claim (the series of an owner is dropped after an hour; tasks that the API told of late, or
       not at all, were booked to others) falls to the time that the claims leave open.
     - All that owners had since the exporter started in the gap tells the energy then.
-    - No series tells when a GPU was idle with VRAM held: where it was idle with VRAM in use.
+    - No series tells idle time with VRAM held: it is guessed to be idle time, the more VRAM was in use the rather.
 
     Args:
         track: The GPU's.
@@ -125,8 +123,7 @@ def _fitted(parts: Floats, whole: Floats, seconds: Floats) -> Floats:
     fitted[:, OBSERVED] = _limited(fitted[:, OBSERVED], seconds)
     for column in (BUSY, IDLE):
         fitted[:, column] = _limited(fitted[:, column], fitted[:, OBSERVED])
-    in_use = fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY)
-    likely = fitted[:, IDLE] * np.where(in_use > _HELD_BYTES, 1.0, _TINY)
+    likely = fitted[:, IDLE] * fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY)
     if likely.any():
         guessed = whole[IDLE_VRAM_HELD] * likely / likely.sum()
         fitted[:, IDLE_VRAM_HELD] = _limited(guessed, fitted[:, IDLE])
