@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +190,12 @@ def _parts_by_label(cells: Cells, owners: Mapping[Owner, Amounts], seconds: floa
     return parts
 
 
-def place(account: GpuAccount) -> tuple[str, float, bool, str]:
+def place(account: GpuAccount) -> tuple[Any, ...]:
     """What the report's GPUs are in order of: hostname, then index; those nobody ever saw are their host's last."""
     index = float("inf") if account.index is None else account.index
-    return account.hostname, index, account.uuid is None, account.uuid or ""
+    return natural(account.hostname), index, account.uuid is None, natural(account.gpu_id or ""), account.uuid or ""
+
+
+def natural(name: str) -> list[tuple[str, int, str]]:
+    """What names are in order of for people: node2 before node10."""
+    return [(text, len(digits.lstrip("0")), digits) for text, digits in re.findall("([^0-9]*)([0-9]*)", name)]

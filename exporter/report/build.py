@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
-from exporter.report.accounts import GpuAccount, place
+from exporter.report.accounts import GpuAccount, natural, place
 from exporter.report.rows import (
     GpuRow,
     NodeRow,
@@ -137,7 +137,7 @@ def build(
             )
             for project, mine in _by_hours(owned, lambda part: part.task.project_uuid if part.task else None)
         ],
-        tasks=sorted((_task_row(window, mine, tariff) for mine in tasks.values()), key=_task_order),
+        tasks=[_task_row(window, mine, tariff) for mine in sorted(tasks.values(), key=_task_order)],
         waste=_waste(window, tasks.values(), placed, tariff),
     )
 
@@ -208,8 +208,9 @@ def _task_of(parts: Sequence[Part]) -> Task:
     return task
 
 
-def _task_order(row: TaskRow) -> tuple[str, str, str]:
-    return row.hostname, row.start, row.task_id
+def _task_order(parts: Sequence[Part]) -> tuple[Any, ...]:
+    task = _task_of(parts)
+    return natural(task.hostname), task.start, task.task_id
 
 
 def _waste(

@@ -198,8 +198,8 @@ class Words:
         "{hostname}：實際有 {seen} 張 GPU，report.nodes 只列了 {listed} 張",
     )
     too_little_observed = _Term(
-        "{hostname}: {coverage:.1%} of its GPU time was observed, expected {expected:g}% or more",
-        "{hostname}：GPU 時間的觀測涵蓋率為 {coverage:.1%}，應達 {expected:g}% 以上",
+        "{hostname}: {coverage} of its GPU time was observed, expected {expected} or more",
+        "{hostname}：GPU 時間的觀測涵蓋率為 {coverage}，應達 {expected} 以上",
     )
     no_api = _Term(
         "tasks.url is not set: owners come from the history's labels",

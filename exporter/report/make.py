@@ -17,6 +17,7 @@ from exporter.report.comparison import Measures, compared, days_before, observed
 from exporter.report.history import History
 from exporter.report.languages import Words, words
 from exporter.report.prometheus import PrometheusClient
+from exporter.report.render.figures import coverage, is_low
 from exporter.report.rows import Report, Sources
 from exporter.report.sampling import together
 from exporter.report.timeline import Timeline, timeline
@@ -126,11 +127,12 @@ class _Maker:
         )
         if found:
             for row in report.nodes:
-                coverage = row.usage.coverage_ratio
-                if coverage is not None and coverage < settings.min_coverage:
+                if is_low(row.usage.coverage_ratio, settings.min_coverage):
                     self._lacks(
                         self.words.too_little_observed.format(
-                            hostname=row.hostname, coverage=coverage, expected=settings.min_coverage * 100
+                            hostname=row.hostname,
+                            coverage=coverage(row.usage.coverage_ratio),
+                            expected=coverage(settings.min_coverage),
                         )
                     )
         return report

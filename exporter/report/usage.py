@@ -135,14 +135,17 @@ def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
 
 
 def longest_idle(part: Part) -> float:
-    """Seconds of the longest run of ten-minute cells that the part held and in which its GPU was idle."""
+    """Seconds of the longest run of ten-minute cells that the part held and in which its GPU was idle.
+
+    Never more than the part was idle at all, though cells count as a whole.
+    """
     if part.held is None or part.cells is None:
         return 0.0
     longest = run = 0.0
     for held in np.where(part.cells.is_idle, part.held, 0.0).tolist():
         run = run + held if held else 0.0
         longest = max(longest, run)
-    return longest
+    return min(longest, part.amounts.idle_seconds)
 
 
 def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, *, where: str) -> None:

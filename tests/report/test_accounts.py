@@ -177,6 +177,12 @@ def test_the_waste_list_ranks_idle_tasks_with_their_longest_stretch_and_what_it_
     assert [waste[0].freed_gpus, waste[0].cost] == pytest.approx([0.5, 24])
 
 
+def test_no_idle_stretch_is_longer_than_all_idle_time() -> None:
+    (waste,) = report(accounted([gpu(rates=Amounts(1.0, 0.0, 0.96, 0.0, 0.0, 0.0))], [task(0, 3)])).waste
+
+    assert waste.longest_idle_hours == waste.idle_gpu_hours == pytest.approx(0.96 * 3)
+
+
 def test_peak_vram_of_a_user_comes_from_cells_wholly_its_own() -> None:
     observed = gpu()
     observed.cells.peak_vram_bytes[:] = 10.0
@@ -265,6 +271,31 @@ def test_gpus_nobody_ever_saw_stand_with_the_others_of_their_host() -> None:
         ("colab-gpu4", None),
         ("colab-gpu9", 3),
     ]
+
+
+def test_hosts_and_gpus_stand_in_the_order_that_people_count_in() -> None:
+    hosts = ["gpu2", "gpu10", "gpu" + "9" * 5000]
+    tasks = [replace(task(n, n + 1, uuids=[f"{n:016x}"]), hostname=host) for n, host in enumerate(reversed(hosts))]
+    unobserved = replace(
+        task(9, 10), hostname="gpu2", gpus=tuple(TaskGpu(f"{99 - n:016x}", str(n)) for n in (10, 9, 8))
+    )
+    result = report(accounted([], [*tasks, unobserved]))
+
+    assert [row.hostname for row in result.nodes] == hosts
+    assert [row.hostname for row in result.tasks] == ["gpu2", "gpu2", *hosts[1:]]
+    assert [row.gpu_id for row in result.gpus][:4] == ["8", "9", "10", "27"]
+
+
+def test_tasks_stand_in_the_order_of_their_starts_where_clocks_go_back() -> None:
+    day = window("2025-10-26", None, "Europe/Berlin", 2e9)
+    first, second = (
+        replace(task(0, 1, task_id=name), start=day.start + hours * HOUR, end=day.end)
+        for name, hours in (("summer", 2.5), ("winter", 3.25))
+    )
+    found = accounts(day, [], Holdings(Answer((second, first), (), 0.0)), [second, first])
+    rows = build(day, found, sources=SOURCES, costs=FREE, min_coverage_ratio=0.99).tasks
+
+    assert [row.start[-14:] for row in rows] == ["02:30:00+02:00", "02:15:00+01:00"]
 
 
 def test_a_filter_narrows_rows_and_totals_to_shares() -> None:
