@@ -58,7 +58,9 @@ def gaps(rows: Floats, apart: float, usual: float, holds: Iterable[Hold]) -> Ite
     """
     times, born = rows[:, 0], births(rows, apart)
     after = np.unique(np.searchsorted(times, [edge for hold in holds for edge in (hold.start, hold.end)]))
-    for before, end in ((times[n - 1], times[n]) for n in after if 0 < n < len(times)):
+    after = after[(after > 0) & (after < len(times))]
+    for n in after[times[after] - times[after - 1] > usual]:
+        before, end = times[n - 1], times[n]
         start = max([before, *born[(before < born) & (born < end)]])
         if end - start > usual:
             yield Gap(start, end, start > before, min([end + SETTLED_SECONDS, *born[born >= end]]))
