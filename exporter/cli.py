@@ -23,7 +23,7 @@ from exporter import config as config_file
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
-from exporter.report.render.names import visible
+from exporter.names import visible
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 import wcwidth
 
+from exporter.names import visible
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lays out a heading and rows; what would move the cursor is escaped, the last column is not padded."""
-    lines = [[_printable(cell) for cell in line] for line in (headings, *rows)]
+    """Lays out a heading and rows; the last column is not padded."""
+    lines = [[visible(cell) for cell in line] for line in (headings, *rows)]
     widths = [max(wcwidth.wcswidth(line[n]) for line in lines) for n in range(len(headings))]
     return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _padded(text: str, width: int) -> str:

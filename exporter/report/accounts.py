@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,7 @@ import numpy as np
 
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
+from exporter.names import natural
 from exporter.report.usage import Cells, Floats, Part, check_conservation
 from exporter.report.window import Window
 from exporter.tasks.ownership import Holdings
@@ -194,8 +194,3 @@ def place(account: GpuAccount) -> tuple[Any, ...]:
     """What the report's GPUs are in order of: hostname, then index; those nobody ever saw are their host's last."""
     index = float("inf") if account.index is None else account.index
     return natural(account.hostname), index, account.uuid is None, natural(account.gpu_id or ""), account.uuid or ""
-
-
-def natural(name: str) -> list[tuple[str, int, str]]:
-    """What names are in order of for people: node2 before node10."""
-    return [(text, len(digits.lstrip("0")), digits) for text, digits in re.findall("([^0-9]*)([0-9]*)", name)]

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
-from exporter.report.accounts import GpuAccount, natural, place
+from exporter.names import natural
+from exporter.report.accounts import GpuAccount, place
 from exporter.report.rows import (
     GpuRow,
     NodeRow,

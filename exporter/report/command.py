@@ -16,11 +16,11 @@ from rich.console import Console
 from exporter import config
 from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
+from exporter.names import visible
 from exporter.report.build import Filter
 from exporter.report.make import Made, Wanted, make
 from exporter.report.output import WRITTEN, Format, files, printed
 from exporter.report.render import text
-from exporter.report.render.names import visible
 from exporter.report.window import window
 from exporter.report.write import write
 

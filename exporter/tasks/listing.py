@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.errors import UsageError
 from exporter.model import RUNNING, Task
+from exporter.names import natural
 from exporter.table import table
 
 _HEADINGS = ("NODE", "GPU", "USER", "TYPE", "SINCE", "UNTIL", "TASK")
@@ -60,7 +61,7 @@ def held(
     _check("user", users, {task.username for task in there})
     _check("node", nodes, {task.hostname for task in there})
     chosen = [task for task in there if (not users or task.username in users) and (not nodes or task.hostname in nodes)]
-    chosen.sort(key=lambda task: (task.hostname, task.start, task.task_id))
+    chosen.sort(key=lambda task: (task.start, task.task_id))
     rows = [
         Held(
             hostname=task.hostname,
@@ -77,7 +78,7 @@ def held(
         for task in chosen
         for gpu in task.gpus
     ]
-    return sorted(rows, key=lambda row: (row.hostname, _numeric(row.gpu_id), row.start))
+    return sorted(rows, key=lambda row: (natural(row.hostname), natural(row.gpu_id)))
 
 
 def as_json(rows: Sequence[Held]) -> str:
@@ -113,8 +114,3 @@ def _check(what: str, wanted: frozenset[str], known: set[str]) -> None:
 
 def _local(instant: float, zone: ZoneInfo) -> str:
     return datetime.fromtimestamp(instant, zone).isoformat()
-
-
-def _numeric(gpu_id: str) -> tuple[int, str]:
-    """Sorts GPU 9 before GPU 10."""
-    return (int(gpu_id), "") if gpu_id.isdecimal() else (2**31, gpu_id)

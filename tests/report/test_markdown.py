@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from exporter.names import visible
 from exporter.report.languages import Language
 from exporter.report.render import markdown, text
 from exporter.report.render.figures import coverage
-from exporter.report.render.names import visible
 from tests.support.reports import HOSTILE_NAMES, sample
 
 WIKI = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

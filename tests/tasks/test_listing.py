@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,12 +24,15 @@ def listed(*tasks: Task, users: frozenset[str] = frozenset(), nodes: frozenset[s
 
 
 def test_each_gpu_of_a_task_has_a_row_in_the_order_of_its_number() -> None:
-    rows = listed(task("a", "10", "9"), task("b", "2", host="colab-gpu0"))
+    endless = "9" * 5000
+    gpus = tuple(TaskGpu(f"{n:016x}", gpu_id) for n, gpu_id in enumerate((endless, "10", "9")))
+    rows = listed(replace(task("a"), gpus=gpus), task("b", "2", host="colab-gpu10"))
 
     assert [(row.hostname, row.gpu_id) for row in rows] == [
-        ("colab-gpu0", "2"),
         ("colab-gpu1", "9"),
         ("colab-gpu1", "10"),
+        ("colab-gpu1", endless),
+        ("colab-gpu10", "2"),
     ]
 
 
@@ -58,9 +62,11 @@ def test_the_table_is_aligned_beside_wide_and_hostile_names() -> None:
 
     assert len(lines) == 4
     assert lines[0].split() == ["NODE", "GPU", "USER", "TYPE", "SINCE", "UNTIL", "TASK"]
-    assert lines[1].startswith("colab-gpu1  1    陳怡君      LAB   2025-07-21 15:59  running  id-")
-    assert lines[2].startswith("colab-gpu1  2    a\\x1b[2J\\n  LAB   2025-07-21 15:59  running  id-")
-    assert lines[3].startswith("colab-gpu1  3    itrd        LAB   2025-07-21 15:59  running  id-")
+    assert lines[1].startswith("colab-gpu1  1    陳怡君  LAB   2025-07-21 15:59  running  id-")
+    assert lines[2].startswith(
+        "colab-gpu1  2    a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}  LAB   2025-07-21 15:59  running  id-"
+    )
+    assert lines[3].startswith("colab-gpu1  3    itrd    LAB   2025-07-21 15:59  running  id-")
 
 
 def test_json_has_every_field() -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final, NamedTuple
 
+from exporter.names import id_number, visible
 from exporter.report.languages import Words
 from exporter.report.render.figures import ABSENT
 from exporter.report.render.headline import dates
-from exporter.report.render.names import id_number, visible
 from exporter.report.rows import GpuRow, Report, TaskRow, Usage
 
 NOT_AVAILABLE: Final = "N/A"

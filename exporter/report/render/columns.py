@@ -8,10 +8,10 @@ from heapq import nlargest
 from itertools import groupby
 from typing import Final, Generic, Protocol, TypeVar
 
+from exporter.names import id_number, visible
 from exporter.report.languages import Words
 from exporter.report.render.clock import Clock
 from exporter.report.render.figures import ABSENT, gibibytes, marked, number, percent
-from exporter.report.render.names import id_number, visible
 from exporter.report.rows import NodeRow, Report, TaskRow, Usage, UserRow, WasteRow
 
 WIDE: Final = 120

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
+from exporter.names import by_hostname, visible
 from exporter.report.languages import Words
 from exporter.report.render.blocks import holders
 from exporter.report.render.columns import WIDE
 from exporter.report.render.figures import ABSENT, marked, percent
-from exporter.report.render.names import by_hostname, visible
 from exporter.report.render.terminal import Head, Page, stacked
 from exporter.report.rows import GpuRow, Report
 from exporter.report.timeline import Lane, Timeline, joined

@@ -21,9 +21,9 @@ from typing import Final
 import numpy as np
 
 from exporter.model import Ownership
+from exporter.names import by_hostname, visible
 from exporter.report.languages import words
 from exporter.report.render import blocks, csv
-from exporter.report.render.names import by_hostname, visible
 from exporter.report.rows import GpuRow, Report, TaskRow
 from exporter.report.timeline import Lane, Timeline, mean
 from exporter.report.usage import Floats

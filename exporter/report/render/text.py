@@ -5,10 +5,10 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Final
 
+from exporter.names import by_hostname, visible
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import blocks, columns, grid, headline
 from exporter.report.render.figures import change, gibibytes, marked, number, percent
-from exporter.report.render.names import by_hostname, visible
 from exporter.report.render.terminal import Head, Page
 from exporter.report.rows import Comparison, GpuRow, Report
 from exporter.report.timeline import Timeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
@@ -22,6 +23,11 @@ def visible(name: str) -> str:
     if name.isascii() and name.isprintable():
         return name
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _UNSEEN else char for char in name)
+
+
+def natural(name: str) -> list[tuple[str, int, str]]:
+    """What names are in order of for people: node2 before node10."""
+    return [(text, len(digits.lstrip("0")), digits) for text, digits in re.findall("([^0-9]*)([0-9]*)", name)]
 
 
 def id_number(gpu_id: str) -> int | None:
