@@ -25,6 +25,8 @@ _JITTER = 0.25
 """Seconds by which scrapes are late now and then."""
 _NEIGHBOURS = 1.5
 _MINUTE = 60.0
+_INSTANT = 0.001
+"""Seconds: a sample at the start of a span is in its range, whichever edges the engine counts."""
 _QUERY_SAMPLES = 1700
 """Samples that cost both sides what a query does."""
 _T = TypeVar("_T")
@@ -72,7 +74,7 @@ class Sampler:
         by_span: dict[Span, set[str]] = {}
         for uuid, spans in wanted.items():
             for start, end in spans:
-                minutes = math.floor(start / _MINUTE) * _MINUTE, math.ceil(end / _MINUTE) * _MINUTE
+                minutes = math.floor((start - _INSTANT) / _MINUTE) * _MINUTE, math.ceil(end / _MINUTE) * _MINUTE
                 by_span.setdefault(minutes, set()).add(uuid)
         return await self._read_spans(family, by_span)
 

@@ -21,6 +21,7 @@ from exporter.report.history import History, fetch
 from exporter.report.inventory import absence
 from exporter.report.prometheus import PrometheusClient
 from exporter.report.queries import DEVICES, OWNERS
+from exporter.report.sampling import Sampler
 from exporter.report.tracks import Floats, accumulate
 from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
@@ -117,6 +118,14 @@ def owner_columns() -> list[Column]:
     ]
 
 
+def aligned_columns() -> list[Column]:
+    """One GPU that is scraped on whole minutes."""
+    times = np.arange(at(1), at(2), INTERVAL)
+    labels = {"hostname": "node1", "gpu": "0", "gpu_uuid": "00000000000000bb", "cluster": "aligned"}
+    times_ms = np.rint(times * 1000).astype(np.int64)
+    return [Column({"__name__": metric, **labels}, times_ms, times - at(0)) for metric in DEVICES.metrics if metric]
+
+
 def everything() -> list[Column]:
     replicated = REPLICATED.make()
     others = [shifted(gpu, 6.0) for gpu in OTHER_REPLICA.make()]
@@ -128,6 +137,7 @@ def everything() -> list[Column]:
         *columns(replicated, {"cluster": "replicated", "replica": "a"}),
         *columns(others, {"cluster": "replicated", "replica": "b"}),
         *owner_columns(),
+        *aligned_columns(),
     ]
 
 
@@ -259,3 +269,11 @@ async def test_owner_series_tell_what_owners_gained(engine: str) -> None:
     assert alice.energy_joules == pytest.approx(6 * HOUR * 400, rel=0.01)
     assert nobody.observed_seconds == pytest.approx(18 * HOUR, abs=3 * INTERVAL)
     assert set(observed.owners) == {Owner("alice", "LAB", Ownership.OWNED), Owner("", "", Ownership.UNALLOCATED)}
+
+
+async def test_a_sample_at_either_end_of_a_span_is_read(engine: str) -> None:
+    uuid, span = "00000000000000bb", (at(1.5), at(1.5) + 30)
+    async with PrometheusClient(config.Prometheus(url=engine, matchers='cluster="aligned"')) as client:
+        tables = await Sampler(client, at(-1), at(25), INTERVAL, [uuid]).within(DEVICES, {uuid: [span]})
+    (rows,) = tables.values()
+    assert set(span) <= set(rows[:, 0])
