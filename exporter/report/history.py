@@ -174,11 +174,12 @@ def _unclear(rows: Floats, window: Window, exact: Sequence[float], sampler: Samp
             _around(times, window.edges, usual),
         )
     )
-    for n in np.unique(after):
-        yield times[n - 1], times[n]
     # Across gaps the owners tell: what they had some time before, and some time after.
-    for n in np.unique(_around(times, exact, sampler.interval * _MISSED)):
+    gapped = np.unique(_around(times, exact, sampler.interval * _MISSED))
+    for n in gapped:
         yield times[n - 1] - SETTLED_SECONDS, times[n] + SETTLED_SECONDS
+    for n in np.setdiff1d(after, gapped):
+        yield times[n - 1], times[n]
     # The grid does not see what came and went between two of its instants, nor did Prometheus look back so far.
     if times[0] - CELL_SECONDS > sampler.start:
         yield times[0] - CELL_SECONDS, times[0]
