@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
@@ -27,6 +28,7 @@ from exporter.tasks.client import ConsumptionClient
 from exporter.tasks.ownership import Holdings
 
 Progress = Callable[[str], None]
+_Entry = TypeVar("_Entry", Task, MalformedTask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +197,15 @@ class _Maker:
     async def _days_of_tasks(self) -> Entries:
         """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts.
 
-        What an earlier day was kept with may be outdated: a task that a later day does not show had ended before.
+        What an earlier day was kept with may be outdated: an entry that a later day does not show had ended before.
         """
         window = self.wanted.window
         tasks: dict[str, Task] = {}
         malformed: dict[str, MalformedTask] = {}
         for day in window.days():
             entries = await self._day_of_tasks(day)
-            tasks = {task_id: replace(task, end=min(task.end, day.start)) for task_id, task in tasks.items()}
-            tasks |= {task.task_id: task for task in entries[0]}
-            malformed |= {entry.task_id: entry for entry in entries[1]}
+            tasks = _ended(tasks, day.start) | {task.task_id: task for task in entries[0]}
+            malformed = _ended(malformed, day.start) | {entry.task_id: entry for entry in entries[1]}
         overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)
         return tuple(overlapping), tuple(malformed.values())
 
@@ -226,6 +227,10 @@ class _Maker:
             return None
         self.is_complete = self.is_complete and not found.is_partial
         return found
+
+
+def _ended(entries: Mapping[str, _Entry], by: float) -> dict[str, _Entry]:
+    return {task_id: replace(entry, end=min(entry.end, by)) for task_id, entry in entries.items()}
 
 
 def _holdings(entries: Entries | None) -> Holdings | None:

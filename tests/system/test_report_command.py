@@ -367,6 +367,22 @@ async def test_a_task_kept_as_running_ended_before_the_first_day_that_does_not_s
     assert [row["usage"]["owned_gpu_hours"] for row in json.loads(out)["tasks"]] == [23]
 
 
+async def test_an_entry_of_nobody_kept_as_running_ended_before_the_first_day_that_does_not_show_it(desk: Desk) -> None:
+    gpus = (TaskGpu("52f67b3700dcc6f3"),)
+    ends = [RUNNING]
+
+    def tasks(_start: float, _end: float, _now: float) -> list[Task]:
+        known = Task("t", "itrd", "LAB", gpus, DAY, DAY + 3600, hostname="colab-gpu1")
+        return [known, Task("nobody's", "", "LAB", gpus, DAY + 3600, ends[-1], hostname="colab-gpu1")]
+
+    cache = {"cache": str(desk.directory / "cache")}
+    async with StandInApi(tasks) as desk.api:
+        await desk.report(*DATE, "--user-report", report=cache)
+        ends.append(DAY + 7200)
+        _, out, _ = await desk.report(*DATE, "--to", "2026-03-05", "--user-report", "--format", "json", report=cache)
+    assert json.loads(out)["totals"]["unknown_gpu_hours"] == 23
+
+
 async def test_warnings_of_the_inventory_are_of_the_nodes_asked_for(desk: Desk) -> None:
     nodes = {"nodes": {"colab-gpu1": 1, "colab-gpu2": 0}}
     warned = [await desk.report(*DATE, "--format", "json", "--node", node, report=nodes) for node in nodes["nodes"]]
