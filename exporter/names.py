@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 
-_MOST_DIGITS: Final = 9
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: control, format, surrogate, line and paragraph separators."""
 
@@ -25,14 +24,10 @@ def visible(name: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _UNSEEN else char for char in name)
 
 
-def natural(name: str) -> list[tuple[str, int, str]]:
-    """What names are in order of for people: node2 before node10."""
-    return [(text, len(digits.lstrip("0")), digits) for text, digits in re.findall("([^0-9]*)([0-9]*)", name)]
-
-
-def id_number(gpu_id: str) -> int | None:
-    """The API's number of a GPU as a number, for order; None if it is not one."""
-    return int(gpu_id) if gpu_id.isdecimal() and len(gpu_id) <= _MOST_DIGITS else None
+def natural(name: str) -> list[tuple[str, int, str, str]]:
+    """What names are in order of for people: node2 before node10, node010 before node11."""
+    pieces = re.findall("([^0-9]*)([0-9]*)", name)
+    return [(text, len(number := digits.lstrip("0")), number, digits) for text, digits in pieces]
 
 
 def by_hostname(items: Iterable[_T], hostname: Callable[[_T], str]) -> dict[str, list[_T]]:

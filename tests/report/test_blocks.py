@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,14 +11,15 @@ from exporter.report.accounts import accounts
 from exporter.report.build import Costs, build
 from exporter.report.render import text
 from exporter.report.rows import Report, Sources
-from exporter.report.window import window
+from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 from tests.support.reports import sample
 
+SEED_DAY = window("2025-07-22", None, "UTC", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 
-def seed_report(*tasks: Task) -> Report:
+
+def seed_report(*tasks: Task, day: Window = SEED_DAY) -> Report:
     """A day of the consumption API's alone, without history."""
-    day = window("2025-07-22", None, "UTC", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     found = accounts(day, [], Holdings(Answer(tasks, (), as_of=0.0)), tasks)
     return build(day, found, sources=Sources(history="none", tasks="api"), costs=Costs(), min_coverage_ratio=0.99)
 
@@ -72,6 +74,16 @@ def test_the_task_report_has_every_task_of_a_gpu_in_order() -> None:
 
     assert re.findall(r"GPU (\d+):\n  使用者: (\w+)", page) == [("9", "itrd"), ("9", "nycubme"), ("10", "admin")]
     assert "  結束時間: Tue, 22 Jul 2025 12:00:00 GMT\n  狀態: 已結束\n  使用時長: 14400.0 秒\n" in page
+
+
+def test_the_task_report_has_nodes_and_times_in_the_order_of_the_report() -> None:
+    clocks_go_back = window("2025-10-26", None, "Europe/Berlin", 2e9)
+    starts = {"summer": "2025-10-26T00:30:00Z", "winter": "2025-10-26T01:15:00Z"}
+    tasks = [seed_task(task_id, task_id, "9", start) for task_id, start in starts.items()]
+    tasks.append(replace(seed_task("a", "other", "10", starts["winter"]), hostname="colab-gpu10"))
+    report = seed_report(*tasks, day=clocks_go_back)
+
+    assert re.findall("使用者: (.*)", text.task_report(report, "zh-TW")) == ["summer", "winter", "other"]
 
 
 def test_the_task_report_says_that_there_were_no_tasks() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final, NamedTuple
 
-from exporter.names import id_number, visible
+from exporter.names import natural, visible
 from exporter.report.languages import Words
 from exporter.report.render.figures import ABSENT
 from exporter.report.render.headline import dates
@@ -41,13 +41,14 @@ def task_summary(report: Report, words: Words) -> Iterator[str]:
 
 
 def task_report(report: Report, words: Words) -> Iterator[str]:
-    """Every task, under each of its GPUs, by node."""
+    """Every task, under each of its GPUs, by node; on a GPU in the order of the report, by time."""
     yield f"=== {dates(report)} {words.task_report} ==="
     yield ""
     gpu_ids = {row.gpu_uuid: row.gpu_id for row in report.gpus}
     held = [(gpu_ids.get(uuid) or "", uuid, task) for task in report.tasks for uuid in task.gpu_uuids]
+    held.sort(key=lambda one: (natural(one[2].hostname), natural(one[0]), one[1]))
     hostname = None
-    for gpu_id, uuid, task in sorted(held, key=_order):
+    for gpu_id, uuid, task in held:
         if task.hostname != hostname:
             hostname = task.hostname
             yield f"{visible(hostname) or ABSENT}:"
@@ -135,13 +136,6 @@ def index(gpu: int | None) -> str:
 def percent(ratio: float | None) -> str:
     """`18.17%`, or `N/A`."""
     return NOT_AVAILABLE if ratio is None else f"{ratio * 100:.2f}%"
-
-
-def _order(held: tuple[str, str, TaskRow]) -> tuple[str, int, str, str, str, str]:
-    """By node, then by the API's number, as a number where it is one; then by time."""
-    gpu_id, uuid, task = held
-    number = id_number(gpu_id)
-    return task.hostname, -1 if number is None else number, gpu_id, uuid, task.start, task.task_id
 
 
 def _gmt(instant: str) -> str:

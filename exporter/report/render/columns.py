@@ -8,7 +8,7 @@ from heapq import nlargest
 from itertools import groupby
 from typing import Final, Generic, Protocol, TypeVar
 
-from exporter.names import id_number, visible
+from exporter.names import visible
 from exporter.report.languages import Words
 from exporter.report.render.clock import Clock
 from exporter.report.render.figures import ABSENT, gibibytes, marked, number, percent
@@ -43,6 +43,8 @@ FIGURES: Final[Mapping[str, Callable[[Usage], str]]] = {
 }
 """By their names among `Words`."""
 
+_MOST_DIGITS: Final = 9
+"""Of the API's number of a GPU, if it is one; Python refuses to read thousands."""
 _KWH: Final = frozenset({"energy", "facility_energy"})
 
 _T = TypeVar("_T")
@@ -161,11 +163,15 @@ def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:
 
 def gpu_ids(ids: list[str]) -> str:
     """`0-3,7`: runs of numbers in a row by their ends."""
-    numbers = sorted({number for gpu_id in ids if (number := id_number(gpu_id)) is not None})
+    numbers = sorted({number for gpu_id in ids if (number := _id_number(gpu_id)) is not None})
     runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     names = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
-    names += [visible(gpu_id) for gpu_id in ids if id_number(gpu_id) is None]
+    names += [visible(gpu_id) for gpu_id in ids if _id_number(gpu_id) is None]
     return ",".join(names) or ABSENT
+
+
+def _id_number(gpu_id: str) -> int | None:
+    return int(gpu_id) if gpu_id.isdecimal() and len(gpu_id) <= _MOST_DIGITS else None
 
 
 def _figure(title: str, text: Callable[[Usage], str], least_width: int) -> Column[HasUsage]:

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.names import natural
+
+
+def test_numbers_in_names_are_in_order_of_their_value() -> None:
+    names = ["node", "node1", "node02", "node2", "node9", "node010", "node10", "node11", "node" + "9" * 5000]
+    assert sorted(names[::-1], key=natural) == names
+
+
+@given(st.text("a01\n"), st.text("a01\n"))
+def test_only_equal_names_are_on_a_par(one: str, other: str) -> None:
+    assert (natural(one) == natural(other)) == (one == other)
