@@ -63,6 +63,7 @@ class ServerProcess:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            limit=_LINE_BYTES,
         )
         ready = asyncio.Event()
         self._drain = asyncio.create_task(self._read_log(ready))

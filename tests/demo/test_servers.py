@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from exporter.demo.process import ServerProcess
 from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import STALE, Column, write_series
 from exporter.errors import ExporterError
@@ -45,6 +47,13 @@ async def test_prometheus_answers_once_entered_and_is_gone_once_left(tmp_path: P
         async with aiohttp.ClientSession() as session, session.get(f"{server.url}/-/ready") as response:
             assert response.status == 200
     assert not is_running(pid)
+
+
+async def test_a_line_of_the_log_may_be_as_long_as_a_query() -> None:
+    script = "import sys, time; print('x' * 2**17 + chr(10) + 'ready', file=sys.stderr, flush=True); time.sleep(60)"
+    async with ServerProcess((sys.executable, "-c", script), package="", milestones=(re.compile("ready"),)) as server:
+        assert is_running(server.pid)
+    assert not is_running(server.pid)
 
 
 async def test_prometheus_is_ended_when_its_user_fails(tmp_path: Path) -> None:
