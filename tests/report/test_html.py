@@ -157,6 +157,13 @@ def test_parts_of_a_bar_add_up_to_the_capacity(case: dict[str, Any]) -> None:
     assert sum(bar.hours for bar in bars) == pytest.approx(report.totals.capacity_gpu_hours)
 
 
+def test_what_is_nobodys_by_a_rounding_alone_has_no_coverage() -> None:
+    report = made().report
+    nothing = {"owned_gpu_hours": report.totals.capacity_gpu_hours, "unknown_gpu_hours": 1e-15}
+    bars = user_bars(report.model_copy(update={"totals": report.totals.model_copy(update=nothing)}), 2, words("en"))
+    assert [bar.coverage for bar in bars if bar.name == words("en").nobody] == [None]
+
+
 def test_without_history_figures_are_dashes_and_not_zero() -> None:
     texts = Elements(page(made(history=False))).texts
     for title in ("Busy while owned", "Idle while owned", "Efficiency", "Energy"):

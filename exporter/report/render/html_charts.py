@@ -129,7 +129,7 @@ def user_bars(report: Report, most: int, words: Words) -> list[Bar]:
     nobodys = _stacked((part for part in _parts(totals) if part[0] in _NOBODYS), full)
     if nobodys:
         observed = totals.observed_gpu_hours - totals.owned_observed_gpu_hours
-        bars.append(Bar(words.nobody, nobodys, rest, None, None, observed / rest))
+        bars.append(Bar(words.nobody, nobodys, rest, None, None, observed / rest if rest > 0 else None))
     return bars
 
 
