@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from exporter.names import natural
 
+NAMES = ["node", "node1", "node02", "node2", "node9", "node010", "node10", "node11", "node" + "9" * 5000]
 
-def test_numbers_in_names_are_in_order_of_their_value() -> None:
-    names = ["node", "node1", "node02", "node2", "node9", "node010", "node10", "node11", "node" + "9" * 5000]
-    assert sorted(names[::-1], key=natural) == names
+
+@given(st.permutations(NAMES))
+def test_numbers_in_names_are_in_order_of_their_value(names: list[str]) -> None:
+    assert sorted(names, key=natural) == NAMES
 
 
 @given(st.text("a01\n"), st.text("a01\n"))

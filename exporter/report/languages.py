@@ -33,7 +33,6 @@ class Words:
     gpus = _Term("GPUs", "GPU")
     gpu_id = _Term("GPU id", "GPU 編號")
     gpu_uuid = _Term("Unique id", "唯一識別碼")
-    model = _Term("Model", "型號")
     card = _Term("Card", "DRM 裝置")
     user = _Term("User", "使用者")
     users = _Term("Users", "使用者")
@@ -56,7 +55,6 @@ class Words:
     # Whose the time is.
     capacity = _Term("Capacity", "總時數")
     owned = _Term("Owned", "已分配")
-    shared = _Term("shared", "共用")
     free = _Term("Free", "未分配")
     free_and_quiet = _Term("Free, not busy", "未分配且未忙碌")
     unallocated = _Term("unallocated", "未分配")
@@ -175,10 +173,8 @@ class Words:
 
     # Units.
     gpu_hours = _Term("GPU-hours", "GPU 小時")
-    hours = _Term("hours", "小時")
 
     # Where it comes from.
-    sources = _Term("Sources", "資料來源")
     history = _Term("Scrape history", "監控歷史資料")
     history_prometheus = _Term("Prometheus", "Prometheus")
     history_none = _Term("none (owned hours alone)", "無（僅有分配時數）")
