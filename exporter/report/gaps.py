@@ -125,10 +125,10 @@ def _fitted(parts: Floats, whole: Floats, seconds: Floats) -> Floats:
     fitted[:, OBSERVED] = _limited(fitted[:, OBSERVED], seconds)
     for column in (BUSY, IDLE):
         fitted[:, column] = _limited(fitted[:, column], fitted[:, OBSERVED])
-    likely = fitted[:, IDLE] * fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY)
-    if likely.any():
-        guessed = whole[IDLE_VRAM_HELD] * likely / likely.sum()
-        fitted[:, IDLE_VRAM_HELD] = _limited(guessed, fitted[:, IDLE])
+    # A byte more each: what was idle and what used VRAM may be claimed by different owners.
+    likely = fitted[:, IDLE] * (1.0 + fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY))
+    guessed = whole[IDLE_VRAM_HELD] * likely / max(likely.sum(), _TINY)
+    fitted[:, IDLE_VRAM_HELD] = _limited(guessed, fitted[:, IDLE])
     return fitted
 
 

@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import UNALLOCATED, Amounts, Hold, Owner, Ownership, Task
@@ -18,6 +18,7 @@ BUSY = Amounts(1.0, 1.0, 0.0, 0.0, 1e11, 700.0)
 HALF = Amounts(1.0, 0.5, 0.25, 0.25, 2e10, 400.0)
 IDLE = Amounts(1.0, 0.0, 1.0, 1.0, 5e10, 150.0)
 EMPTY = Amounts(1.0, 0.0, 1.0, 0.0, 0.0, 130.0)
+NOTHING = Amounts(1.0)
 Spell = tuple[str, float, Amounts]
 """Who had the GPU, "" nobody; until when; and what accrued in each second."""
 
@@ -157,6 +158,17 @@ claims = st.builds(Amounts, *[st.floats(-100, 2000)] * 3, st.just(0.0), st.float
     st.fixed_dictionaries({}, optional={owner(name): claims for name in ("", "anna", "bert", "carl")}),
     st.fixed_dictionaries({}, optional={owner(name): claims for name in ("", "anna", "bert", "carl")}),
     st.booleans(),
+)
+@example(  # idle only where nobody claims VRAM, and VRAM only where nobody claims to be idle
+    spells=[("", 3.0, NOTHING), ("anna", 302.0, NOTHING)],
+    before={},
+    after={
+        owner(""): Amounts(),
+        owner("anna"): Amounts(idle_seconds=199.0),
+        owner("bert"): Amounts(),
+        owner("carl"): Amounts(vram_used_byte_seconds=1.59e13),
+    },
+    is_birth=False,
 )
 def test_whatever_owners_claim_the_result_is_possible_and_keeps_the_sum(
     spells: Sequence[Spell], before: dict[Owner, Amounts], after: dict[Owner, Amounts], is_birth: bool
