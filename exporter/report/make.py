@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -90,10 +90,12 @@ class _Maker:
         window, nodes = self.wanted.window, self.config.report.nodes
         self.progress("asking who had which GPU")
         entries = await self._tasks()
+        tasks, _ = entries or ((), ())
+        holdings = Holdings(Answer(*entries, as_of=0.0)) if entries is not None else None
         self.progress("reading the scrape history")
-        found = await self._history(entries) if self.wanted.with_history else None
+        found = await self._history(tasks, holdings) if self.wanted.with_history else None
         self.progress("accounting")
-        known = _accounted(window, found, entries, self._gpu_ids)
+        known = accounts(window, found.gpus if found else (), holdings, tasks, self._gpu_ids)
         missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
         self.warnings += [self.words.server_says.format(said=said) for said in (found.warnings if found else ())]
         wanted = self.wanted.narrowed_to.nodes or surplus.keys()
@@ -209,19 +211,19 @@ class _Maker:
         overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)
         return tuple(overlapping), tuple(malformed.values())
 
-    async def _history(self, entries: Entries | None) -> History | None:
+    async def _history(self, tasks: Iterable[Task], holdings: Holdings | None) -> History | None:
         """The scrape history, or None if it cannot be had and tasks alone can be reported."""
         settings, window = self.config.prometheus, self.wanted.window
         try:
             async with PrometheusClient(settings) as client:
-                found = await history.fetch(client, window, _holdings(entries))
+                found = await history.fetch(client, window, holdings)
                 if not found.gpus:
                     raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
-                named = {gpu.uuid for task in (entries[0] if entries else ()) for gpu in task.gpus}
+                named = {gpu.uuid for task in tasks for gpu in task.gpus}
                 unnamed = {gpu.uuid for gpu in found.gpus} - named
                 self._gpu_ids = await inventory.gpu_ids(client, window, unnamed)
         except HistoryError as error:
-            if entries is None:
+            if holdings is None:
                 raise ReportError("\n".join([*self.warnings, str(error)])) from error
             self._lacks(self.words.no_history.format(error=error))
             return None
@@ -231,14 +233,3 @@ class _Maker:
 
 def _ended(entries: Mapping[str, _Entry], by: float) -> dict[str, _Entry]:
     return {task_id: replace(entry, end=min(entry.end, by)) for task_id, entry in entries.items()}
-
-
-def _holdings(entries: Entries | None) -> Holdings | None:
-    return Holdings(Answer(*entries, as_of=0.0)) if entries is not None else None
-
-
-def _accounted(
-    window: Window, found: History | None, entries: Entries | None, gpu_ids: Mapping[str, str]
-) -> list[GpuAccount]:
-    tasks, _ = entries or ((), ())
-    return accounts(window, found.gpus if found else (), _holdings(entries), tasks, gpu_ids)
