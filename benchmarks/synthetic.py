@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Amounts
 from exporter.report.queries import DEVICES
-
-Floats = NDArray[np.float64]
+from exporter.report.tracks import Floats
 
 _VRAM = 191.98 * 2**30
 _ENERGY = Amounts._fields.index("energy_joules")

@@ -12,7 +12,8 @@ import numpy as np
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.names import natural
-from exporter.report.usage import Cells, Floats, Part, check_conservation
+from exporter.report.tracks import Floats
+from exporter.report.usage import Cells, Part, check_conservation
 from exporter.report.window import Window
 from exporter.tasks.ownership import Holdings
 

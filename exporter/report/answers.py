@@ -1,4 +1,4 @@
-"""The answers of Prometheus' HTTP API, read fast: nearly all of them is samples, which never become Python lists.
+"""The answers of Prometheus' HTTP API. Nearly all of each is samples, which are read all at once: that is fast.
 
 https://prometheus.io/docs/prometheus/latest/querying/api/#expression-query-result-formats
 """
@@ -12,10 +12,9 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic_core import from_json
 
-Floats = NDArray[np.float64]
+from exporter.report.tracks import Floats
 
 # Neither can stand within a JSON string, where the quotes would be escaped, nor a bracket of samples end elsewhere.
 _SAMPLES_START = b'"values":[['

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from exporter.metering.shares import slices
 from exporter.model import Ownership
 from exporter.report.accounts import GpuAccount
-from exporter.report.usage import Floats, ratio
+from exporter.report.tracks import Floats
+from exporter.report.usage import ratio
 from exporter.report.window import CELL_SECONDS, Window
 
 _CELLS_PER_HOUR = int(3600 / CELL_SECONDS)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from exporter.errors import ConservationError
 from exporter.model import Amounts, Ownership, Task
 from exporter.report.rows import Usage
-
-Floats = NDArray[np.float64]
+from exporter.report.tracks import Floats
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6

@@ -16,7 +16,8 @@ from exporter.report.accounts import GpuAccount, Observed, accounts, inventory_g
 from exporter.report.build import Costs, Filter, build, narrowed
 from exporter.report.rows import Report, Sources
 from exporter.report.timeline import timeline
-from exporter.report.usage import Cells, Floats, Part, Tariff, check_conservation
+from exporter.report.tracks import Floats
+from exporter.report.usage import Cells, Part, Tariff, check_conservation
 from exporter.report.window import window
 from exporter.tasks.ownership import Holdings
 

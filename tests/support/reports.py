@@ -16,7 +16,8 @@ from exporter.report.accounts import GpuAccount, Observed, accounts, inventory_g
 from exporter.report.build import Costs, Filter, build, narrowed
 from exporter.report.rows import Comparison, Report, Sources, Usage
 from exporter.report.timeline import Timeline, timeline
-from exporter.report.usage import Cells, Floats, Tariff
+from exporter.report.tracks import Floats
+from exporter.report.usage import Cells, Tariff
 from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from exporter.report.languages import Words
 from exporter.report.rows import Report, Usage
 from exporter.report.timeline import Lane, Timeline, mean
-from exporter.report.usage import Floats
+from exporter.report.tracks import Floats
 
 _KINDS: Final = (
     "active",

@@ -26,7 +26,7 @@ from exporter.report.languages import words
 from exporter.report.render import blocks, csv
 from exporter.report.rows import GpuRow, Report, TaskRow
 from exporter.report.timeline import Lane, Timeline, mean
-from exporter.report.usage import Floats
+from exporter.report.tracks import Floats
 from exporter.report.window import CELL_SECONDS, Window
 
 _WORDS: Final = words("zh-TW")
