@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from exporter.report.rows import Report
+from exporter.report.accounting.rows import Report
 from exporter.report.window import Window, window
 from tests.support.accuracy import HOUR, LARGE, UNITS, Deviation, booked_figures, deviations, figures_of, worst
 from tests.support.engines import ENGINES

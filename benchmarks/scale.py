@@ -24,8 +24,8 @@ from exporter.demo.history import history
 from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import Column, write_series
 from exporter.model import Task
-from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Question
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.queries import Question
 from exporter.tasks.refresher import pause
 from tests.support.caching_proxy import caching_proxy
 from tests.support.fleet import discovered, fleet, task_gpus

@@ -13,8 +13,8 @@ import numpy as np
 
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Amounts
-from exporter.report.queries import DEVICES
-from exporter.report.tracks import Floats
+from exporter.report.history.counters import Floats
+from exporter.report.history.queries import DEVICES
 
 _VRAM = 191.98 * 2**30
 _ENERGY = Amounts._fields.index("energy_joules")
@@ -49,7 +49,7 @@ class SyntheticGpu:
     truth: Floats
     """What accrued by each, as long as the exporter could read it; energy always. Shape (n, 6)."""
     scrapes: Floats
-    """Rows as in `exporter.report.tracks`."""
+    """Rows as in `exporter.report.history.counters`."""
     vram_used: Floats
     """At each scrape."""
 

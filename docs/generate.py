@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from exporter.exposition import Instruments
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
-from exporter.report.rows import Report
+from exporter.report.accounting.rows import Report
 
 METRICS = Path(__file__).parent / "metrics.md"
 SCHEMA = Path(__file__).parent / "report.schema.json"

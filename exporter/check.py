@@ -154,8 +154,8 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
 async def _prometheus(config: Config) -> AsyncIterator[Finding]:
     settings = config.prometheus
     try:
-        from exporter.report.prometheus import PrometheusClient
-        from exporter.report.queries import PRESENCE
+        from exporter.report.history.client import PrometheusClient
+        from exporter.report.history.queries import PRESENCE
     except ImportError:
         yield Finding(
             Verdict.NOTE, "prometheus", "not tried: only `exporter report` needs it, and its extra is not installed"

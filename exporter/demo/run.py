@@ -25,8 +25,8 @@ from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import write_series
 from exporter.devices.simulated import SimulatedSource
 from exporter.model import Task
-from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Question
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.queries import Question
 from exporter.service import Service
 
 NODES = 4

@@ -17,7 +17,7 @@ from exporter import config
 from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
 from exporter.names import visible
-from exporter.report.build import Filter
+from exporter.report.accounting.aggregate import Filter
 from exporter.report.make import Made, Wanted, make
 from exporter.report.output import WRITTEN, Format, files, printed
 from exporter.report.render import text

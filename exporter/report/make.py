@@ -10,19 +10,20 @@ from typing import TypeVar
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
 from exporter.model import Answer, MalformedTask, Task
-from exporter.report import history, inventory
-from exporter.report.accounts import GpuAccount, accounts, inventory_gap
-from exporter.report.build import Costs, Filter, build, narrowed
+from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
+from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
+from exporter.report.accounting.comparison import Measures, compared, days_before, observed, owned
+from exporter.report.accounting.rows import Report, Sources
+from exporter.report.accounting.timeline import Timeline, timeline
+from exporter.report.accounting.usage import Tariff
 from exporter.report.cache import Entries, TaskCache
-from exporter.report.comparison import Measures, compared, days_before, observed, owned
-from exporter.report.history import History
+from exporter.report.history import fetch as history
+from exporter.report.history import gpus as inventory
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.fetch import History
+from exporter.report.history.sampler import together
 from exporter.report.languages import Words, words
-from exporter.report.prometheus import PrometheusClient
 from exporter.report.render.figures import coverage, is_low
-from exporter.report.rows import Report, Sources
-from exporter.report.sampling import together
-from exporter.report.timeline import Timeline, timeline
-from exporter.report.usage import Tariff
 from exporter.report.window import Window
 from exporter.tasks.client import ConsumptionClient
 from exporter.tasks.ownership import Holdings

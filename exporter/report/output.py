@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal
 
+from exporter.report.accounting.rows import Report
+from exporter.report.accounting.timeline import Timeline
 from exporter.report.languages import Language
 from exporter.report.render import csv, html, json, legacy, markdown, text
-from exporter.report.rows import Report
-from exporter.report.timeline import Timeline
 from exporter.report.window import Window
 
 Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]

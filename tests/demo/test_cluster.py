@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.demo.cluster import USERS, Cluster
-from exporter.demo.truth import Share, shares
 from exporter.model import Task
+from tests.support.truth import Share, shares
 
 CLUSTER = Cluster()
 DAY = 86400

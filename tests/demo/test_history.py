@@ -15,7 +15,7 @@ from exporter.demo.cluster import Cluster
 from exporter.demo.history import _Life, history
 from exporter.demo.remote_write import STALE, Column
 from exporter.demo.schedule import NO_FAULTS, Faults, Schedule
-from exporter.demo.truth import observed, shares
+from tests.support.truth import observed, shares
 
 START = 1753056000
 """2025-07-21 00:00 UTC."""

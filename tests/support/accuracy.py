@@ -13,10 +13,10 @@ from functools import cache
 from itertools import chain
 
 from exporter.demo.schedule import Stretch
-from exporter.demo.truth import Share, observed, shares
 from exporter.devices.simulated.workload import VRAM_TOTAL_BYTES
-from exporter.report.rows import Report, Usage
+from exporter.report.accounting.rows import Report, Usage
 from tests.support.scenario import Scenario
+from tests.support.truth import Share, observed, shares
 
 HOUR = 3600.0
 LARGE = 24 * HOUR

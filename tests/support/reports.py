@@ -12,12 +12,12 @@ import numpy as np
 from exporter.demo.cluster import Cluster
 from exporter.metering.shares import shares
 from exporter.model import Amounts, Answer, Hold, Owner, Task
-from exporter.report.accounts import GpuAccount, Observed, accounts, inventory_gap
-from exporter.report.build import Costs, Filter, build, narrowed
-from exporter.report.rows import Comparison, Report, Sources, Usage
-from exporter.report.timeline import Timeline, timeline
-from exporter.report.tracks import Floats
-from exporter.report.usage import Cells, Tariff
+from exporter.report.accounting.accounts import GpuAccount, Observed, accounts, inventory_gap
+from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
+from exporter.report.accounting.rows import Comparison, Report, Sources, Usage
+from exporter.report.accounting.timeline import Timeline, timeline
+from exporter.report.accounting.usage import Cells, Tariff
+from exporter.report.history.counters import Floats
 from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 

@@ -13,8 +13,8 @@ from exporter.config import Prometheus
 from exporter.demo.api import Fault, StandInApi
 from exporter.demo.prometheus import PrometheusServer
 from exporter.model import Task, TaskGpu
-from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Question
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.queries import Question
 from tests.support.amdsmi import SimulatedLibrary
 from tests.support.exporter import exporter
 

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from exporter.config import Prometheus
+from exporter.report.accounting.rows import Usage
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.queries import Question
 from exporter.report.make import Made
-from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Question
-from exporter.report.rows import Usage
 from exporter.report.window import window
 from tests.support.accuracy import (
     LARGE,

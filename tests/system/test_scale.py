@@ -13,8 +13,8 @@ from exporter.config import Prometheus
 from exporter.demo.api import StandInApi
 from exporter.demo.prometheus import PrometheusServer
 from exporter.model import Task
-from exporter.report.prometheus import PrometheusClient
-from exporter.report.queries import Question
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.queries import Question
 from exporter.service import Service
 from tests.support.caching_proxy import caching_proxy
 from tests.support.fleet import GPUS, discovered, fleet, task_gpus

@@ -8,10 +8,10 @@ from email.utils import format_datetime
 from typing import Final, NamedTuple
 
 from exporter.names import natural, visible
+from exporter.report.accounting.rows import GpuRow, Report, TaskRow, Usage
 from exporter.report.languages import Words
 from exporter.report.render.figures import ABSENT
 from exporter.report.render.headline import dates
-from exporter.report.rows import GpuRow, Report, TaskRow, Usage
 
 NOT_AVAILABLE: Final = "N/A"
 _RULE: Final = "-" * 40

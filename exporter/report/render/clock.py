@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from exporter.report.rows import Report
+from exporter.report.accounting.rows import Report
 
 _OFFSET: Final = len("+08:00")
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from exporter.report.rows import GpuRow, Report, TaskRow, Usage, UserRow
+from exporter.report.accounting.rows import GpuRow, Report, TaskRow, Usage, UserRow
 
 ENCODING: Final = "utf-8-sig"
 """Of CSV files. Without a byte order mark Excel in Taiwan takes them for Big5 and garbles every Chinese name."""

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 from rich.text import Text
 
 from exporter.names import by_hostname, visible
+from exporter.report.accounting.rows import GpuRow, Report
+from exporter.report.accounting.timeline import Lane, Timeline, joined
 from exporter.report.languages import Words
 from exporter.report.render.blocks import holders
 from exporter.report.render.columns import WIDE
 from exporter.report.render.figures import ABSENT, marked, percent
 from exporter.report.render.terminal import Head, Page, stacked
-from exporter.report.rows import GpuRow, Report
-from exporter.report.timeline import Lane, Timeline, joined
 
 _MOST_COLUMNS: Final = 31
 """Of one grid; longer windows get several, one below the other."""

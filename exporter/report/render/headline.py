@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from exporter.report.accounting.rows import Report
 from exporter.report.languages import Words
 from exporter.report.render.clock import Clock
-from exporter.report.rows import Report
 
 
 def title(report: Report, words: Words) -> str:

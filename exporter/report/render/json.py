@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.report.rows import Report
+from exporter.report.accounting.rows import Report
 
 
 def render(report: Report) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 from exporter.names import visible
+from exporter.report.accounting.rows import Report, TaskRow
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import columns, headline
 from exporter.report.render.blocks import nothing
 from exporter.report.render.columns import FIGURES, Column
 from exporter.report.render.figures import marked
-from exporter.report.rows import Report, TaskRow
 
 _MOST_ROWS: Final = 100
 """Of the lists of waste and tasks; a chat refuses longer messages, and CSV and JSON have them all."""

@@ -6,12 +6,12 @@ from operator import attrgetter
 from typing import Final
 
 from exporter.names import by_hostname, visible
+from exporter.report.accounting.rows import Comparison, GpuRow, Report
+from exporter.report.accounting.timeline import Timeline
 from exporter.report.languages import Language, Words, words
 from exporter.report.render import blocks, columns, grid, headline
 from exporter.report.render.figures import change, gibibytes, marked, number, percent
 from exporter.report.render.terminal import Head, Page
-from exporter.report.rows import Comparison, GpuRow, Report
-from exporter.report.timeline import Timeline
 
 _MOST_WASTE: Final = 30
 """Rows of the list of waste."""

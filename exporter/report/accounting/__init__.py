@@ -1,0 +1,1 @@
+"""From intervals and counters to the rows of the report. Pure."""

@@ -1,0 +1,244 @@
+"""From accounts to the rows of the report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from exporter.errors import UsageError
+from exporter.model import Task
+from exporter.names import natural
+from exporter.report.accounting.accounts import GpuAccount, place
+from exporter.report.accounting.rows import (
+    GpuRow,
+    NodeRow,
+    ProjectRow,
+    Report,
+    Sources,
+    TaskRow,
+    TaskTypeRow,
+    UserRow,
+    WasteRow,
+)
+from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle, summed
+from exporter.report.window import Window
+
+_T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What `--user` and `--node` narrow the report to; empty: everything."""
+
+    users: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What is charged."""
+
+    tariff: Tariff = field(default_factory=Tariff)
+    currency: str | None = None
+
+
+def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterable[str]) -> list[GpuAccount]:
+    """The accounts of the nodes wanted, with the parts of the users wanted, by hostname, then index.
+
+    Raises:
+        UsageError: A user or node that is not known; the message names those that are.
+    """
+    hosts = {account.hostname for account in accounts} | set(known_nodes)
+    users = {part.username for account in accounts for part in account.parts if part.is_owned}
+    _check("node", wanted.nodes - hosts, hosts)
+    _check("user", wanted.users - users, users)
+    chosen = (account for account in accounts if not wanted.nodes or account.hostname in wanted.nodes)
+    kept = sorted(chosen, key=place)
+    if not wanted.users:
+        return kept
+    kept = [
+        replace(account, parts=tuple(part for part in account.parts if part.username in wanted.users))
+        for account in kept
+    ]
+    return [account for account in kept if account.parts]
+
+
+def build(
+    window: Window,
+    accounts: Sequence[GpuAccount],
+    *,
+    sources: Sources,
+    costs: Costs,
+    min_coverage_ratio: float,
+) -> Report:
+    """Sums the accounts to every row of the report.
+
+    Args:
+        window: The stretch of time.
+        accounts: The GPUs, as narrowed.
+        sources: Where the figures come from.
+        costs: What is charged.
+        min_coverage_ratio: The coverage that is expected.
+
+    Returns:
+        The report, without warnings and comparison.
+    """
+    tariff = costs.tariff
+    parts = [part for account in accounts for part in account.parts]
+    owned = [part for part in parts if part.is_owned]
+    placed = {id(part): account for account in accounts for part in account.parts}
+    tasks = _grouped(owned, lambda part: part.task.task_id if part.task else None)
+    return Report(
+        date=str(window.first),
+        to=str(window.last),
+        timezone=window.zone.key,
+        start=window.local(window.start).isoformat(),
+        end=window.local(window.end).isoformat(),
+        is_over=window.is_over,
+        currency=costs.currency,
+        min_coverage_ratio=min_coverage_ratio,
+        sources=sources,
+        warnings=[],
+        totals=summed(parts, tariff),
+        comparison=[],
+        nodes=[
+            NodeRow(
+                hostname=hostname,
+                gpu_count=len(members),
+                usage=summed([part for account in members for part in account.parts], tariff),
+            )
+            for hostname, members in _grouped(accounts, lambda account: account.hostname).items()
+        ],
+        gpus=[_gpu_row(account, tariff) for account in accounts],
+        users=[
+            UserRow(
+                username=username,
+                task_count=_task_count(mine),
+                gpu_count=len({id(placed[id(part)]) for part in mine}),
+                usage=summed(mine, tariff),
+            )
+            for username, mine in _by_hours(owned, lambda part: part.username)
+        ],
+        task_types=[
+            TaskTypeRow(
+                task_type=task_type,
+                task_count=_task_count(mine),
+                usage=summed(mine, tariff),
+            )
+            for task_type, mine in _by_hours(owned, lambda part: part.task_type)
+        ],
+        projects=[
+            ProjectRow(
+                project_uuid=project,
+                usernames=sorted({part.username for part in mine}),
+                task_count=_task_count(mine),
+                usage=summed(mine, tariff),
+            )
+            for project, mine in _by_hours(owned, lambda part: part.task.project_uuid if part.task else None)
+        ],
+        tasks=[_task_row(window, mine, tariff) for mine in sorted(tasks.values(), key=_task_order)],
+        waste=_waste(window, tasks.values(), placed, tariff),
+    )
+
+
+def _check(what: str, unknown: set[str] | frozenset[str], known: set[str]) -> None:
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        raise UsageError(f"unknown {what} {', '.join(sorted(unknown))}; in this window there are: {names}")
+
+
+def _grouped(items: Iterable[_T], key: Callable[[_T], _K | None]) -> dict[_K, list[_T]]:
+    groups: dict[_K, list[_T]] = {}
+    for item in items:
+        if (name := key(item)) is not None:
+            groups.setdefault(name, []).append(item)
+    return groups
+
+
+def _by_hours(parts: Iterable[Part], key: Callable[[Part], str | None]) -> list[tuple[str, list[Part]]]:
+    """Groups with the most time held first."""
+    groups = _grouped(parts, key).items()
+    return sorted(groups, key=lambda group: (-sum(part.seconds for part in group[1]), group[0]))
+
+
+def _gpu_row(account: GpuAccount, tariff: Tariff) -> GpuRow:
+    return GpuRow(
+        hostname=account.hostname,
+        gpu=account.index,
+        gpu_uuid=account.uuid,
+        gpu_id=account.gpu_id,
+        model=account.model,
+        card=account.card or None,
+        users=sorted({part.username for part in account.parts if part.is_owned}),
+        usage=summed(account.parts, tariff),
+    )
+
+
+def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
+    task = _task_of(parts)
+    ended = task.end <= window.end
+    return TaskRow(
+        task_id=task.task_id,
+        username=task.username,
+        task_type=task.task_type,
+        project_uuid=task.project_uuid,
+        image=task.image,
+        hostname=task.hostname,
+        gpu_uuids=[gpu.uuid for gpu in task.gpus],
+        gpu_ids=[gpu.gpu_id for gpu in task.gpus if gpu.gpu_id],
+        gpu_model=next((gpu.model for gpu in task.gpus if gpu.model), ""),
+        gpu_memory_mib=next((gpu.memory_mib for gpu in task.gpus if gpu.memory_mib), None),
+        start=window.local(task.start).isoformat(),
+        end=window.local(task.end).isoformat() if ended else None,
+        running=not ended,
+        seconds_in_window=window.overlap(task.start, task.end),
+        usage=summed(parts, tariff),
+    )
+
+
+def _task_count(parts: Iterable[Part]) -> int | None:
+    """None where labels alone tell whose the parts are."""
+    return len({part.task.task_id for part in parts if part.task}) or None
+
+
+def _task_of(parts: Sequence[Part]) -> Task:
+    task = parts[0].task
+    assert task is not None
+    return task
+
+
+def _task_order(parts: Sequence[Part]) -> tuple[Any, ...]:
+    task = _task_of(parts)
+    return natural(task.hostname), task.start, task.task_id
+
+
+def _waste(
+    window: Window, tasks: Iterable[Sequence[Part]], placed: dict[int, GpuAccount], tariff: Tariff
+) -> list[WasteRow]:
+    """Tasks that left GPUs idle, the most idle time first."""
+    rows = []
+    for parts in tasks:
+        task = _task_of(parts)
+        idle = sum(part.amounts.idle_seconds for part in parts)
+        observed = sum(part.amounts.observed_seconds for part in parts)
+        longest = max(longest_idle(part) for part in parts)
+        if not longest:
+            continue
+        rows.append(
+            WasteRow(
+                username=task.username,
+                task_id=task.task_id,
+                task_type=task.task_type,
+                hostname=task.hostname,
+                gpu_ids=list(dict.fromkeys(gpu_id for part in parts if (gpu_id := placed[id(part)].gpu_id))),
+                idle_gpu_hours=idle / HOUR,
+                idle_vram_held_gpu_hours=sum(part.amounts.idle_vram_held_seconds for part in parts) / HOUR,
+                longest_idle_hours=longest / HOUR,
+                freed_gpus=idle / window.seconds,
+                coverage_ratio=observed / sum(part.seconds for part in parts),
+                cost=idle / HOUR * tariff.price_per_gpu_hour if tariff.price_per_gpu_hour is not None else None,
+            )
+        )
+    return sorted(rows, key=lambda row: (-row.idle_gpu_hours, row.username, row.task_id))

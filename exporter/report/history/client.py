@@ -1,0 +1,227 @@
+"""A client of Prometheus' HTTP API, which VictoriaMetrics, Thanos and Mimir speak too.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import numpy as np
+from pydantic import SecretStr
+
+from exporter import config
+from exporter.errors import (
+    ConfigError,
+    HistoryAuthError,
+    HistoryError,
+    HistoryPayloadError,
+    HistoryQueryError,
+    HistoryUnreachableError,
+)
+from exporter.report.history.queries import Question
+from exporter.report.history.responses import Series, all_series, join, parsed
+
+_T = TypeVar("_T")
+
+MAX_STEPS = 10_000
+"""Of one range query: Prometheus refuses more than 11,000 points a series."""
+_CONCURRENCY = 4
+"""Queries under way at once; Prometheus runs 20 and makes further ones of all its users wait."""
+_PAUSES = (0.2, 1.0)
+"""Seconds before the second and the third attempt."""
+_PASSING = frozenset({429, 502, 503})
+_HOPELESS = frozenset({"timeout", "canceled"})
+"""Kinds of error that Prometheus answers 503 to and that a second attempt would meet again."""
+_MAX_QUOTE = 300
+
+
+class PrometheusClient:
+    """Asks one server, from entry to exit of an `async with`.
+
+    Raises:
+        HistoryUnreachableError: No route, refused, or no answer within `prometheus.timeout`.
+        HistoryAuthError: 401 or 403.
+        HistoryQueryError: The server refuses or fails a query.
+        HistoryPayloadError: The answer is not the API's JSON.
+        ConfigError: On entry, if the token or a header cannot be used.
+    """
+
+    def __init__(self, settings: config.Prometheus) -> None:
+        self.matchers = settings.matchers
+        self.answers = 0
+        """How many queries have been answered."""
+        self._settings = settings
+        self.is_partial = False
+        """Whether the server said that some answer lacks data."""
+        self._warnings: set[str] = set()
+        self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the server warned of so far, each once: partial data, for example. In the same order on every run."""
+        return tuple(sorted(self._warnings))
+
+    async def __aenter__(self) -> Self:
+        """Reads the token and opens the session."""
+        self._session = aiohttp.ClientSession(
+            headers=_headers(self._settings),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    def scope(self, *matchers: str) -> str:
+        """Label matchers, joined with `prometheus.matchers`."""
+        return ",".join(filter(None, (*matchers, self.matchers)))
+
+    async def instant(self, question: Question, time: float) -> list[Series]:
+        """One sample of each series, or with a range selector all samples of the range that ends at `time`."""
+        return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, all_series)
+
+    async def range(
+        self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
+    ) -> list[Series]:
+        """The query at `start`, `start + step` … `end`, in requests of at most `max_steps` each."""
+        stride = max_steps * step
+        parts = []
+        for first in np.arange(start, end + step / 2, stride):
+            last = min(end, first + stride - step)
+            form = {"query": question.promql, "start": _decimal(first), "end": _decimal(last), "step": _decimal(step)}
+            parts.append(await self._ask("query_range", question, form, all_series))
+        return parts[0] if len(parts) == 1 else join(parts)
+
+    async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
+        """The label sets of a selector that had samples about then; some servers tell whole blocks or days."""
+        form = {"match[]": question.promql, "start": _decimal(start), "end": _decimal(end)}
+        return await self._ask("series", question, form, lambda found: [dict(labels) for labels in found])
+
+    async def _ask(self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]) -> _T:
+        """The decoded `data` of the answer; what may pass is tried again.
+
+        Decoded before the next question may be asked: so many raw answers are in memory, and no more.
+        """
+        # VictoriaMetrics would answer from a cache that samples written late do not reach.
+        fields = {**form, "timeout": f"{math.ceil(self._settings.timeout)}s", "nocache": "1"}
+        async with self._slots:
+            for pause in (*_PAUSES, None):
+                try:
+                    decoded = await self._attempt(endpoint, question, fields, decode)
+                except _PassingError as passing:
+                    if pause is None:
+                        raise passing.error from passing.__cause__
+                    await asyncio.sleep(pause)
+                else:
+                    self.answers += 1
+                    return decoded
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(
+        self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]
+    ) -> _T:
+        assert self._session is not None
+        url = f"{self._settings.url}/api/v1/{endpoint}"
+        # Compression would cost the server more time than most networks save.
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+                status, body = response.status, await response.read()
+        except TimeoutError as error:
+            seconds = self._settings.timeout
+            raise HistoryUnreachableError(
+                f"{url}: {question.name}: no answer within {seconds:g} s: is the server overloaded, or "
+                f"prometheus.timeout too short?"
+            ) from error
+        except aiohttp.ClientPayloadError as error:
+            broken = HistoryPayloadError(f"{url}: {question.name}: the answer broke off")
+            raise _PassingError(broken) from error
+        except aiohttp.ClientConnectorError as error:
+            raise HistoryUnreachableError(f"{url}: {error}: is prometheus.url right?") from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            lost = HistoryUnreachableError(f"{url}: {question.name}: the connection was lost: {error}")
+            raise _PassingError(lost) from error
+        except aiohttp.ClientError as error:
+            raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
+        try:
+            return decode(self._checked(url, question, status, body))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise HistoryPayloadError(
+                f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
+            ) from error
+
+    def _checked(self, url: str, question: Question, status: int, body: bytes) -> Any:
+        """The `data` of a good answer."""
+        if status in {401, 403}:
+            raise HistoryAuthError(
+                f"{url}: {status}: are prometheus.token_file and prometheus.headers what the server expects?"
+            )
+        document = parsed(body)
+        if document is None or "status" not in document:
+            if status >= 500:
+                failing = HistoryUnreachableError(f"{url}: {question.name}: {status}: {_quoted(body)}")
+                raise _PassingError(failing) if status in _PASSING else failing
+            raise HistoryPayloadError(
+                f"{url}: expected Prometheus' JSON, found {_quoted(body)} ({status}): does prometheus.url lead to its "
+                f"API, path prefix included?"
+            )
+        for kind in ("warnings", "infos"):
+            said = document.get(kind) or ()
+            self._warnings.update(map(str, said))
+            self.is_partial = self.is_partial or (kind == "warnings" and bool(said))
+        if document.get("isPartial"):  # VictoriaMetrics' cluster says so in its own way
+            self.is_partial = True
+            self._warnings.add(f"{self._settings.url}: some storage nodes did not answer: the data are partial")
+        if document["status"] != "success" or "data" not in document:
+            reason = str(document.get("error", ""))[:_MAX_QUOTE] or f"status {status}"
+            error = HistoryQueryError(f"{url}: {question.name}: the server says: {reason}")
+            passing = status in _PASSING and document.get("errorType") not in _HOPELESS
+            raise _PassingError(error) if passing else error
+        return document["data"]
+
+
+class _PassingError(Exception):
+    """A failure that another attempt may not meet."""
+
+    def __init__(self, error: HistoryError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _headers(settings: config.Prometheus) -> dict[str, str]:
+    headers = {name: _sendable(f"prometheus.headers.{name}", secret) for name, secret in settings.headers.items()}
+    if settings.token_file is not None:
+        try:
+            token = SecretStr(settings.token_file.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"prometheus.token_file: {settings.token_file}: cannot be read as text") from error
+        headers["Authorization"] = "Bearer " + _sendable(f"prometheus.token_file: {settings.token_file}", token)
+    return headers
+
+
+def _sendable(where: str, secret: SecretStr) -> str:
+    value = secret.get_secret_value()
+    if not value or not value.isascii() or not value.isprintable():
+        raise ConfigError(f"{where}: expected one line of printable ASCII")
+    return value
+
+
+def _quoted(body: bytes) -> str:
+    """The beginning of an answer, for an error message."""
+    text = " ".join(body[:80].decode(errors="replace").split())
+    return f'"{text}"' if text else "nothing"
+
+
+def _decimal(seconds: float) -> str:
+    return f"{seconds:.3f}"

@@ -1,0 +1,93 @@
+"""When the samples of a grid were scraped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+
+from exporter.report.history.client import PrometheusClient
+from exporter.report.history.counters import Floats, Labels, Tables
+from exporter.report.history.queries import QUESTION_GPUS, SCRAPE_TIMES, any_of
+from exporter.report.history.responses import Series
+from exporter.report.window import CELL_SECONDS
+
+_OF_OWNER = frozenset({"username", "task_type", "ownership"})
+_OF_GPU = frozenset({"gpu", "gpu_uuid"})
+
+
+class ScrapeTimes:
+    """The samples' own times. All that one scrape tells has one time, so a speaker for each node is enough.
+
+    Args:
+        client: The server.
+        start: The first instant of the grid, in Unix seconds.
+        end: No instant of the grid is later.
+        speakers: GPUs, one or more of each node.
+    """
+
+    def __init__(self, client: PrometheusClient, start: float, end: float, speakers: Collection[str]) -> None:
+        self._client = client
+        self._start = start
+        self._end = end
+        self._speakers = speakers
+        self._spoken: dict[float, dict[Labels, Series]] = {}
+
+    async def load(self, offset: float) -> None:
+        """Asks the speakers for the grid at an offset in seconds, if that is not done yet."""
+        if offset not in self._spoken:
+            self._spoken[offset] = await self._ask(self._speakers, offset, _OF_OWNER | _OF_GPU)
+
+    async def stamp(self, tables: Tables, offset: float) -> Tables:
+        """Puts the samples' own times where the instants of the grid stand; rows that have none are left out."""
+        spoken = self._spoken[offset]
+        times = {
+            labels: _looked_up(rows[:, 0], spoken.get(_without(_OF_OWNER | _OF_GPU, labels)))
+            for labels, rows in tables.items()
+        }
+        # Where a speaker was lost, or its node is not scraped as one, the others speak for themselves.
+        silent = [labels for labels, found in times.items() if np.isnan(found).any()]
+        if silent:
+            own = await self._ask({dict(labels)["gpu_uuid"] for labels in silent}, offset, _OF_OWNER)
+            for labels in silent:
+                found = _looked_up(tables[labels][:, 0], own.get(_without(_OF_OWNER, labels)))
+                times[labels] = np.where(np.isnan(times[labels]), found, times[labels])
+        return {labels: _stamped(rows, times[labels]) for labels, rows in tables.items()}
+
+    async def _ask(self, uuids: Collection[str], offset: float, left_out: frozenset[str]) -> dict[Labels, Series]:
+        """By the labels that are not left out."""
+        ordered = sorted(uuids)
+        groups = [ordered[n : n + QUESTION_GPUS] for n in range(0, len(ordered), QUESTION_GPUS)]
+        found: dict[Labels, Series] = {}
+        for some in groups:
+            found |= await self._ask_some(some, offset, left_out)
+        return found
+
+    async def _ask_some(self, uuids: Collection[str], offset: float, left_out: frozenset[str]) -> dict[Labels, Series]:
+        question = SCRAPE_TIMES.ask(self._client.scope(any_of("gpu_uuid", uuids)), offset_seconds=offset)
+        # `timestamp()` of Prometheus 2.42 starts over from the query's first sample at each step. A query costs it
+        # some 3 ms, a sample 30 ns: so many steps cost least at 15 s between scrapes.
+        steps = max(1, round(math.sqrt(5000 / len(uuids))))
+        answer = await self._client.range(question, self._start, self._end, CELL_SECONDS, steps)
+        return {_without(left_out, frozenset(series.labels.items())): series for series in answer}
+
+
+def _without(names: frozenset[str], labels: Labels) -> Labels:
+    return frozenset(label for label in labels if label[0] not in names)
+
+
+def _looked_up(instants: Floats, series: Series | None) -> Floats:
+    """The values at instants; NaN where there is none."""
+    found = np.full(len(instants), np.nan)
+    if series is not None:
+        _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)
+        found[ours] = series.values[theirs]
+    return found
+
+
+def _stamped(rows: Floats, times: Floats) -> Floats:
+    known = ~np.isnan(times)
+    stamped = rows[known]
+    stamped[:, 0] = times[known]
+    return stamped

@@ -1,0 +1,3 @@
+"""The report as one HTML file."""
+
+from exporter.report.render.html.page import render as render

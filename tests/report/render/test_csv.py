@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import csv as csv_format
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.report.accounting.rows import Usage
+from exporter.report.render import csv
+from tests.support.reports import HOSTILE_NAMES, sample
+
+STARTERS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are full-width."""
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv_format.DictReader(io.StringIO(text, newline="")))
+
+
+def test_one_header_line_names_the_fields_of_the_json() -> None:
+    report = sample(8).report
+    row = report.gpus[0].model_dump()
+    usage = row.pop("usage")
+
+    assert csv.gpus(report).splitlines()[0] == ",".join([*row, *usage])
+    assert len(read(csv.gpus(report))) == len(report.gpus)
+    assert len(read(csv.users(report))) == len(report.users)
+    assert len(read(csv.tasks(report))) == len(report.tasks)
+
+
+def test_figures_keep_their_full_precision_and_null_is_empty() -> None:
+    report = sample(8).report
+
+    for row, printed in zip(report.gpus, read(csv.gpus(report)), strict=True):
+        for name in Usage.model_fields:
+            value = getattr(row.usage, name)
+            assert printed[name] == ("" if value is None else repr(value))
+    assert read(csv.gpus(report))[-1]["gpu_uuid"] == ""
+
+
+def test_the_gpus_add_up_to_the_totals() -> None:
+    report = sample(8).report
+
+    owned = sum(float(row["owned_gpu_hours"]) for row in read(csv.gpus(report)))
+    assert owned == pytest.approx(report.totals.owned_gpu_hours)
+
+
+def test_several_users_are_joined() -> None:
+    report = sample(8).report
+    shared = next(row for row in report.gpus if len(row.users) > 1)
+
+    assert read(csv.gpus(report))[report.gpus.index(shared)]["users"] == "+".join(shared.users)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), st.sampled_from(STARTERS))
+def test_no_text_starts_a_formula_and_none_is_lost(rest: str, starter: str) -> None:
+    ((cell,),) = csv_format.reader(io.StringIO(csv.lines([[starter + rest]]), newline=""))
+
+    assert cell == "'" + starter + rest
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=4))
+def test_any_text_comes_back_from_its_cell(cells: list[str]) -> None:
+    (found,) = csv_format.reader(io.StringIO(csv.lines([[*cells, 1]]), newline=""))
+
+    assert [cell.removeprefix("'") for cell in found[:-1]] == [cell.removeprefix("'") for cell in cells]
+
+
+def test_negative_numbers_stay_numbers() -> None:
+    assert csv.lines([[-1.5, "-1.5", None]]) == "-1.5,'-1.5,\n"
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_stay_one_cell(name: str) -> None:
+    report = sample(8, usernames={"itrd": name}).report
+
+    printed = [row["username"] for row in read(csv.users(report))]
+    assert [user.removeprefix("'") for user in printed] == [row.username for row in report.users]
+    assert not any(user.startswith("=") for user in printed)
+
+
+def test_files_carry_the_mark_that_excel_needs() -> None:
+    assert csv.users(sample(8).report).encode(csv.ENCODING).startswith(b"\xef\xbb\xbfusername,")
