@@ -13,8 +13,8 @@ import numpy as np
 
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Amounts
-from exporter.report.history.counters import Floats
 from exporter.report.history.queries import DEVICES
+from exporter.report.observed import Floats
 
 _VRAM = 191.98 * 2**30
 _ENERGY = Amounts._fields.index("energy_joules")

@@ -12,12 +12,12 @@ import numpy as np
 from exporter.demo.cluster import Cluster
 from exporter.metering.shares import shares
 from exporter.model import Amounts, Answer, Hold, Owner, Task
-from exporter.report.accounting.accounts import GpuAccount, Observed, accounts, inventory_gap
+from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.rows import Comparison, Report, Sources, Usage
 from exporter.report.accounting.timeline import Timeline, timeline
-from exporter.report.accounting.usage import Cells, Tariff
-from exporter.report.history.counters import Floats
+from exporter.report.accounting.usage import Tariff
+from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 

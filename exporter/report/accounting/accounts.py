@@ -12,29 +12,13 @@ import numpy as np
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.names import natural
-from exporter.report.accounting.usage import Cells, Part, check_conservation
-from exporter.report.history.counters import Floats
+from exporter.report.accounting.usage import Part, check_conservation
+from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import Window
 from exporter.tasks.ownership import Holdings
 
 _LEAST_SECONDS = 0.001
 """Gained by an owner: VictoriaMetrics keeps decimals, so a counter that stands still may differ in its last bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One GPU as the scrape history knows it."""
-
-    uuid: str
-    index: int
-    hostname: str
-    model: str
-    card: str
-    at: Callable[[float], Amounts]
-    """Its cumulative counters at any instant of the window."""
-    cells: Cells
-    owners: Mapping[Owner, Amounts]
-    """What the owner series gained in the window."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from exporter.metering.shares import slices
 from exporter.model import Ownership
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.accounting.usage import ratio
-from exporter.report.history.counters import Floats
+from exporter.report.observed import Floats, ratio
 from exporter.report.window import CELL_SECONDS, Window
 
 _CELLS_PER_HOUR = int(3600 / CELL_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import fsum
 
 import numpy as np
@@ -13,42 +12,12 @@ from numpy.typing import NDArray
 from exporter.errors import ConservationError
 from exporter.model import Amounts, Ownership, Task
 from exporter.report.accounting.rows import Usage
-from exporter.report.history.counters import Floats
+from exporter.report.observed import Cells, Floats
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
 _OWNED = (Ownership.OWNED, Ownership.SHARED)
 _TOLERANCE = 1e-9
-_IDLE_THROUGHOUT = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """One GPU over the window in ten-minute cells."""
-
-    seconds: Floats
-    """Length of each; the last may be shorter."""
-    amounts: Floats
-    """What accrued in each, shape (cells, 6), in the order of Amounts."""
-    peak_vram_bytes: Floats
-    """Highest VRAM in use seen in each; NaN where none was."""
-    vram_total_bytes: int | None
-
-    @cached_property
-    def utilization(self) -> Floats:
-        """Mean of each, 0 to 1; NaN where nothing was observed."""
-        return ratio(self.amounts[:, 1], self.amounts[:, 0])
-
-    @cached_property
-    def vram_used(self) -> Floats:
-        """Mean VRAM in use of each, 0 to 1; NaN where nothing was observed."""
-        return ratio(self.amounts[:, 4], self.amounts[:, 0] * (self.vram_total_bytes or np.nan))
-
-    @cached_property
-    def is_idle(self) -> NDArray[np.bool_]:
-        """Cells that were observed, and idle throughout but for what scrapes blur at their edges."""
-        observed, idle = self.amounts[:, 0], self.amounts[:, 2]
-        return (observed > 0) & (idle >= observed * _IDLE_THROUGHOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +213,6 @@ def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
         if chosen.size:
             peaks.append(float(chosen.max()))
     return int(max(peaks)) if peaks else None
-
-
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Element by element; NaN where the denominator is not above 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
 
 
 def _divided(numerator: float, denominator: float) -> float | None:

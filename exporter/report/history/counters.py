@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.model import Amounts
+from exporter.report.observed import ENERGY, OBSERVED, Floats
 
-Floats = NDArray[np.float64]
 Labels = frozenset[tuple[str, str]]
 """Of one target's series, without the metric's name."""
 Tables = dict[Labels, Floats]
 
 WIDTH = 1 + len(Amounts._fields)
-OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD, VRAM, ENERGY = range(WIDTH - 1)
-"""The columns without the time."""
 _CLOCK_SLACK = 60.0
 """Seconds by which a scrape's timestamp may be off. A counter that fell to a value that needs more time than passed
 was not started anew: two servers' clocks differ."""

@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.model import Amounts, Hold, Owner
-from exporter.report.accounting.accounts import Observed
-from exporter.report.accounting.usage import Cells
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import NEVER_SEEN, Floats, Tables, Track, accumulate, fell_silent, restarts
+from exporter.report.history.counters import NEVER_SEEN, Tables, Track, accumulate, fell_silent, restarts
 from exporter.report.history.gpus import Identity
 from exporter.report.history.owner_series import owner_gains
 from exporter.report.history.owner_totals import bookings
 from exporter.report.history.queries import DEVICES
 from exporter.report.history.sampler import Sampler, Span, both, joined, merged
 from exporter.report.history.scrape_gaps import SETTLED_SECONDS, divided, gaps
+from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import CELL_SECONDS, Window
 from exporter.tasks.ownership import Holdings
 

@@ -9,7 +9,6 @@ from datetime import datetime
 import numpy as np
 
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import Floats
 from exporter.report.history.queries import (
     GPU_IDS,
     IDENTITY,
@@ -21,6 +20,7 @@ from exporter.report.history.queries import (
     any_of,
 )
 from exporter.report.history.sampler import batches
+from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS, Window
 
 _BEFORE = 7 * 86400.0

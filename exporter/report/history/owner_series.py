@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from exporter.model import Amounts, Owner, Ownership
-from exporter.report.history.counters import Floats, accumulate_booked, births, restarts
+from exporter.report.history.counters import accumulate_booked, births, restarts
 from exporter.report.history.queries import OWNERS
 from exporter.report.history.sampler import Sampler, Span, joined, merged
+from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS, Window
 
 

@@ -10,11 +10,12 @@ from operator import attrgetter
 import numpy as np
 
 from exporter.model import Amounts, Owner
-from exporter.report.history.counters import OBSERVED, Floats, Labels, Track
+from exporter.report.history.counters import Labels, Track
 from exporter.report.history.owner_series import owner_of_series
 from exporter.report.history.queries import OWNERS, UNBOOKED
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.scrape_gaps import Booked, Gap
+from exporter.report.observed import OBSERVED, Floats
 
 _INSTANT = 0.001
 """Seconds: all that one scrape tells has one time."""

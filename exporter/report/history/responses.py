@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from exporter.report.history.counters import Floats
+from exporter.report.observed import Floats
 
 # Neither can stand within a JSON string, where the quotes would be escaped, nor a bracket of samples end elsewhere.
 _SAMPLES_START = b'"values":[['

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import WIDTH, Floats, Labels, Tables, merge, union
+from exporter.report.history.counters import WIDTH, Labels, Tables, merge, union
 from exporter.report.history.queries import QUESTION_GPUS, Family, any_of
 from exporter.report.history.responses import Series
 from exporter.report.history.scrape_times import ScrapeTimes
+from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
 
 Span = tuple[float, float]

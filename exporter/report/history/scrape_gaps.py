@@ -14,18 +14,8 @@ import numpy as np
 
 from exporter.metering.shares import Share, Slice, shares, slices
 from exporter.model import Amounts, Hold, Owner, Task
-from exporter.report.history.counters import (
-    BUSY,
-    ENERGY,
-    IDLE,
-    IDLE_VRAM_HELD,
-    OBSERVED,
-    VRAM,
-    WIDTH,
-    Floats,
-    Track,
-    births,
-)
+from exporter.report.history.counters import WIDTH, Track, births
+from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, VRAM, Floats
 
 SETTLED_SECONDS = 900.0
 """After so long an exporter has booked what it observed, with the API or without (`tasks.expire_after`)."""

@@ -8,9 +8,10 @@ from collections.abc import Collection
 import numpy as np
 
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import Floats, Labels, Tables
+from exporter.report.history.counters import Labels, Tables
 from exporter.report.history.queries import QUESTION_GPUS, SCRAPE_TIMES, any_of
 from exporter.report.history.responses import Series
+from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
 
 _OF_OWNER = frozenset({"username", "task_type", "ownership"})

@@ -24,8 +24,8 @@ from exporter.model import Ownership
 from exporter.names import by_hostname, visible
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow
 from exporter.report.accounting.timeline import Lane, Timeline, mean
-from exporter.report.history.counters import Floats
 from exporter.report.languages import words
+from exporter.report.observed import Floats
 from exporter.report.render import blocks, csv
 from exporter.report.window import CELL_SECONDS, Window
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from exporter.errors import ConservationError, UsageError
 from exporter.model import Amounts, Answer, MalformedTask, Owner, Ownership, Task, TaskGpu
-from exporter.report.accounting.accounts import GpuAccount, Observed, accounts, inventory_gap
+from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import timeline
-from exporter.report.accounting.usage import Cells, Part, Tariff, check_conservation
-from exporter.report.history.counters import Floats
+from exporter.report.accounting.usage import Part, Tariff, check_conservation
+from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import window
 from exporter.tasks.ownership import Holdings
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from exporter.report.history.counters import (
     WIDTH,
-    Floats,
     accumulate,
     accumulate_booked,
     births,
@@ -18,6 +17,7 @@ from exporter.report.history.counters import (
     restarts,
     union,
 )
+from exporter.report.observed import Floats
 
 JOULES = 5e9
 APART = 22.5

@@ -16,13 +16,13 @@ from benchmarks.synthetic import Cluster, Faults, SyntheticGpu, columns
 from exporter import config
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
-from exporter.report.accounting.accounts import Observed
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import Floats, accumulate
+from exporter.report.history.counters import accumulate
 from exporter.report.history.fetch import History, fetch
 from exporter.report.history.gpus import absence
 from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
+from exporter.report.observed import Floats, Observed
 from exporter.report.window import Window, window
 from exporter.tasks.ownership import Holdings
 from tests.support.engines import ENGINES

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import UNALLOCATED, Amounts, Hold, Owner, Ownership, Task
-from exporter.report.history.counters import WIDTH, Floats, Track
+from exporter.report.history.counters import WIDTH, Track
 from exporter.report.history.scrape_gaps import Booked, Gap, divided, gaps
+from exporter.report.observed import Floats
 
 APART, USUAL = 22.5, 37.5
 GAP = Gap(1000.0, 2000.0, is_birth=False, known_until=2600.0)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from exporter.report.accounting.rows import Report, Usage
 from exporter.report.accounting.timeline import Lane, Timeline, mean
-from exporter.report.history.counters import Floats
 from exporter.report.languages import Words
+from exporter.report.observed import Floats
 
 _KINDS: Final = (
     "active",
