@@ -183,7 +183,7 @@ class Metering(_Section):
 
 
 class Tasks(_Section):
-    """The consumption API."""
+    """Who says which task holds which GPU: the consumption API."""
 
     url: Url | None = None
     token_file: FilePath | None = None
@@ -193,6 +193,11 @@ class Tasks(_Section):
     expire_after: PositiveDuration = 600.0
     timezone: Zone = "UTC"
     ca_file: FilePath | None = None
+
+    @property
+    def has_source(self) -> bool:
+        """Whether there is anybody to ask."""
+        return self.url is not None
 
     @model_validator(mode="after")
     def _patient(self) -> Tasks:

@@ -65,6 +65,19 @@ class Instruments:
         index, uuid = (str(gpu.index), gpu.uuid) if gpu else ("", "")
         self.device_errors.labels(index, uuid, error.kind).inc()
 
+    def read(self, seconds: float) -> None:
+        """Counts one reading of one GPU, and how long it took."""
+        self.read_seconds.observe(seconds)
+
+    def restarted(self, reason: str) -> None:
+        """Counts one worker process started anew."""
+        self.worker_restarts.labels(reason).inc()
+
+    def refreshed(self, result: str, seconds: float) -> None:
+        """Counts one refresh of the tasks that ended so (`ok`, or a TasksError's `result`), and how long it took."""
+        self.refreshes.labels(result).inc()
+        self.refresh_seconds.observe(seconds)
+
 
 class _NodeCollector(Collector):
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:

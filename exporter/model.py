@@ -37,6 +37,11 @@ class Owner(NamedTuple):
     task_type: str
     ownership: Ownership
 
+    @classmethod
+    def of(cls, task: Task | None, ownership: Ownership) -> Owner:
+        """Returns the owner of what falls to a task, or to none, in one kind of ownership."""
+        return cls(task.username, task.task_type, ownership) if task else cls("", "", ownership)
+
 
 UNALLOCATED = Owner("", "", Ownership.UNALLOCATED)
 UNKNOWN = Owner("", "", Ownership.UNKNOWN)

@@ -9,22 +9,21 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from exporter.config import Config
+from exporter import config
 from exporter.errors import DeviceError, TasksError
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
-from exporter.model import UNKNOWN, Answer, Gpu, GpuState, Health, Hold, Owner, Reading, Snapshot, SourceState, Task
-from exporter.tasks.ownership import Holdings, owner_of
+from exporter.model import Answer, Gpu, GpuState, Health, Hold, Owner, Ownership, Reading, Snapshot, SourceState
+from exporter.ownership import Holdings, joint_owner, ownership
 
 _log = logging.getLogger(__name__)
-
 
 _NOBODY_TO_ASK = SourceState(problem="tasks.url is not set: all time is booked to unknown owners")
 
 
 @dataclass(slots=True)
 class _Package:
-    """What is kept of one GPU."""
+    """All that is kept of one GPU."""
 
     gpu: Gpu
     meter: Meter
@@ -46,18 +45,26 @@ class _Oddities:
 
 @dataclass(slots=True)
 class Node:
-    """Accounts the GPUs of one node; the sink of both sources."""
+    """Accounts the GPUs of one node: what the devices and the tasks tell becomes counters, booked to owners."""
 
-    config: Config
+    hostname: str
+    devices: config.Devices
+    metering: config.Metering
+    tasks: config.Tasks
     monotonic: Callable[[], float]
     wall: Callable[[], float]
     _packages: dict[str, _Package] = field(default_factory=dict)
-    _holdings: Holdings | None = None
     _answer: Answer | None = None
-    _devices: SourceState = field(default_factory=SourceState)
-    _tasks: SourceState = field(default_factory=SourceState)
+    _holdings: Holdings | None = None
+    """Of the last answer."""
     _oddities: _Oddities = field(default_factory=_Oddities)
-    """As of the last answer."""
+    """Of the last answer."""
+    _device_state: SourceState = field(default_factory=SourceState)
+    _task_state: SourceState = field(default_factory=SourceState)
+
+    def reconfigure(self, tasks: config.Tasks) -> None:
+        """Takes new settings of the tasks; what is booked stays."""
+        self.tasks = tasks
 
     # What the devices tell.
 
@@ -67,22 +74,21 @@ class Node:
             if (package := self._packages.get(gpu.uuid)) is not None:
                 package.gpu = gpu
                 continue
-            metering = self.config.metering
-            meter = Meter(metering.idle_threshold, metering.vram_held, self.config.devices.max_gap)
-            self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), metering.birth))
+            meter = Meter(self.metering.idle_threshold, self.metering.vram_held, self.devices.max_gap)
+            self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), self.metering.birth))
         self._compare()
 
-    def read(self, uuid: str, reading: Reading, _seconds: float = 0.0) -> None:
-        """Meters a reading; what has waited too long for an API that stays away is booked unknown."""
+    def read(self, uuid: str, reading: Reading) -> None:
+        """Meters a reading; what has waited too long for an answer is booked unknown."""
         package = self._packages[uuid]
         package.reading = reading
         package.ledger.extend(reading.taken, package.meter.observe(reading))
-        self._devices = replace(self._devices, last_success=self.wall())
-        now, tasks = self.monotonic(), self.config.tasks
-        if tasks.url is None:
+        self._device_state = replace(self._device_state, last_success=self.wall())
+        now = self.monotonic()
+        if not self.tasks.has_source:
             package.ledger.book(now, None, now)
         elif not self._is_fresh():  # What an unreadable GPU drew waits from long ago, but for the next answer only.
-            package.ledger.book(now - tasks.settle - tasks.expire_after, None, now)
+            package.ledger.book(now - self.tasks.settle - self.tasks.expire_after, None, now)
 
     def inspected(self, uuid: str, health: Health) -> None:
         """Keeps the slow facts of one GPU."""
@@ -91,55 +97,50 @@ class Node:
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """Keeps what is wrong with a GPU, or with the whole source."""
         if gpu is None:
-            self._devices = replace(self._devices, problem=str(error))
+            self._device_state = replace(self._device_state, problem=str(error))
         elif gpu.uuid in self._packages:
             self._packages[gpu.uuid].problem = error
 
     def recovered(self, gpu: Gpu | None) -> None:
         """Forgets what was wrong."""
         if gpu is None:
-            self._devices = replace(self._devices, problem=None)
+            self._device_state = replace(self._device_state, problem=None)
         elif gpu.uuid in self._packages:
             self._packages[gpu.uuid].problem = None
 
-    def restarted(self, reason: str) -> None:
-        """A new worker changes nothing here."""
-
-    # What the consumption API tells.
+    # What the tasks tell.
 
     def unbooked_since(self) -> float:
-        """Unix seconds of the oldest instant that waits for its owner; now, if none does."""
+        """Returns the oldest instant that waits for its owner, in Unix seconds; now, if none does."""
         oldest = (package.ledger.unbooked_since() for package in self._packages.values())
         waiting = [instant for instant in oldest if instant is not None]
         return min(waiting, default=self.monotonic()) + self._offset()
 
-    def answered(self, answer: Answer, _seconds: float = 0.0) -> None:
+    def answered(self, answer: Answer) -> None:
         """Books all time that the answer is old enough to know the owners of."""
-        self._tasks = SourceState(last_success=self.wall())
+        self._task_state = SourceState(last_success=self.wall())
         if self._answer is not None and answer.as_of <= self._answer.as_of:
             return
         self._answer, self._holdings = answer, Holdings(answer)
         now, offset = self.monotonic(), self._offset()
         for package in self._packages.values():
-            for task in self._holdings.running(package.gpu.aliases, answer.as_of + offset):
-                for kind in (owner_of((task,)), self._owner(package.gpu)):
-                    package.ledger.expect(Owner(task.username, task.task_type, kind.ownership), now)
+            _expect(package.ledger, self._holdings.holding(package.gpu.aliases, answer.as_of + offset), now)
             waiting = package.ledger.unbooked_since()
             if waiting is None or waiting + offset < answer.since:
-                continue  # a GPU that came back since the API was asked; the next question reaches back to it
+                continue  # a GPU that came back since the question was asked; the next one reaches back to it
             holds = [_shifted(hold, -offset) for hold in self._holdings.holds(package.gpu.aliases)]
-            package.ledger.book(answer.as_of - self.config.tasks.settle, holds, now)
+            package.ledger.book(answer.as_of - self.tasks.settle, holds, now)
         self._compare()
 
-    def refused(self, error: TasksError, _seconds: float = 0.0) -> None:
-        """Keeps what is wrong with the API; what is known stays known until it expires."""
-        self._tasks = replace(self._tasks, problem=str(error))
+    def refused(self, error: TasksError) -> None:
+        """Keeps why there was no answer; what is known stays known until it expires."""
+        self._task_state = replace(self._task_state, problem=str(error))
 
     def _compare(self) -> None:
         """Finds where the last answer and this node differ on who has which GPU, and logs once what is new."""
         if self._holdings is None or not self._packages:
             return  # which GPUs there are is known only once the devices told
-        hostname, instant, before = self.config.node_name, self._answered_at(), self._oddities
+        hostname, instant, before = self.hostname, self._answered_at(), self._oddities
         known = frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
         self._oddities = _Oddities(
             self._holdings.unmatched(hostname, known, instant),
@@ -157,19 +158,19 @@ class Node:
     @property
     def ready(self) -> bool:
         """Whether there were readings."""
-        return self._devices.last_success is not None
+        return self._device_state.last_success is not None
 
     def snapshot(self) -> Snapshot:
-        """The whole node now."""
+        """Returns the whole node as it is now."""
         packages = sorted(self._packages.values(), key=lambda package: (package.gpu.index, package.gpu.uuid))
         oddities = self._oddities if self._is_fresh() else _Oddities()
         return Snapshot(
-            hostname=self.config.node_name,
+            hostname=self.hostname,
             time=self.wall(),
             gpus=tuple(self._state(package) for package in packages),
-            devices=self._devices,
-            tasks=self._tasks if self.config.tasks.url else _NOBODY_TO_ASK,
-            expected_gpus=self.config.devices.expected,
+            devices=self._device_state,
+            tasks=self._task_state if self.tasks.has_source else _NOBODY_TO_ASK,
+            expected_gpus=self.devices.expected,
             unmatched_gpus=len(oddities.unmatched),
             hostname_mismatches=len(oddities.mismatched),
             malformed_tasks=len(self._answer.malformed) if self._answer else 0,
@@ -178,8 +179,9 @@ class Node:
     def _state(self, package: _Package) -> GpuState:
         now = self.monotonic()
         reading, counters = package.reading, package.meter.counters
-        fresh = reading is not None and now - reading.taken < self.config.devices.max_gap
+        fresh = reading is not None and now - reading.taken < self.devices.max_gap
         shown = package.ledger.shown_seconds(now)
+        holding = self._holding(package.gpu)
         return GpuState(
             gpu=package.gpu,
             reading=reading if fresh else None,
@@ -188,51 +190,48 @@ class Node:
             counters=counters,
             energy_joules=package.meter.energy_joules,
             throttled_seconds=dict(package.meter.throttled_seconds),
-            owner=self._owner(package.gpu),
+            owner=joint_owner(holding),
             accounts=package.ledger.accounts(now),
             unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
-            tasks=self._running(package.gpu),
+            tasks=tuple(hold.task for hold in holding or () if hold.task is not None),
             problem=str(package.problem) if package.problem else None,
         )
 
-    def _owner(self, gpu: Gpu) -> Owner:
+    def _holding(self, gpu: Gpu) -> tuple[Hold, ...] | None:
+        """Returns who holds a GPU as of the last answer; None if nobody can say any more."""
         if self._holdings is None or not self._is_fresh():
-            return UNKNOWN
-        tasks = self._running(gpu)
-        if not tasks and any(_covers(hold, self._answered_at()) for hold in self._holdings.holds(gpu.aliases)):
-            return UNKNOWN
-        return owner_of(tasks)
-
-    def _running(self, gpu: Gpu) -> tuple[Task, ...]:
-        if self._holdings is None or not self._is_fresh():
-            return ()
-        return self._holdings.running(gpu.aliases, self._answered_at())
+            return None
+        return self._holdings.holding(gpu.aliases, self._answered_at())
 
     def _is_fresh(self) -> bool:
         """Whether the last answer can still say who owns what."""
-        if self._answer is None or self.config.tasks.url is None:
+        if self._answer is None or not self.tasks.has_source:
             return False
-        return self.monotonic() - self._answer.as_of < self.config.tasks.expire_after
+        return self.monotonic() - self._answer.as_of < self.tasks.expire_after
 
     def _answered_at(self) -> float:
-        """The instant of the last answer, in Unix seconds as the clock stands now."""
+        """Returns the instant of the last answer, in Unix seconds as the clock stands now."""
         return self._answer.as_of + self._offset() if self._answer else 0.0
 
     def _offset(self) -> float:
-        """Unix time less monotonic time: asked anew each time, so that a clock step moves no duration."""
+        """Returns Unix time less monotonic time: asked anew each time, so that a clock step moves no duration."""
         return self.wall() - self.monotonic()
+
+
+def _expect(ledger: Ledger, holding: Sequence[Hold], now: float) -> None:
+    """Has the series ready of all who hold a GPU: as things are, and for when the others have left."""
+    for hold in holding:
+        if hold.task is not None:
+            ledger.expect(Owner.of(hold.task, Ownership.OWNED), now)
+            ledger.expect(Owner.of(hold.task, ownership(holding)), now)
 
 
 def _shifted(hold: Hold, seconds: float) -> Hold:
     return Hold(hold.start + seconds, hold.end + seconds, hold.task)
 
 
-def _covers(hold: Hold, instant: float) -> bool:
-    return hold.start <= instant < hold.end
-
-
 def _unambiguous(gpus: Iterable[Gpu]) -> list[Gpu]:
-    """The GPUs, less each alias that two of them claim: by such a name a task cannot be matched."""
+    """Returns the GPUs, less each alias that two of them claim: by such a name a task cannot be matched."""
     gpus = list(gpus)
     claims: dict[str, int] = {}
     for gpu in gpus:

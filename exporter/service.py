@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import monotonic, time
 
 from prometheus_client import ProcessCollector
@@ -29,7 +30,7 @@ _LIFETIME_SECONDS = 1.0
 
 
 class Service:
-    """One node, wired: both sources tell it, it tells its accounting and its instruments."""
+    """One node, wired: two sources tell one sink, and the endpoint shows what came of it."""
 
     def __init__(self, config: Config, source: DeviceSource) -> None:
         """Builds the parts; nothing runs yet.
@@ -39,16 +40,17 @@ class Service:
             source: Where readings come from.
         """
         self.config = config
-        self.node = Node(config, monotonic, time)
         self._source = source
-        registry, self._instruments = exposition.registry(self.node.snapshot)
-        ProcessCollector(registry=registry)
-        self._exposition = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
         self._refresher = TaskRefresher(config.tasks)
+        self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, time)
+        registry, instruments = exposition.registry(self.node.snapshot)
+        ProcessCollector(registry=registry)
+        rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
+        self._sink = _Sink(self.node, instruments, rendered)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
-            self._exposition,
+            rendered,
             lambda: self.node.ready,
             idle_threshold=config.metering.idle_threshold,
         )
@@ -63,8 +65,8 @@ class Service:
         """
         async with self.web, asyncio.TaskGroup() as group:
             running = [
-                group.create_task(self._source.run(self), name="devices"),
-                group.create_task(self._refresher.run(self), name="tasks"),
+                group.create_task(self._source.run(self._sink), name="devices"),
+                group.create_task(self._refresher.run(self._sink), name="tasks"),
             ]
             try:
                 yield
@@ -125,53 +127,47 @@ class Service:
         if changed:
             _log.warning("config: %s changed: restart the service to apply", ", ".join(changed))
         self.config = self.config.model_copy(update={"log": new.log, "tasks": new.tasks})
-        self.node.config = self.config
+        self.node.reconfigure(new.tasks)
 
-    # DeviceSink
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """The one sink of both sources (DeviceSink and TaskSink): the accounting is told first, then the instruments."""
+
+    node: Node
+    instruments: exposition.Instruments
+    exposition: exposition.Exposition
 
     def found(self, gpus: Sequence[Gpu]) -> None:
-        """See DeviceSink."""
         self.node.found(gpus)
         for gpu in gpus:
-            self._instruments.found(gpu)
+            self.instruments.found(gpu)
 
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
-        """See DeviceSink."""
         self.node.read(uuid, reading)
-        self._exposition.outdated()
-        self._instruments.read_seconds.observe(seconds)
+        self.exposition.outdated()
+        self.instruments.read(seconds)
 
     def inspected(self, uuid: str, health: Health) -> None:
-        """See DeviceSink."""
         self.node.inspected(uuid, health)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
-        """See DeviceSink."""
         self.node.failed(gpu, error)
-        self._instruments.failed(gpu, error)
+        self.instruments.failed(gpu, error)
 
     def recovered(self, gpu: Gpu | None) -> None:
-        """See DeviceSink."""
         self.node.recovered(gpu)
 
     def restarted(self, reason: str) -> None:
-        """See DeviceSink."""
-        self._instruments.worker_restarts.labels(reason).inc()
-
-    # TaskSink
+        self.instruments.restarted(reason)
 
     def unbooked_since(self) -> float:
-        """See TaskSink."""
         return self.node.unbooked_since()
 
     def answered(self, answer: Answer, seconds: float) -> None:
-        """See TaskSink."""
         self.node.answered(answer)
-        self._instruments.refresh_seconds.observe(seconds)
-        self._instruments.refreshes.labels("ok").inc()
+        self.instruments.refreshed("ok", seconds)
 
     def refused(self, error: TasksError, seconds: float) -> None:
-        """See TaskSink."""
         self.node.refused(error)
-        self._instruments.refresh_seconds.observe(seconds)
-        self._instruments.refreshes.labels(error.result).inc()
+        self.instruments.refreshed(error.result, seconds)

@@ -31,8 +31,14 @@ class Scene:
 
     def __init__(self) -> None:
         self.now = 0.0
-        settings = {"hostname": "colab-gpu4", "devices": {"expected": 8}, "tasks": {"url": "http://127.0.0.1"}}
-        self.node = Node(config.parse(settings, where="test"), lambda: self.now, lambda: EPOCH + self.now)
+        self.node = Node(
+            "colab-gpu4",
+            config.Devices(expected=8),
+            config.Metering(),
+            config.Tasks(url="http://127.0.0.1"),
+            monotonic=lambda: self.now,
+            wall=lambda: EPOCH + self.now,
+        )
         self.registry, self.instruments = registry(self.node.snapshot)
 
     def snapshot(self) -> Snapshot:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter import config
-from exporter.config import Config, Tasks
+from exporter.config import Metering, Tasks
 from exporter.errors import GpuLostError, LibraryMissingError, TasksNetworkError
 from exporter.model import (
     UNALLOCATED,
@@ -30,21 +30,18 @@ UUID = "52f67b3700dcc6f3"
 ALIAS = "00000000000000aa"
 EPOCH = 1_753_113_600.0
 """Unix time when the node's monotonic clock shows 0."""
-CONFIG = config.parse(
-    {
-        "hostname": "colab-gpu4",
-        "tasks": {"url": "http://127.0.0.1:1", "settle": "5s", "expire_after": "10m"},
-        "metering": {"birth": "90s"},
-    },
-    where="test",
-)
+API = Tasks.model_validate({"url": "http://127.0.0.1:1", "settle": "5s", "expire_after": "10m"})
+AT_ONCE = Metering.model_validate({"birth": "0s"})
+"""What is booked is served at once."""
+AFTER_BIRTH = Metering.model_validate({"birth": "90s"})
 
 
 @dataclass
 class World:
     """A node with one GPU, its clocks, and an API that knows the truth."""
 
-    config: Config = CONFIG
+    api: Tasks = API
+    metering: Metering = AT_ONCE
     tasks: tuple[Task, ...] = ()
     malformed: tuple[MalformedTask, ...] = ()
     now: float = 0.0
@@ -53,7 +50,14 @@ class World:
     node: Node = field(init=False)
 
     def __post_init__(self) -> None:
-        self.node = Node(self.config, lambda: self.now, lambda: EPOCH + self.now + self.step)
+        self.node = Node(
+            "colab-gpu4",
+            config.Devices(),
+            self.metering,
+            self.api,
+            monotonic=lambda: self.now,
+            wall=lambda: EPOCH + self.now + self.step,
+        )
         self.node.found([Gpu(3, UUID, frozenset({UUID, ALIAS}), vram_total_bytes=1000)])
 
     def sample(self, until: float, utilization: float = 1.0) -> None:
@@ -71,9 +75,8 @@ class World:
         return self.node.snapshot().gpus[0]
 
     def busy(self) -> dict[Owner, float]:
-        """Busy seconds that are booked, served yet or not."""
-        booked = self.node._packages[UUID].ledger.booked()
-        return {owner: amounts.busy_seconds for owner, amounts in booked.items() if amounts.busy_seconds}
+        """Busy seconds by owner, as served."""
+        return {owner: amounts.busy_seconds for owner, amounts in self.state.accounts if amounts.busy_seconds}
 
 
 def task(start: float, end: float = math.inf, user: str = "itrd", host: str = "colab-gpu4", gpu: str = UUID) -> Task:
@@ -145,7 +148,7 @@ def test_what_a_gpu_drew_while_it_could_not_be_read_goes_to_those_who_held_it() 
     world.sample(2110)
     world.refresh()
 
-    booked = world.node._packages[UUID].ledger.booked()
+    booked = dict(world.state.accounts)
     assert booked[owned()].energy_joules == pytest.approx(700 * 1499)
     assert booked[owned()].observed_seconds == pytest.approx(99)
     assert booked[UNKNOWN] == Amounts()
@@ -163,11 +166,19 @@ def test_an_answer_books_no_time_from_before_its_window() -> None:
     world.sample(2100)
     world.refresh()
 
-    assert world.node._packages[UUID].ledger.booked()[owned()].energy_joules == pytest.approx(700 * 1499)
+    assert dict(world.state.accounts)[owned()].energy_joules == pytest.approx(700 * 1499)
+
+
+def test_an_answer_too_old_to_say_who_owns_names_nobody_whose_ownership_is_unknown() -> None:
+    world = World(tasks=(task(-1000),))
+    world.sample(50)
+    world.refresh(age=700)
+
+    assert {owner for owner, _ in world.state.accounts} == {owned(), UNALLOCATED, UNKNOWN}
 
 
 def test_without_an_api_all_time_is_unknown_and_booked_at_once() -> None:
-    world = World(config=CONFIG.model_copy(update={"tasks": Tasks()}))
+    world = World(api=Tasks())
     world.sample(50)
 
     assert world.busy() == {UNKNOWN: pytest.approx(49.0)}
@@ -191,7 +202,7 @@ def test_the_owner_on_gauges_is_unknown_as_soon_as_there_is_no_api_to_ask() -> N
     world.sample(10)
     world.refresh()
     assert world.state.owner == owned()
-    world.node.config = CONFIG.model_copy(update={"tasks": Tasks()})
+    world.node.reconfigure(Tasks())
 
     assert world.state.owner == UNKNOWN
     assert world.state.tasks == ()
@@ -221,7 +232,7 @@ def test_a_gpu_is_matched_by_any_alias_whatever_host_the_task_names(caplog: pyte
 
 
 def test_before_the_devices_told_no_gpu_is_unmatched(caplog: pytest.LogCaptureFixture) -> None:
-    node = Node(CONFIG, lambda: 10.0, lambda: EPOCH + 10)
+    node = Node("colab-gpu4", config.Devices(), AT_ONCE, API, monotonic=lambda: 10.0, wall=lambda: EPOCH + 10)
     node.answered(Answer((task(0), task(0, user="b", gpu="00000000000000ff")), (), 10.0))
     assert node.snapshot().unmatched_gpus == 0
     assert not caplog.records
@@ -345,7 +356,7 @@ def play(world: World, course: list[tuple[str, int]]) -> None:
 def test_owners_and_unbooked_always_sum_to_observed_and_no_counter_falls(
     truth: tuple[Task, ...], course: list[tuple[str, int]]
 ) -> None:
-    world, last = World(tasks=truth), dict[Owner, Amounts]()
+    world, last = World(metering=AFTER_BIRTH, tasks=truth), dict[Owner, Amounts]()
     for event in course:
         play(world, [event])
         state = world.state

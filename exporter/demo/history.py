@@ -144,12 +144,14 @@ class _Life:
         self._schedule = schedule
         self._hardware = cluster.nodes[schedule.hostname]
         self._now = float(born)
-        settings = {
-            "hostname": schedule.hostname,
-            "devices": {"interval": f"{READ_SECONDS}s", "expected": len(self._hardware.gpus)},
-            "tasks": {"url": "http://127.0.0.1"},
-        }
-        self._node = Node(config.parse(settings, where="demo"), lambda: self._now, lambda: self._now)
+        self._node = Node(
+            schedule.hostname,
+            config.Devices.model_validate({"interval": f"{READ_SECONDS}s", "expected": len(self._hardware.gpus)}),
+            config.Metering(),
+            config.Tasks(url="http://127.0.0.1"),
+            monotonic=lambda: self._now,
+            wall=lambda: self._now,
+        )
         self._registry = CollectorRegistry(auto_describe=False)
         self._instruments = Instruments(self._registry)
         self._of_gpus = [family for family in GPU_FAMILIES if not only or family.scraped_as in only]
@@ -166,7 +168,7 @@ class _Life:
             if not self._schedule.is_readable(gpu.index, now):
                 continue
             self._node.read(gpu.uuid, self._hardware.reading(gpu.index, now, taken=now))
-            self._instruments.read_seconds.observe(_READ_LATENCY_SECONDS)
+            self._instruments.read(_READ_LATENCY_SECONDS)
             if now % _INSPECTION_SECONDS == 0:
                 self._node.inspected(gpu.uuid, self._hardware.health(gpu.index, now))
         if now % REFRESH_SECONDS == 0:
@@ -190,8 +192,7 @@ class _Life:
 
     def _refresh(self, now: int) -> None:
         is_down = within(self._schedule.faults.api_down, now)
-        self._instruments.refreshes.labels("network" if is_down else "ok").inc()
-        self._instruments.refresh_seconds.observe(_API_LATENCY_SECONDS)
+        self._instruments.refreshed("network" if is_down else "ok", _API_LATENCY_SECONDS)
         if not is_down:
             tasks = self._cluster.tasks(self._node.unbooked_since(), now)
             shown = (_as_known(task, now - self._lag(task)) for task in tasks)

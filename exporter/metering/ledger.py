@@ -43,7 +43,7 @@ class Ledger:
     _accounts: dict[Owner, _Account] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Serves those two from the start, so that they never are born late."""
+        """Serves those two from the start, so that they are never born late."""
         self.expect(UNALLOCATED, self.opened)
         self.expect(UNKNOWN, self.opened)
 
@@ -57,7 +57,7 @@ class Ledger:
         self._counters.append(counters)
 
     def unbooked_since(self) -> float | None:
-        """The oldest instant that waits for its owner; None if nothing waits."""
+        """Returns the oldest instant that waits for its owner; None if nothing waits."""
         return self._booked_until if self._times and self._booked_until < self._times[-1] else None
 
     def expect(self, owner: Owner, now: float) -> None:
@@ -81,17 +81,15 @@ class Ledger:
         if until <= self._booked_until:
             return
         for share in shares(self._at, holds, self._booked_until, until):
-            task = share.task
-            owner = Owner(task.username if task else "", task.task_type if task else "", share.ownership)
-            self.expect(owner, now)
-            account = self._accounts[owner]
+            self.expect(share.owner, now)
+            account = self._accounts[share.owner]
             account.booked = account.booked.plus(share.amounts)
         self._booked_until = until
         settled = bisect_right(self._times, until) - 1
         del self._times[:settled], self._counters[:settled]
 
     def accounts(self, now: float) -> tuple[tuple[Owner, Amounts], ...]:
-        """What is served as booked, by owner."""
+        """Returns what is served as booked, by owner."""
         return tuple(
             (owner, self._up_to_date(account, now))
             for owner, account in self._accounts.items()
@@ -99,12 +97,8 @@ class Ledger:
         )
 
     def shown_seconds(self, now: float) -> float:
-        """Observed seconds that are, or were until their series was dropped, served as some owner's."""
+        """Returns the observed seconds that are, or were until their series was dropped, served as some owner's."""
         return sum(self._up_to_date(account, now).observed_seconds for account in self._accounts.values())
-
-    def booked(self) -> dict[Owner, Amounts]:
-        """What is booked in all, whether or not its series shows it yet."""
-        return {owner: account.booked for owner, account in self._accounts.items()}
 
     def _up_to_date(self, account: _Account, now: float) -> Amounts:
         if now >= account.flat_until:
@@ -115,7 +109,7 @@ class Ledger:
         return owner in (UNALLOCATED, UNKNOWN) or now - account.last_held < LINGER_SECONDS
 
     def _at(self, instant: float) -> Amounts:
-        """The counters at an instant within the ring, on the line between the points around it."""
+        """Returns the counters at an instant within the ring, on the line between the points around it."""
         right = bisect_left(self._times, instant)
         if self._times[right] == instant:
             return self._counters[right]

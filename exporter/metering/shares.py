@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from exporter.model import Amounts, Hold, Ownership, Task
+from exporter.model import Amounts, Hold, Owner, Ownership, Task
+from exporter.ownership import ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class Slice:
     """In order of their ids; empty unless owned or shared."""
     ownership: Ownership
 
+    @property
+    def holders(self) -> tuple[Task | None, ...]:
+        """Those among whom it is divided equally: its tasks, or nobody."""
+        return self.tasks or (None,)
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -32,6 +38,11 @@ class Share:
     seconds: float
     """GPU-seconds held, observed or not."""
     amounts: Amounts
+
+    @property
+    def owner(self) -> Owner:
+        """The owner it is booked to."""
+        return Owner.of(self.task, self.ownership)
 
 
 def slices(holds: Sequence[Hold] | None, start: float, end: float) -> Iterator[Slice]:
@@ -44,7 +55,7 @@ def slices(holds: Sequence[Hold] | None, start: float, end: float) -> Iterator[S
     """
     if holds is None:
         if start < end:
-            yield Slice(start, end, (), Ownership.UNKNOWN)
+            yield Slice(start, end, (), ownership(None))
         return
     live = [hold for hold in holds if hold.start < end and hold.end > start and hold.start < hold.end]
     cuts = {start, end}
@@ -58,14 +69,7 @@ def slices(holds: Sequence[Hold] | None, start: float, end: float) -> Iterator[S
         while waiting and waiting[-1].start <= begin:
             holding.append(waiting.pop())
         tasks = {hold.task.task_id: hold.task for hold in holding if hold.task is not None}
-        yield Slice(begin, finish, tuple(tasks[task_id] for task_id in sorted(tasks)), _ownership(holding))
-
-
-def _ownership(holding: Sequence[Hold]) -> Ownership:
-    users = {hold.task.username for hold in holding if hold.task is not None}
-    if users:
-        return Ownership.OWNED if len(users) == 1 else Ownership.SHARED
-    return Ownership.UNKNOWN if holding else Ownership.UNALLOCATED
+        yield Slice(begin, finish, tuple(tasks[task_id] for task_id in sorted(tasks)), ownership(holding))
 
 
 def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: float, end: float) -> list[Share]:
@@ -84,11 +88,10 @@ def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: 
     before = at(start)
     for piece in slices(holds, start, end):
         after = at(piece.end)
-        holders: tuple[Task | None, ...] = piece.tasks or (None,)
-        part = 1 / len(holders)
+        part = 1 / len(piece.holders)
         amounts = after.minus(before).times(part)
         seconds = (piece.end - piece.start) * part
-        for task in holders:
+        for task in piece.holders:
             key = (task.task_id if task else None, piece.ownership)
             if (known := total.get(key)) is not None:
                 total[key] = Share(task, piece.ownership, known.seconds + seconds, known.amounts.plus(amounts))

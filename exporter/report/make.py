@@ -10,6 +10,7 @@ from typing import TypeVar
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
 from exporter.model import Answer, MalformedTask, Task
+from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.comparison import Measures, compared, days_before, observed, owned
@@ -26,7 +27,6 @@ from exporter.report.languages import Words, words
 from exporter.report.render.figures import coverage, is_low
 from exporter.report.window import Window
 from exporter.tasks.client import ConsumptionClient
-from exporter.tasks.ownership import Holdings
 
 Progress = Callable[[str], None]
 _Entry = TypeVar("_Entry", Task, MalformedTask)

@@ -30,7 +30,7 @@ def test_time_waits_until_its_owner_is_known() -> None:
     subject.book(60.0, [], now=100.0)
 
     assert subject.unbooked_since() == 60.0
-    assert subject.booked()[UNALLOCATED].busy_seconds == 60.0
+    assert served(subject, now=100.0)[UNALLOCATED] == 60.0
 
 
 def test_booked_time_is_never_booked_again() -> None:
@@ -39,21 +39,21 @@ def test_booked_time_is_never_booked_again() -> None:
     subject.book(60.0, [hold(0, 100)], now=100.0)
     subject.book(30.0, [hold(0, 100)], now=100.0)
 
-    assert ITRD not in subject.booked()
+    assert served(subject, now=100.0) == {UNALLOCATED: 60.0, UNKNOWN: 0.0}
 
 
 def test_booking_splits_at_the_instant_a_task_starts_within_a_reading_interval() -> None:
     subject = ledger(100)
     subject.book(80.0, [hold(10.25, 20.5)], now=100.0)
 
-    assert subject.booked()[ITRD].busy_seconds == pytest.approx(10.25)
+    assert served(subject, now=100.0 + BIRTH)[ITRD] == pytest.approx(10.25)
 
 
 def test_nothing_is_booked_beyond_the_last_reading() -> None:
     subject = ledger(100)
     subject.book(500.0, [hold(0, 500)], now=500.0)
 
-    assert subject.booked()[ITRD].busy_seconds == 100.0
+    assert served(subject, now=500.0 + BIRTH)[ITRD] == 100.0
     assert subject.unbooked_since() is None
 
 
@@ -114,7 +114,7 @@ def test_a_ledger_without_readings_books_nothing() -> None:
     subject.book(100.0, None, now=100.0)
 
     assert subject.unbooked_since() is None
-    assert subject.booked() == {UNALLOCATED: Amounts(), UNKNOWN: Amounts()}
+    assert dict(subject.accounts(now=100.0)) == {UNALLOCATED: Amounts(), UNKNOWN: Amounts()}
 
 
 def test_settled_points_are_dropped_from_the_ring() -> None:

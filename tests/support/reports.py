@@ -12,6 +12,7 @@ import numpy as np
 from exporter.demo.cluster import Cluster
 from exporter.metering.shares import shares
 from exporter.model import Amounts, Answer, Hold, Owner, Task
+from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.rows import Comparison, Report, Sources, Usage
@@ -19,7 +20,6 @@ from exporter.report.accounting.timeline import Timeline, timeline
 from exporter.report.accounting.usage import Tariff
 from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import Window, window
-from exporter.tasks.ownership import Holdings
 
 NODE_GPUS = 8
 HOSTILE_NAMES = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", '=cmd("/c calc")', "陳" * 200)

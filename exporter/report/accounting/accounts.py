@@ -12,10 +12,10 @@ import numpy as np
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.names import natural
+from exporter.ownership import Holdings
 from exporter.report.accounting.usage import Part, check_conservation
 from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import Window
-from exporter.tasks.ownership import Holdings
 
 _LEAST_SECONDS = 0.001
 """Gained by an owner: VictoriaMetrics keeps decimals, so a counter that stands still may differ in its last bits."""

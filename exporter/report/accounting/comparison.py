@@ -11,13 +11,13 @@ import numpy as np
 
 from exporter.metering.shares import slices
 from exporter.model import Ownership
+from exporter.ownership import Holdings
 from exporter.report.accounting.rows import Comparison, Usage
 from exporter.report.accounting.usage import HOUR, JOULES_PER_KWH
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import BY_GPU_DAILY, UNOWNED_DAILY
 from exporter.report.history.responses import Series
 from exporter.report.window import Window, day_of
-from exporter.tasks.ownership import Holdings
 
 DAYS = 7
 _LOOKS = 6

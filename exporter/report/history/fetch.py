@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.model import Amounts, Hold, Owner
+from exporter.ownership import Holdings
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.counters import NEVER_SEEN, Tables, Track, accumulate, fell_silent, restarts
@@ -25,7 +26,6 @@ from exporter.report.history.sampler import Sampler, Span, both, joined, merged
 from exporter.report.history.scrape_gaps import SETTLED_SECONDS, divided, gaps
 from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import CELL_SECONDS, Window
-from exporter.tasks.ownership import Holdings
 
 _EDGE = 3600.0
 """Seconds read before and after the window, so that a gap across its edges has samples on either side."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import ConservationError, UsageError
 from exporter.model import Amounts, Answer, MalformedTask, Owner, Ownership, Task, TaskGpu
+from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.rows import Report, Sources
@@ -19,7 +20,6 @@ from exporter.report.accounting.timeline import timeline
 from exporter.report.accounting.usage import Part, Tariff, check_conservation
 from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import window
-from exporter.tasks.ownership import Holdings
 
 DAY = window("2025-07-22", None, "UTC", datetime(2025, 7, 24, tzinfo=UTC).timestamp())
 HOUR = 3600.0

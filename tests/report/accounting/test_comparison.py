@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.model import Answer, Task, TaskGpu
+from exporter.ownership import Holdings
 from exporter.report.accounting.comparison import DAYS, _gains, compared, days_before, owned
 from exporter.report.accounting.rows import Usage
 from exporter.report.history.responses import Series
 from exporter.report.window import window
-from exporter.tasks.ownership import Holdings
 
 DAY = window("2025-10-27", None, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 UUID = "52f67b3700dcc6f3"

@@ -16,6 +16,7 @@ from benchmarks.synthetic import Cluster, Faults, SyntheticGpu, columns
 from exporter import config
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
+from exporter.ownership import Holdings
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.counters import accumulate
 from exporter.report.history.fetch import History, fetch
@@ -24,7 +25,6 @@ from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
 from exporter.report.observed import Floats, Observed
 from exporter.report.window import Window, window
-from exporter.tasks.ownership import Holdings
 from tests.support.engines import ENGINES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

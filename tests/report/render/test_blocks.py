@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.model import RUNNING, Answer, Task, TaskGpu
+from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import accounts
 from exporter.report.accounting.aggregate import Costs, build
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.render import text
 from exporter.report.window import Window, window
-from exporter.tasks.ownership import Holdings
 from tests.support.reports import sample
 
 SEED_DAY = window("2025-07-22", None, "UTC", datetime(2026, 1, 1, tzinfo=UTC).timestamp())

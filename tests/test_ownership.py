@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import model
-from exporter.model import RUNNING, UNALLOCATED, Answer, Hold, MalformedTask, Owner, Task, TaskGpu
-from exporter.tasks.ownership import Holdings, owner_of
+from exporter.model import RUNNING, UNALLOCATED, UNKNOWN, Answer, Hold, MalformedTask, Owner, Ownership, Task, TaskGpu
+from exporter.ownership import Holdings, joint_owner
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 
@@ -26,6 +26,10 @@ def task(
 
 def holdings(*tasks: Task, malformed: tuple[MalformedTask, ...] = ()) -> Holdings:
     return Holdings(Answer(tasks, malformed, 0.0))
+
+
+def tasks_of(holding: Iterable[Hold]) -> list[Task]:
+    return [hold.task for hold in holding if hold.task is not None]
 
 
 def test_every_interval_on_a_gpu_is_kept_in_order_of_start() -> None:
@@ -47,7 +51,7 @@ def test_what_cannot_be_accounted_holds_without_a_task() -> None:
     entry = MalformedTask("1", "it has no username", (A,), 10, 20)
     assert holdings(malformed=(entry,)).holds([A]) == (Hold(10, 20, None),)
     assert holdings(malformed=(MalformedTask("1", "?", (A,)),)).holds([A]) == (Hold(-math.inf, RUNNING, None),)
-    assert holdings(malformed=(entry,)).running([A], 15) == ()
+    assert holdings(malformed=(entry,)).holding([A], 15) == (Hold(10, 20, None),)
 
 
 def test_a_task_without_duration_holds_nothing() -> None:
@@ -57,7 +61,7 @@ def test_a_task_without_duration_holds_nothing() -> None:
 def test_a_task_runs_from_its_start_until_before_its_end() -> None:
     one = task("1", A, start=10, end=20)
     owners = holdings(one)
-    assert [owners.running([A], at) for at in (9.9, 10, 19.9, 20)] == [(), (one,), (one,), ()]
+    assert [tasks_of(owners.holding([A], at)) for at in (9.9, 10, 19.9, 20)] == [[], [one], [one], []]
 
 
 def test_gpus_that_a_running_task_of_this_host_names_and_it_has_not_are_unmatched() -> None:
@@ -74,18 +78,39 @@ def test_tasks_on_our_gpus_that_bear_another_hostname_are_mismatched() -> None:
     assert owners.mismatched("h", frozenset({A}), 10) == (other,)
 
 
-def test_nobody_owns_what_no_task_holds() -> None:
-    assert owner_of(()) == UNALLOCATED
+def held_by(*tasks: Task | None) -> list[Hold]:
+    return [Hold(0, RUNNING, one) for one in tasks]
+
+
+def test_nobody_owns_what_nothing_holds() -> None:
+    assert joint_owner([]) == UNALLOCATED
+
+
+def test_whose_a_gpu_is_that_nobody_can_tell_of_is_unknown() -> None:
+    assert joint_owner(None) == UNKNOWN
+
+
+def test_what_only_an_entry_holds_that_cannot_be_accounted_is_unknown_not_free() -> None:
+    assert joint_owner(held_by(None)) == UNKNOWN
+
+
+def test_a_task_owns_a_gpu_though_an_entry_names_it_that_cannot_be_accounted() -> None:
+    assert joint_owner(held_by(task("1", A), None)) == Owner("itrd", "LAB", Ownership.OWNED)
 
 
 def test_several_tasks_of_one_user_own_a_gpu() -> None:
-    tasks = (task("1", A, kind="WEBAPP"), task("2", A, kind="LAB"), task("3", A, kind=""))
-    assert owner_of(tasks) == Owner("itrd", "LAB+WEBAPP", model.Ownership.OWNED)
+    tasks = held_by(task("1", A, kind="WEBAPP"), task("2", A, kind="LAB"), task("3", A, kind=""))
+    assert joint_owner(tasks) == Owner("itrd", "LAB+WEBAPP", Ownership.OWNED)
 
 
 def test_tasks_of_several_users_share_a_gpu() -> None:
-    tasks = (task("1", A, user="nycubme"), task("2", A, user="admin"), task("3", A, user="admin"))
-    assert owner_of(tasks) == Owner("admin+nycubme", "LAB", model.Ownership.SHARED)
+    tasks = held_by(task("1", A, user="nycubme"), task("2", A, user="admin"), task("3", A, user="admin"))
+    assert joint_owner(tasks) == Owner("admin+nycubme", "LAB", Ownership.SHARED)
+
+
+def test_what_falls_to_a_task_is_its_users_and_what_falls_to_none_is_nobodys() -> None:
+    assert Owner.of(task("1", A), Ownership.SHARED) == Owner("itrd", "LAB", Ownership.SHARED)
+    assert Owner.of(None, Ownership.UNKNOWN) == UNKNOWN
 
 
 TASKS = st.builds(
@@ -102,6 +127,6 @@ def test_running_tasks_are_exactly_those_whose_interval_holds_the_instant(
     tasks: list[Task], aliases: set[str], at: int
 ) -> None:
     expected = {one.task_id for one in tasks if one.start <= at < one.end and aliases & {gpu.uuid for gpu in one.gpus}}
-    running = holdings(*tasks).running(aliases, at)
+    running = tasks_of(holdings(*tasks).holding(aliases, at))
     assert {one.task_id for one in running} == expected
     assert len(running) == len(expected)
