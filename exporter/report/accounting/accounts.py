@@ -12,7 +12,7 @@ import numpy as np
 from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.names import natural
-from exporter.ownership import Holdings
+from exporter.ownership import Holdings, ownership
 from exporter.report.accounting.usage import Part, check_conservation
 from exporter.report.observed import Cells, Floats, Observed
 from exporter.report.window import Window
@@ -80,8 +80,8 @@ def inventory_gap(
     """
     missing: list[GpuAccount] = []
     surplus: dict[str, int] = {}
-    kind = Ownership.UNALLOCATED if answered else Ownership.UNKNOWN
-    part = Part(None, "", "", kind, None, window.seconds, Amounts(), None)
+    kind = ownership(() if answered else None)
+    part = Part(None, *Owner.of(None, kind), None, window.seconds, Amounts(), None)
     for hostname, listed in nodes.items():
         seen = sum(account.hostname == hostname for account in found)
         if seen > listed:
@@ -130,9 +130,7 @@ def _parts(cells: Cells | None, at: Callable[[float], Amounts], holds: Sequence[
     return [
         Part(
             cells,
-            share.task.username if share.task else "",
-            share.task.task_type if share.task else "",
-            share.ownership,
+            *share.owner,
             share.task,
             share.seconds,
             share.amounts,
@@ -148,9 +146,9 @@ def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Owner
     held: dict[tuple[str | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
         overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
-        for task in piece.tasks or (None,):
+        for task in piece.holders:
             key = (task.task_id if task else None, piece.ownership)
-            held[key] = held.get(key, 0) + overlap / max(1, len(piece.tasks))
+            held[key] = held.get(key, 0) + overlap / len(piece.holders)
     return held
 
 

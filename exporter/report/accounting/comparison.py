@@ -10,7 +10,6 @@ from statistics import median
 import numpy as np
 
 from exporter.metering.shares import slices
-from exporter.model import Ownership
 from exporter.ownership import Holdings
 from exporter.report.accounting.rows import Comparison, Usage
 from exporter.report.accounting.usage import HOUR, JOULES_PER_KWH
@@ -63,7 +62,7 @@ def owned(holdings: Holdings, day: Window, uuids: Collection[str], users: Collec
     seconds = 0.0
     for uuid in uuids:
         for piece in slices(holdings.holds({uuid}), day.start, day.end):
-            if piece.ownership in {Ownership.OWNED, Ownership.SHARED}:
+            if piece.tasks:
                 mine = sum(not users or task.username in users for task in piece.tasks)
                 seconds += (piece.end - piece.start) * mine / len(piece.tasks)
     return {"owned_gpu_hours": seconds / HOUR}

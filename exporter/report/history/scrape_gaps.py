@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.metering.shares import Share, Slice, shares, slices
-from exporter.model import Amounts, Hold, Owner, Task
+from exporter.metering.shares import Slice, shares, slices
+from exporter.model import Amounts, Hold, Owner
 from exporter.report.history.counters import WIDTH, Track, births
 from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, VRAM, Floats
 
@@ -145,9 +145,8 @@ def _held(pieces: Sequence[Slice]) -> dict[Owner, Floats]:
     """Seconds of each piece, by owner."""
     held: defaultdict[Owner, Floats] = defaultdict(lambda: np.zeros(len(pieces)))
     for n, piece in enumerate(pieces):
-        holders: Sequence[Task | None] = piece.tasks or (None,)
-        for task in holders:
-            held[_owner(task, piece)][n] += (piece.end - piece.start) / len(holders)
+        for task in piece.holders:
+            held[Owner.of(task, piece.ownership)][n] += (piece.end - piece.start) / len(piece.holders)
     return held
 
 
@@ -155,10 +154,5 @@ def _accrued(track: Track, holds: Sequence[Hold], *spans: tuple[float, float]) -
     accrued: defaultdict[Owner, Amounts] = defaultdict(Amounts)
     for start, end in spans:
         for share in shares(track.at, holds, start, end):
-            owner = _owner(share.task, share)
-            accrued[owner] = accrued[owner].plus(share.amounts)
+            accrued[share.owner] = accrued[share.owner].plus(share.amounts)
     return accrued
-
-
-def _owner(task: Task | None, of: Slice | Share) -> Owner:
-    return Owner(task.username if task else "", task.task_type if task else "", of.ownership)
