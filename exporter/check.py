@@ -12,7 +12,7 @@ from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Reading
-from exporter.tasks.client import ConsumptionClient
+from exporter.tasks.source import task_source
 from exporter.web.tls import Tls
 
 _START_SECONDS = 35.0
@@ -129,12 +129,13 @@ def _shown(reading: Reading) -> str:
 
 
 async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:
-    if config.tasks.url is None:
-        yield Finding(Verdict.NOTE, "tasks", "tasks.url is not set: every GPU-second is booked to `unknown`")
-        return
     now = time.time()
     try:
-        answer = await ConsumptionClient(config.tasks).tasks(now - 60, now)
+        source = task_source(config.tasks)
+        if source is None:
+            yield Finding(Verdict.NOTE, "tasks", "tasks.url is not set: every GPU-second is booked to `unknown`")
+            return
+        answer = await source.tasks(now - 60, now)
     except (TasksError, ConfigError) as error:
         yield Finding(Verdict.FAULT, "tasks", str(error))
         return
@@ -143,7 +144,7 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
     yield Finding(
         Verdict.OK,
         "tasks",
-        f"{config.tasks.url}: {len(running)} tasks run on {len(named)} GPUs, {len(named & known)} of them on this node",
+        f"{source.name}: {len(running)} tasks run on {len(named)} GPUs, {len(named & known)} of them on this node",
     )
     if answer.malformed:
         first = answer.malformed[0]

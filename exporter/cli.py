@@ -13,8 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -24,6 +22,7 @@ from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.names import visible
+from exporter.report.options import Options, report_options
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
@@ -71,27 +70,8 @@ def serve(config_path: Path | None) -> None:
 
 @cli.command(short_help="Account a day to users and tasks.")
 @_config_option
-@click.option("--date", help="First day, YYYY-MM-DD; without it: yesterday.")
-@click.option("--to", help="Last day, inclusive; without it: the same day.")
-@click.option("--user", "users", multiple=True, help="Only this user's shares; may be repeated.")
-@click.option("--node", "nodes", multiple=True, help="Only this host; may be repeated.")
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    type=click.Choice(["text", "csv", "json", "html", "markdown", "legacy"]),
-    help="May be repeated with --output; without it: text, or every usual file.",
-)
-@click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
-@click.option("--lang", type=click.Choice(["en", "zh-TW"]), help="Instead of report.language.")
-@click.option("--timezone", help="Instead of report.timezone.")
-@click.option("--prometheus", "url", help="Instead of prometheus.url.")
-@click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")
-@click.option("--user-report", is_flag=True, help="Only the tasks: needs no scrape history.")
-@click.option(
-    "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
-)
-def report(config_path: Path | None, **options: Any) -> None:
+@report_options
+def report(config_path: Path | None, options: Options) -> None:
     """Account a day, or several, to users and tasks, from the scrape history.
 
     \b
@@ -110,9 +90,9 @@ def report(config_path: Path | None, **options: Any) -> None:
         from exporter.report import command
     except ImportError as error:
         raise UsageError(f"{error}: exporter report needs its extra: pip install 'mi300x-exporter[report]'") from error
-    settings = command.overridden(config_file.load(config_path), options["timezone"], options["url"], options["lang"])
+    settings = command.overridden(config_file.load(config_path), options)
     log.configure(settings.log)
-    if not command.run(settings, command.Options(**{name: options[name] for name in command.Options.__slots__})):
+    if not command.run(settings, options):
         sys.exit(INCOMPLETE)
 
 
@@ -133,21 +113,12 @@ def tasks(
       exporter tasks --config config.yaml --date 2025-07-22 --user itrd --json
     """
     from exporter.report.window import window
-    from exporter.tasks import listing
-    from exporter.tasks.client import ConsumptionClient
+    from exporter.tasks import command
 
-    config = config_file.load(config_path)
-    if config.tasks.url is None:
-        raise ConfigError("tasks.url is not set: there is nobody to ask who has which GPU")
-    now = time.time()
+    config, now = config_file.load(config_path), time.time()
     day = window(date, None, config.report.timezone, now) if date else None
     start, end = (day.start, day.end) if day else (now, now + 1)
-    answer = asyncio.run(ConsumptionClient(config.tasks).tasks(start, end))
-    zone = ZoneInfo(config.report.timezone)
-    rows = listing.held(answer.tasks, start, end, zone, users=frozenset(users), nodes=frozenset(nodes))
-    click.echo(listing.as_json(rows) if as_json else listing.as_table(rows))
-    if answer.malformed:
-        click.echo(f"exporter: {len(answer.malformed)} entries could not be read", err=True)
+    command.run(config, start, end, users=users, nodes=nodes, json=as_json)
 
 
 @cli.command(short_help="Run a simulated cluster, and report its day.")

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from exporter.model import Task, TaskGpu
-from exporter.tasks.client import PATH
+from exporter.tasks.consumption.client import PATH
 
 Entries = Callable[[float, float, float], Iterable[Task]]
 """Tasks that may overlap a window: start, end and now, in Unix seconds. More than that does no harm."""

@@ -7,8 +7,6 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -19,7 +17,8 @@ from exporter.errors import ConfigError, UsageError
 from exporter.names import visible
 from exporter.report.accounting.aggregate import Filter
 from exporter.report.make import Made, Wanted, make
-from exporter.report.output import WRITTEN, Format, files, printed
+from exporter.report.options import Format, Options
+from exporter.report.output import WRITTEN, files, printed
 from exporter.report.render import text
 from exporter.report.window import window
 from exporter.report.write import write
@@ -27,30 +26,15 @@ from exporter.report.write import write
 _LEAST_COLUMNS = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says; the settings it overrides are in the config already."""
-
-    date: str | None
-    to: str | None
-    users: tuple[str, ...]
-    nodes: tuple[str, ...]
-    formats: tuple[Format, ...]
-    output: Path | None
-    no_cache: bool
-    user_report: bool
-    skip_task_info: bool
-
-
-def overridden(settings: Config, timezone: str | None, prometheus: str | None, language: str | None) -> Config:
-    """The settings with those of the command line in their place.
+def overridden(settings: Config, options: Options) -> Config:
+    """Returns the settings with those of the command line in their place.
 
     Raises:
         UsageError: One is no such thing.
     """
     given = {
-        "report": {"timezone": timezone, "language": language},
-        "prometheus": {"url": prometheus},
+        "report": {"timezone": options.timezone, "language": options.language},
+        "prometheus": {"url": options.prometheus},
     }
     chosen = {name: {key: value for key, value in part.items() if value} for name, part in given.items()}
     try:

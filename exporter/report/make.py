@@ -26,7 +26,7 @@ from exporter.report.history.sampler import together
 from exporter.report.languages import Words, words
 from exporter.report.render.figures import coverage, is_low
 from exporter.report.window import Window
-from exporter.tasks.client import ConsumptionClient
+from exporter.tasks.source import TaskSource, task_source
 
 Progress = Callable[[str], None]
 _Entry = TypeVar("_Entry", Task, MalformedTask)
@@ -84,7 +84,7 @@ class _Maker:
     warnings: list[str] = field(default_factory=list)
     is_complete: bool = True
     _gpu_ids: dict[str, str] = field(default_factory=dict)
-    _client: ConsumptionClient | None = None
+    _source: TaskSource | None = None
     """One for all days, which warns of its token once."""
 
     async def make(self) -> Made:
@@ -190,8 +190,9 @@ class _Maker:
         cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
         entries = cache.get(day) if cache and self.wanted.use_cache else None
         if entries is None:
-            self._client = self._client or ConsumptionClient(settings)
-            answer = await self._client.tasks(day.start, day.end)
+            self._source = self._source or task_source(settings)
+            assert self._source is not None, "days are asked for only where there is somebody to ask"
+            answer = await self._source.tasks(day.start, day.end)
             entries = answer.tasks, answer.malformed
             if cache:
                 cache.keep(day, entries, self.now)

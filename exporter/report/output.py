@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from typing import Final
 
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Timeline
 from exporter.report.languages import Language
+from exporter.report.options import Format
 from exporter.report.render import csv, html, json, legacy, markdown, text
 from exporter.report.window import Window
-
-Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]
 
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "csv")
 """What `--output` writes unless `--format` says otherwise."""

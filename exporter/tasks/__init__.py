@@ -1,1 +1,1 @@
-"""Who holds which GPU when: the consumption API's client, and ownership over time."""
+"""Who holds which GPU when: the seam `source`, what lies behind it, and what is asked of it."""

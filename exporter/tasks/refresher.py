@@ -1,4 +1,4 @@
-"""Keeps asking the consumption API, and tells a sink what it says."""
+"""Keeps asking who holds which GPU, and tells a sink."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from collections.abc import Callable
 from exporter import config
 from exporter.errors import TasksError
 from exporter.model import Answer
-from exporter.tasks.client import ConsumptionClient
-from exporter.tasks.source import TaskSink
+from exporter.tasks.source import TaskSink, TaskSource, task_source
 
 _log = logging.getLogger(__name__)
 
@@ -22,20 +21,20 @@ _MAX_LOGGED_ENTRIES = 10
 
 
 class TaskRefresher:
-    """Refreshes each `tasks.refresh`, less often while it fails; without `tasks.url`, never.
+    """Refreshes each `tasks.refresh`, less often while it fails; never, if there is nobody to ask.
 
     Args:
-        settings: as in the config.
-        now: Unix seconds.
+        settings: The section `tasks`.
+        now: The clock, in Unix seconds.
 
     Raises:
-        ConfigError: as `ConsumptionClient` does.
+        ConfigError: As `task_source` does.
     """
 
     def __init__(self, settings: config.Tasks, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._settings = settings
-        self._client = _client(settings)
+        self._source = task_source(settings)
         self._changed = asyncio.Event()
         self._failures = 0
         self._problem: str | None = None
@@ -45,37 +44,37 @@ class TaskRefresher:
         """Takes new settings and asks again at once, to show whether they work.
 
         Raises:
-            ConfigError: as `ConsumptionClient` does; nothing has changed then.
+            ConfigError: As `task_source` does; nothing has changed then.
         """
-        self._client = _client(settings)
+        self._source = task_source(settings)
         self._settings = settings
         self._failures = 0
         self._changed.set()
 
     async def run(self, sink: TaskSink) -> None:
-        """Refreshes until cancelled; no failure of the API ends it."""
+        """Refreshes until cancelled; no failure of the source ends it."""
         while True:
             self._changed.clear()
-            if self._client is not None:
-                await self._refresh(self._client, sink)
+            if self._source is not None:
+                await self._refresh(self._source, sink)
             await self._rest()
 
-    async def _refresh(self, client: ConsumptionClient, sink: TaskSink) -> None:
+    async def _refresh(self, source: TaskSource, sink: TaskSink) -> None:
         began = time.monotonic()
         try:
-            answer = await client.tasks(*_window(sink.unbooked_since(), self._now()))
+            answer = await source.tasks(*_window(sink.unbooked_since(), self._now()))
         except TasksError as error:
             self._failures += 1
             self._log_failure(str(error))
             sink.refused(error, time.monotonic() - began)
         else:
             self._failures = 0
-            self._log_success(answer)
+            self._log_success(source.name, answer)
             sink.answered(answer, time.monotonic() - began)
 
     async def _rest(self) -> None:
         """Waits for the next turn, or for new settings."""
-        seconds = None if self._client is None else pause(self._settings, self._failures)
+        seconds = None if self._source is None else pause(self._settings, self._failures)
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -87,35 +86,31 @@ class TaskRefresher:
             _log.warning("%s; trying again, every %g s at the latest", problem, _longest_pause(self._settings))
         self._problem = problem
 
-    def _log_success(self, answer: Answer) -> None:
+    def _log_success(self, source: str, answer: Answer) -> None:
         if self._problem is not None:
-            _log.info("consumption API: answers again")
+            _log.info("%s: answers again", source)
         self._problem = None
         entries = frozenset((entry.task_id, entry.reason) for entry in answer.malformed)
         fresh = sorted(entries - self._malformed)
         for task_id, reason in fresh[:_MAX_LOGGED_ENTRIES]:
-            _log.warning("consumption API: task %r is not accounted in full: %s", task_id[:80], reason)
+            _log.warning("%s: task %r is not accounted in full: %s", source, task_id[:80], reason)
         if len(fresh) > _MAX_LOGGED_ENTRIES:
-            _log.warning("consumption API: nor are %d more tasks", len(fresh) - _MAX_LOGGED_ENTRIES)
+            _log.warning("%s: nor are %d more tasks", source, len(fresh) - _MAX_LOGGED_ENTRIES)
         self._malformed = entries
 
 
 def pause(settings: config.Tasks, failures: int) -> float:
-    """Seconds to the next refresh after so many failures in a row, spread so that nodes do not ask all at once."""
+    """Returns the seconds to the next refresh after so many failures in a row, spread lest nodes ask all at once."""
     doublings = min(max(failures - 1, 0), 30)
     seconds = min(math.ldexp(settings.refresh, doublings), _longest_pause(settings))
     return seconds * random.uniform(0.9, 1.1)  # noqa: S311  no secret depends on it
 
 
 def _longest_pause(settings: config.Tasks) -> float:
-    """Well below `expire_after`, so that an API that comes back is noticed before ownership is lost for good."""
+    """Returns seconds well below `expire_after`: a source that is back is noticed before ownership is lost for good."""
     return max(settings.refresh, min(_MAX_PAUSE_SECONDS, settings.expire_after / 4))
 
 
 def _window(oldest: float, now: float) -> tuple[float, float]:
-    """Rounded outward to the minute, so that a cache in between can answer many nodes with one request."""
+    """Rounds outward to the minute, so that a cache in between can answer many nodes with one request."""
     return math.floor(min(oldest, now) / 60) * 60, math.ceil(now / 60) * 60
-
-
-def _client(settings: config.Tasks) -> ConsumptionClient | None:
-    return None if settings.url is None else ConsumptionClient(settings)

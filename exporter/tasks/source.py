@@ -1,21 +1,64 @@
-"""The seam between the consumption API and the node that books owners."""
+"""The seam between who says which task holds which GPU, and those who ask: a node, a report, a command.
+
+To add a source: write a module or package beside `consumption` whose class is a TaskSource, let `config.Tasks` choose
+it, and construct it in `task_source`, which imports it only then. Nothing else knows which source there is.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from exporter import config
 from exporter.errors import TasksError
 from exporter.model import Answer
+
+
+class TaskSource(Protocol):
+    """Who says which task holds which GPU. It holds nothing open between questions: there is nothing to close."""
+
+    name: str
+    """What it is and where, in words for the operator."""
+
+    async def tasks(self, start: float, end: float, username: str | None = None) -> Answer:
+        """Returns every task that overlaps a window, with its whole interval; of one user, if named.
+
+        The answer may hold a little more than was asked for, and tells as of which instant it speaks. An entry that
+        cannot be used spoils nothing: it is listed as malformed.
+
+        Args:
+            start: Unix seconds.
+            end: Unix seconds; the window is [start, end).
+            username: Only this user's tasks; None: everybody's.
+
+        Raises:
+            TasksNetworkError: The source cannot be reached, or does not answer within `tasks.timeout`.
+            TasksAuthError: It does not let us in.
+            TasksServerError: It says that it failed.
+            TasksPayloadError: What it says is not what it promises.
+        """
 
 
 class TaskSink(Protocol):
     """What a refresh asks and tells; every call returns at once."""
 
     def unbooked_since(self) -> float:
-        """Unix seconds of the oldest instant whose owner is still wanted."""
+        """Returns the oldest instant whose owner is still wanted, in Unix seconds."""
 
     def answered(self, answer: Answer, seconds: float) -> None:
-        """A good answer, and how long it took."""
+        """Takes a good answer, and how long it took."""
 
     def refused(self, error: TasksError, seconds: float) -> None:
-        """A refresh that failed, and after how long."""
+        """Takes why a refresh failed, and after how long."""
+
+
+def task_source(settings: config.Tasks) -> TaskSource | None:
+    """Returns the source that the config names; None if there is nobody to ask.
+
+    Raises:
+        ConfigError: A file that the settings name cannot be used.
+    """
+    if settings.url is None:
+        return None
+    from exporter.tasks.consumption.client import ConsumptionClient
+
+    return ConsumptionClient(settings.url, settings)

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.demo.api import Fault, StandInApi
 from exporter.model import Task, TaskGpu
-from exporter.tasks.client import PATH
+from exporter.tasks.consumption.client import PATH
 
 DAY = 1753142400.0
 DAY_QUERY = {"start_t": "2025-07-22 00:00:00", "end_t": "2025-07-22 23:59:59"}

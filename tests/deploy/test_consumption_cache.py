@@ -17,7 +17,7 @@ from exporter import config
 from exporter.demo.api import Fault, StandInApi
 from exporter.errors import TasksServerError
 from exporter.model import Answer, Task, TaskGpu
-from exporter.tasks.client import PATH, ConsumptionClient
+from exporter.tasks.consumption.client import PATH, ConsumptionClient
 from tests.support.caching_proxy import caching_proxy
 
 TOKEN = "administrators-token"
@@ -39,7 +39,7 @@ class Cluster:
     """When the API was asked: CLOCK_MONOTONIC."""
 
     def client(self) -> ConsumptionClient:
-        return ConsumptionClient(config.Tasks(url=self.proxy_url))
+        return ConsumptionClient(self.proxy_url, config.Tasks())
 
     async def ask(self) -> list[Answer]:
         """What each node gets that asks now; their windows begin in four different minutes."""

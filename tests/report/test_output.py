@@ -7,7 +7,8 @@ import pytest
 
 from exporter.demo.cluster import USERS
 from exporter.report.languages import Language
-from exporter.report.output import WRITTEN, Format, files, printed
+from exporter.report.options import Format
+from exporter.report.output import WRITTEN, files, printed
 from exporter.report.window import Window, window
 from tests.support.reports import sample
 

@@ -14,6 +14,7 @@ from exporter import config
 from exporter.demo.api import Fault, StandInApi
 from exporter.errors import ConfigError, TasksAuthError, TasksError, TasksNetworkError, TasksServerError
 from exporter.model import Answer, Task, TaskGpu
+from exporter.tasks.consumption.client import PATH
 from exporter.tasks.refresher import TaskRefresher, pause
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
@@ -138,7 +139,7 @@ async def test_a_failure_is_logged_when_it_begins_changes_and_ends(
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
     assert "answered 503" in caplog.messages[0]
     assert "answered 401" in caplog.messages[1]
-    assert caplog.messages[2] == "consumption API: answers again"
+    assert caplog.messages[2] == f"consumption API {api.url}{PATH}: answers again"
     assert TOKEN not in caplog.text
 
 
@@ -152,7 +153,7 @@ async def test_a_malformed_entry_is_logged_once_while_it_is_there(
         for _ in range(3):
             assert len((await sink.answer()).malformed) == 1
     assert caplog.messages == [
-        r"consumption API: task 'bad\n' is not accounted in full: it names no GPU by a usable uuid"
+        rf"consumption API {api.url}{PATH}: task 'bad\n' is not accounted in full: it names no GPU by a usable uuid"
     ]
 
 
@@ -162,7 +163,7 @@ async def test_many_malformed_entries_do_not_flood_the_log(api: StandInApi, capl
     async with running(TaskRefresher(settings(api.url)), sink):
         assert len((await sink.answer()).malformed) == 100
     assert len(caplog.messages) == 11
-    assert caplog.messages[-1] == "consumption API: nor are 90 more tasks"
+    assert caplog.messages[-1] == f"consumption API {api.url}{PATH}: nor are 90 more tasks"
 
 
 async def test_new_settings_are_used_at_once(api: StandInApi) -> None:

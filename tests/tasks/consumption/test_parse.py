@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import TasksPayloadError
 from exporter.model import RUNNING, MalformedTask, Task, TaskGpu
-from exporter.tasks import parse as module
+from exporter.tasks.consumption import parse as module
 
 UTC = ZoneInfo("UTC")
 UUID = "52f67b3700dcc6f3"

@@ -27,8 +27,8 @@ from exporter.errors import (
     TasksServerError,
 )
 from exporter.model import Task, TaskGpu
-from exporter.tasks import client as module
-from exporter.tasks.client import PATH, ConsumptionClient
+from exporter.tasks.consumption import client as module
+from exporter.tasks.consumption.client import PATH, ConsumptionClient
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 NOW = 1753142400.0
@@ -57,7 +57,9 @@ async def api() -> AsyncIterator[StandInApi]:
 
 
 def client(url: str, **settings: str) -> ConsumptionClient:
-    return ConsumptionClient(config.Tasks.model_validate({"url": url, **settings}))
+    tasks = config.Tasks.model_validate({"url": url, **settings})
+    assert tasks.url is not None
+    return ConsumptionClient(tasks.url, tasks)
 
 
 async def failure(asked: ConsumptionClient) -> TasksError:
@@ -335,11 +337,6 @@ def test_an_unusable_authority_is_named(tmp_path: Path) -> None:
     for path in (absent, empty):
         with pytest.raises(ConfigError, match=rf"^tasks\.ca_file: {path}: expected PEM certificates"):
             client("https://127.0.0.1", ca_file=str(path))
-
-
-def test_without_an_address_there_is_no_client() -> None:
-    with pytest.raises(ConfigError, match=r"tasks\.url"):
-        ConsumptionClient(config.Tasks())
 
 
 async def test_a_proxy_of_the_environment_never_gets_the_token(

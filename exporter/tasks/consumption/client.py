@@ -27,10 +27,10 @@ from exporter.errors import (
     TasksServerError,
 )
 from exporter.model import Answer, MalformedTask, Task
-from exporter.tasks import dates
-from exporter.tasks.credentials import PLACES, Token, TokenReader
-from exporter.tasks.parse import parse
-from exporter.tasks.resolver import Resolver
+from exporter.tasks.consumption import dates
+from exporter.tasks.consumption.credentials import PLACES, Token, TokenReader
+from exporter.tasks.consumption.parse import parse
+from exporter.tasks.consumption.resolver import Resolver
 from exporter.tasks.threads import in_daemon_thread
 
 PATH = "/api/v2/consumption/task"
@@ -48,27 +48,27 @@ _AUTH_ADVICE: dict[int, str] = {
 
 
 class ConsumptionClient:
-    """A client of one server; holds no connection between requests, so there is nothing to close.
+    """A TaskSource that asks one server; it holds no connection between requests.
 
     Args:
-        settings: `url` is the server's base, or the whole address of the API. Proxies that the environment
-            names are not used: the token goes to `url` and nowhere else.
+        url: The server's base, or the whole address of the API. Proxies that the environment names are not used:
+            the token goes there and nowhere else.
+        settings: The rest of the section `tasks`.
 
     Raises:
-        ConfigError: `tasks.url` is not set, or `tasks.ca_file` is not usable.
+        ConfigError: `tasks.ca_file` is not usable.
     """
 
-    def __init__(self, settings: config.Tasks) -> None:
-        self._url = _address(settings.url)
+    def __init__(self, url: str, settings: config.Tasks) -> None:
+        self._url = url if urlsplit(url).path.endswith(PATH) else url + PATH
+        self.name = f"consumption API {self._url}"
         self._zone = ZoneInfo(settings.timezone)
         self._timeout = settings.timeout
         self._tls = _trust(settings)
         self._token = TokenReader(settings.token_file)
 
     async def tasks(self, start: float, end: float, username: str | None = None) -> Answer:
-        """Every task that overlaps a window, given in Unix seconds; of one user, if named.
-
-        The answer may hold a little more than the window: it is rounded outward.
+        """Returns every task that overlaps a window, as TaskSource says; the window is rounded outward.
 
         Raises:
             TasksNetworkError: no route, refused, TLS failed, or no answer within `tasks.timeout`.
@@ -144,13 +144,7 @@ class ConsumptionClient:
         return bytes(body)
 
     def _failure(self, kind: type[TasksError], what: str) -> TasksError:
-        return kind(f"consumption API {self._url}: {what}")
-
-
-def _address(url: str | None) -> str:
-    if url is None:
-        raise ConfigError("tasks.url: expected the address of the management server, found nothing")
-    return url if urlsplit(url).path.endswith(PATH) else url + PATH
+        return kind(f"{self.name}: {what}")
 
 
 def _server_advice(status: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import TasksAuthError
-from exporter.tasks.credentials import Token, TokenReader
+from exporter.tasks.consumption.credentials import Token, TokenReader
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from exporter import gpu_id
 from exporter.errors import TasksPayloadError
 from exporter.model import RUNNING, MalformedTask, Task, TaskGpu
-from exporter.tasks import dates
+from exporter.tasks.consumption import dates
 
 _NO_END = ("", "None")
 _SIGNS_OF_A_TASK = frozenset({"username", "gpus", "task", "start"})

@@ -1,0 +1,93 @@
+"""The options of `exporter report`.
+
+Nothing else of the report is loaded here: a command that only prints its help needs none of its libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+
+Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says; None leaves a setting as it is."""
+
+    date: str | None
+    to: str | None
+    users: tuple[str, ...]
+    nodes: tuple[str, ...]
+    formats: tuple[Format, ...]
+    output: Path | None
+    language: str | None
+    timezone: str | None
+    prometheus: str | None
+    no_cache: bool
+    user_report: bool
+    skip_task_info: bool
+
+
+def report_options(run: Callable[[Path | None, Options], None]) -> Callable[..., None]:
+    """Adds the options to a command, which gets them as one object beside the path of the config."""
+
+    @click.option("--date", help="First day, YYYY-MM-DD; without it: yesterday.")
+    @click.option("--to", help="Last day, inclusive; without it: the same day.")
+    @click.option("--user", "users", multiple=True, help="Only this user's shares; may be repeated.")
+    @click.option("--node", "nodes", multiple=True, help="Only this host; may be repeated.")
+    @click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=click.Choice(get_args(Format)),
+        help="May be repeated with --output; without it: text, or every usual file.",
+    )
+    @click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
+    @click.option("--lang", "language", type=click.Choice(["en", "zh-TW"]), help="Instead of report.language.")
+    @click.option("--timezone", help="Instead of report.timezone.")
+    @click.option("--prometheus", help="Instead of prometheus.url.")
+    @click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")
+    @click.option("--user-report", is_flag=True, help="Only the tasks: needs no scrape history.")
+    @click.option(
+        "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
+    )
+    @wraps(run)
+    def command(
+        *,
+        config_path: Path | None,
+        date: str | None,
+        to: str | None,
+        users: tuple[str, ...],
+        nodes: tuple[str, ...],
+        formats: tuple[Format, ...],
+        output: Path | None,
+        language: str | None,
+        timezone: str | None,
+        prometheus: str | None,
+        no_cache: bool,
+        user_report: bool,
+        skip_task_info: bool,
+    ) -> None:
+        options = Options(
+            date=date,
+            to=to,
+            users=users,
+            nodes=nodes,
+            formats=formats,
+            output=output,
+            language=language,
+            timezone=timezone,
+            prometheus=prometheus,
+            no_cache=no_cache,
+            user_report=user_report,
+            skip_task_info=skip_task_info,
+        )
+        run(config_path, options)
+
+    return command

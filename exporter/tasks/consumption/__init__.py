@@ -1,0 +1,1 @@
+"""The consumption API of the cluster's management server, as a source of tasks."""
