@@ -163,7 +163,6 @@ class Task:
     hostname: str = ""
     project_uuid: str = ""
     image: str = ""
-    created: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from exporter.tasks.consumption.client import PATH
 
 Entries = Callable[[float, float, float], Iterable[Task]]
 """Tasks that may overlap a window: start, end and now, in Unix seconds. More than that does no harm."""
+_START_SECONDS = 2.0
+"""From the creation of a task to its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _entry(task: Task, ended: float, seconds_inside: float) -> dict[str, Any]:
             "_type": task.task_type,
             "project_uuid": task.project_uuid,
             "image": task.image,
-            "create_time": _date(task.start if task.created is None else task.created),
+            "create_time": _date(task.start - _START_SECONDS),
         },
         "start": _date(task.start),
         "end": "" if ended == math.inf else _date(ended),

@@ -86,7 +86,6 @@ class Cluster:
                 hostname=hostname,
                 project_uuid=_uuid(number(username), "project", key % 2),
                 image=_IMAGES[task_type],
-                created=start - 1 - number(key, "created", n) % 30,
             )
             for n, (start, end, username, task_type) in enumerate(_uses(phase, key))
         )

@@ -23,7 +23,6 @@ TASK = Task(
     hostname="colab-gpu4",
     project_uuid="9d0c",
     image="ollama:0.6.2-rocm",
-    created=1752653970.0,
 )
 
 

@@ -14,7 +14,7 @@ LATER = DAY.end + SETTLED_SECONDS
 ENTRIES: Entries = (
     (
         Task("t1", "=cmd()", "LAB", (TaskGpu("52f67b3700dcc6f3", "27", "MI300X", 196592),), 1.5),
-        Task("t2", "陳怡君", "", (), 1.0, 2.0, "colab-gpu1", "p", "i", 0.5),
+        Task("t2", "陳怡君", "", (), 1.0, 2.0, "colab-gpu1", "p", "i"),
     ),
     (MalformedTask("x", "no start", ("52f67b3700dcc6f3",)),),
 )

@@ -19,7 +19,7 @@ from exporter.tasks.refresher import TaskRefresher, pause
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 NOW = 1753142430.5
-TASK = Task("f3c1", "itrd", "WEBAPP", (TaskGpu("52f67b3700dcc6f3", "27"),), NOW - 3600.5, created=NOW - 3600.5)
+TASK = Task("f3c1", "itrd", "WEBAPP", (TaskGpu("52f67b3700dcc6f3", "27"),), NOW - 3600.5)
 BAD = {"username": "itrd", "gpus": [], "start": "Tue, 22 Jul 2025 00:00:00 GMT"}
 
 

@@ -54,8 +54,6 @@ class PrometheusClient:
 
     def __init__(self, settings: config.Prometheus) -> None:
         self.matchers = settings.matchers
-        self.answers = 0
-        """How many queries have been answered."""
         self._settings = settings
         self.is_partial = False
         """Whether the server said that some answer lacks data."""
@@ -118,14 +116,11 @@ class PrometheusClient:
         async with self._slots:
             for pause in (*_PAUSES, None):
                 try:
-                    decoded = await self._attempt(endpoint, question, fields, decode)
+                    return await self._attempt(endpoint, question, fields, decode)
                 except _PassingError as passing:
                     if pause is None:
                         raise passing.error from passing.__cause__
                     await asyncio.sleep(pause)
-                else:
-                    self.answers += 1
-                    return decoded
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(

@@ -74,7 +74,6 @@ class _Details(_Lenient):
     task_type: Text = Field(default="", alias="_type")
     project_uuid: Text = ""
     image: Text = ""
-    create_time: Any = None
 
 
 class _Entry(_Lenient):
@@ -160,7 +159,6 @@ def _read(task_id: str, entry: _Entry, zone: ZoneInfo) -> tuple[Task | None, Mal
         hostname=entry.hostname,
         project_uuid=entry.task.project_uuid,
         image=entry.task.image,
-        created=dates.instant(entry.task.create_time, zone),
     )
     if not nameless:
         return task, None

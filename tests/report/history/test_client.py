@@ -163,8 +163,14 @@ async def test_each_bad_answer_has_its_error_and_its_words(
 
 
 async def test_what_may_pass_is_tried_again() -> None:
-    async with serving(answering(web.Response(status=503, text="starting"), matrix())) as url:
-        assert (await asked(url)).answers == 1
+    answers = [matrix(({"a": "b"}, [[1, "0.5"]])), web.Response(status=503, text="starting")]
+
+    async def handler(_: web.Request) -> web.Response:
+        return answers.pop()
+
+    async with serving(handler) as url:
+        await asked(url)
+    assert not answers
 
 
 async def test_what_does_not_pass_is_told_after_three_attempts() -> None:
@@ -208,7 +214,7 @@ async def test_a_lost_connection_is_tried_again() -> None:
         return matrix()
 
     async with serving(handler) as url:
-        assert (await asked(url)).answers == 1
+        await asked(url)
     assert attempts == 2
 
 

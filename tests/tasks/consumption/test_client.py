@@ -41,7 +41,6 @@ TASK = Task(
     hostname="colab-gpu4",
     project_uuid="9d0c",
     image="ollama:0.6.2-rocm",
-    created=NOW - 3602,
 )
 
 

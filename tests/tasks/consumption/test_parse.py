@@ -66,7 +66,6 @@ def test_an_answer_of_the_real_server_is_read_in_full() -> None:
                 hostname="colab-gpu4",
                 project_uuid="9d0c",
                 image="registry.example:5000/myelintek/ollama:0.6.2-rocm",
-                created=START - 2,
             ),
         ),
         (),
@@ -105,7 +104,7 @@ def test_memory_may_be_number_or_text(memory: object) -> None:
 @pytest.mark.parametrize("value", [None, [], "text", 7, {"_type": ["x"], "create_time": {}}])
 def test_unusable_details_are_absent_and_cost_the_task_nothing(value: object) -> None:
     task = only_task(ENTRY | {"task": value, "hostname": None})
-    assert (task.task_type, task.image, task.hostname, task.created) == ("", "", "", None)
+    assert (task.task_type, task.image, task.hostname) == ("", "", "")
 
 
 def test_two_spellings_of_a_gpu_in_one_task_are_one_gpu() -> None:
