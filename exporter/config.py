@@ -48,7 +48,7 @@ def _expected(what: str) -> PydanticCustomError:
 
 
 def _duration(value: object) -> float:
-    """Seconds of `30s`, `1.5h` and the like."""
+    """Returns the seconds of `30s`, `1.5h` and the like."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _expected("a duration such as 30s (units: ms, s, m, h, d)")
@@ -59,7 +59,7 @@ def _duration(value: object) -> float:
 
 
 def _size(value: object) -> int:
-    """Bytes of `1GiB` and the like."""
+    """Returns the bytes of `1GiB` and the like."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _expected("a size such as 1GiB (units: B, KiB, MiB, GiB, TiB)")
@@ -324,7 +324,7 @@ _EXPECTED = {
 
 
 def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
-    """One fault as `file: key: expected …, found …`."""
+    """Returns one fault as `file: key: expected …, found …`."""
     known: list[str] = []
     value: Any = document
     for key in detail["loc"]:

@@ -87,12 +87,12 @@ class _NodeCollector(Collector):
         return metrics.families(self._snapshot())
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: names need no check against a snapshot that may not exist yet."""
+        """Returns nothing: names need no check against a snapshot that may not exist yet."""
         return ()
 
 
 def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instruments]:
-    """A fresh registry that renders the current snapshot and the exporter's own work."""
+    """Returns a fresh registry that renders the current snapshot and the exporter's own work."""
     collectors = CollectorRegistry(auto_describe=False)
     collectors.register(_NodeCollector(snapshot))
     return collectors, Instruments(collectors)
@@ -147,7 +147,7 @@ class Exposition:
         return self._rendered[content_type], content_type
 
     def outdated(self) -> None:
-        """Something was read anew."""
+        """Takes note that something was read anew."""
         self._rendered.clear()
         self._outdated_at = self._monotonic()
 

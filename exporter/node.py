@@ -204,7 +204,7 @@ class Node:
         return self._holdings.holding(gpu.aliases, self._answered_at())
 
     def _is_fresh(self) -> bool:
-        """Whether the last answer can still say who owns what."""
+        """Returns whether the last answer can still say who owns what."""
         if self._answer is None or not self.tasks.has_source:
             return False
         return self.monotonic() - self._answer.as_of < self.tasks.expire_after

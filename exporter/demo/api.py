@@ -144,7 +144,7 @@ class StandInApi:
 
 
 def _entry(task: Task, ended: float, seconds_inside: float) -> dict[str, Any]:
-    """A task in the shape of the real server's."""
+    """Returns a task in the shape of the real server's."""
     return {
         "username": task.username,
         "hostname": task.hostname,

@@ -51,11 +51,11 @@ class Cluster:
         return Cluster, self._arguments
 
     def gpu_id(self, hostname: str, index: int) -> str:
-        """The cluster-wide number of a GPU."""
+        """Returns the cluster-wide number of a GPU."""
         return str(self._first_ids[hostname] + index)
 
     def tasks(self, start: float, end: float) -> tuple[Task, ...]:
-        """All tasks that overlap [start, end), in order of start; each has the end it will have, however late."""
+        """Returns all tasks that overlap [start, end), in order of start; each has the end it will have, however late."""
         tasks = [
             task
             for hostname, hardware in self.nodes.items()
@@ -66,13 +66,13 @@ class Cluster:
         return tuple(sorted(tasks, key=lambda task: (task.start, task.task_id)))
 
     def task_gpu(self, hostname: str, index: int) -> TaskGpu:
-        """A GPU as the tasks that hold it name it."""
+        """Returns a GPU as the tasks that hold it name it."""
         gpu = self.nodes[hostname].gpus[index]
         memory_mib = gpu.vram_total_bytes // 2**20 if gpu.vram_total_bytes else None
         return TaskGpu(gpu.uuid, self.gpu_id(hostname, index), gpu.model, memory_mib)
 
     def _assign(self, hostname: str, phase: Phase) -> tuple[Task, ...]:
-        """The tasks that hold a phase's GPUs, within it."""
+        """Returns the tasks that hold a phase's GPUs, within it."""
         key = number(hostname, self.nodes[hostname].workload.seed, phase.start, phase.gpus[0])
         gpus = tuple(self.task_gpu(hostname, index) for index in phase.gpus)
         return tuple(
@@ -92,7 +92,7 @@ class Cluster:
 
 
 def _uses(phase: Phase, key: int) -> Iterator[_Use]:
-    """Who uses a phase's GPUs, and when; which exception it is follows from its number among its kind."""
+    """Returns who uses a phase's GPUs, and when; which exception it is follows from its number among its kind."""
     start, end = phase.start, phase.end
     first = number(key, "user") % len(USERS)
     user, other = USERS[first], USERS[(first + 1 + number(key, "other") % (len(USERS) - 1)) % len(USERS)]
@@ -122,7 +122,7 @@ def _uses(phase: Phase, key: int) -> Iterator[_Use]:
 
 
 def _queue(start: int, end: int, key: int) -> Iterator[_Use]:
-    """Tasks of seconds to minutes, back to back."""
+    """Yields tasks of seconds to minutes, back to back."""
     while start < end:
         stop = min(end, start + 15 + int(600 * fraction(key, "job", start) ** 2))
         yield start, stop, USERS[number(key, "user", start) % len(USERS)], "BATCH"

@@ -44,7 +44,7 @@ def history(
     replica: str = "",
     only: Collection[str] = (),
 ) -> list[Column]:
-    """The scrapes of one node of a cluster from `start` to `end`.
+    """Returns the scrapes of one node of a cluster from `start` to `end`.
 
     Args:
         cluster: The nodes and their tasks.
@@ -116,7 +116,7 @@ class _Recorder:
         self._keep(time_ms, ("up", ()), (), 0.0)
 
     def columns(self) -> list[Column]:
-        """All series."""
+        """Returns all series."""
         return [
             Column(series.labels, np.array(series.times, dtype=np.int64), np.array(series.values))
             for series in self._series.values()
@@ -175,7 +175,7 @@ class _Life:
             self._refresh(now)
 
     def samples(self) -> Iterator[Sample]:
-        """What /metrics shows."""
+        """Yields what /metrics shows."""
         snapshot = self._node.snapshot()
         devices = [(state, (snapshot.hostname, str(state.gpu.index), state.gpu.uuid)) for state in snapshot.gpus]
         for of_gpus in self._of_gpus:
@@ -204,7 +204,7 @@ class _Life:
 
 
 def _as_known(task: Task, known: float) -> Task | None:
-    """A task as it was known at an instant; None if it was not yet."""
+    """Returns a task as it was known at an instant; None if it was not yet."""
     if task.start > known:
         return None
     return task if task.end <= known else replace(task, end=RUNNING)

@@ -59,7 +59,7 @@ _HEADERS = {
 
 
 def _requests(columns: Sequence[Column]) -> Iterator[bytes]:
-    """The bodies of all requests, in the order of time."""
+    """Yields the bodies of all requests, in the order of time."""
     filled = [(column, _labels(column.labels), _samples(column)) for column in columns if len(column.times_ms)]
     slices = {n for column, _, _ in filled for n in np.unique(column.times_ms // _SLICE_MS).tolist()}
     for start in sorted(n * _SLICE_MS for n in slices):
@@ -84,7 +84,7 @@ def _labels(labels: Mapping[str, str]) -> bytes:
 
 
 def _samples(column: Column) -> NDArray[np.uint8]:
-    """One row of 18 bytes a sample: a Unix time in ms takes six varint bytes from 1971 to 2109."""
+    """Returns one row of 18 bytes a sample: a Unix time in ms takes six varint bytes from 1971 to 2109."""
     rows = np.empty((len(column.times_ms), 18), dtype=np.uint8)
     rows[:, 0], rows[:, 1] = 0x12, 16  # TimeSeries.samples, its length
     rows[:, 2] = 0x09  # Sample.value, a double
@@ -96,7 +96,7 @@ def _samples(column: Column) -> NDArray[np.uint8]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited protobuf field."""
+    """Returns a length-delimited protobuf field."""
     return bytes((number << 3 | 2,)) + _varint(len(content)) + content
 
 
@@ -110,5 +110,5 @@ def _varint(value: int) -> bytes:
 
 
 def _snappy(content: bytes) -> bytes:
-    """A snappy block of one literal: valid, and on loopback compression would only cost time."""
+    """Returns a snappy block of one literal: valid, and on loopback compression would only cost time."""
     return _varint(len(content)) + b"\xfc" + (len(content) - 1).to_bytes(4, "little") + content

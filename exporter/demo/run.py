@@ -57,7 +57,7 @@ class Demo:
     """To report from both sources."""
 
     async def ask(self, promql: str) -> list[tuple[dict[str, str], float]]:
-        """What Prometheus answers now."""
+        """Returns what Prometheus answers now."""
         async with PrometheusClient(self.settings.prometheus) as client:
             found = await client.instant(Question("demo", promql), unix_time())
         return [(dict(series.labels), float(series.values[-1])) for series in found]
@@ -119,7 +119,7 @@ async def _remember(cluster: Cluster, prometheus: str, start: float, end: float)
 
 
 def _tasks(past: Cluster, present: Cluster, began: float, start: float, end: float, _now: float) -> Iterator[Task]:
-    """The past's tasks until the demo began, the present's from then on."""
+    """Returns the past's tasks until the demo began, the present's from then on."""
     for task in past.tasks(start, min(end, began)):
         yield replace(task, end=min(task.end, began))
     for task in present.tasks(max(start, began), max(end, began) + 1):

@@ -56,7 +56,7 @@ class Schedule:
     """Of the server; each scrapes in a phase of its own."""
 
     def lives(self) -> Iterator[tuple[int, int]]:
-        """[start, end) of each run of the exporter."""
+        """Returns [start, end) of each run of the exporter."""
         since = self.start
         for hostname, (begin, finish) in sorted(self.faults.stopped):
             if hostname == self.hostname:
@@ -67,7 +67,7 @@ class Schedule:
             yield since, self.end
 
     def readings(self, start: int, end: int) -> list[int]:
-        """All of one run."""
+        """Returns all of one run."""
         return [
             second
             for second in range(start, end)
@@ -75,24 +75,24 @@ class Schedule:
         ]
 
     def is_readable(self, gpu: int, second: int) -> bool:
-        """Whether a GPU can be read."""
+        """Returns whether a GPU can be read."""
         return not any(
             (hostname, index) == (self.hostname, gpu) and begin <= second < end
             for hostname, index, (begin, end) in self.faults.unreadable
         )
 
     def is_scraped(self, second: int) -> bool:
-        """Whether the server scrapes, with or without success."""
+        """Returns whether the server scrapes, with or without success."""
         return self._is_due(second) and not within(self.faults.blind, second)
 
     def is_reachable(self, second: int) -> bool:
-        """Whether the node would answer a scrape, if its exporter runs."""
+        """Returns whether the node would answer a scrape, if its exporter runs."""
         return not any(
             hostname == self.hostname and begin <= second < end for hostname, (begin, end) in self.faults.unscraped
         )
 
     def scrape_ms(self, second: int) -> int:
-        """The timestamp of a scrape: somewhere within its second."""
+        """Returns the timestamp of a scrape: somewhere within its second."""
         return 1000 * second + _chance(self.hostname, self.replica, "milliseconds") % 1000
 
     def _is_due(self, second: int) -> bool:
@@ -103,5 +103,5 @@ _chance = lru_cache(number)
 
 
 def within(stretches: Sequence[Stretch], instant: float) -> bool:
-    """Whether an instant lies in any of them."""
+    """Returns whether an instant lies in any of them."""
     return any(begin <= instant < end for begin, end in stretches)

@@ -78,7 +78,7 @@ def _say(words: str) -> None:
 
 
 async def now(demo: Demo) -> str:
-    """Who uses what now, who got how much of the last half minute, and that nothing is lost."""
+    """Tells who uses what now, who got how much of the last half minute, and that nothing is lost."""
     utilization = await demo.ask("amdgpu_utilization_ratio")
     vram = {labels["gpu_uuid"]: value for labels, value in await demo.ask("amdgpu_vram_used_bytes")}
     held = await demo.ask(_by_user("amdgpu_owner_seconds_total"))

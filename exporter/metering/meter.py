@@ -91,7 +91,7 @@ class Meter:
         return grown if grown <= _PLAUSIBLE_WATTS * seconds else 0.0
 
     def _throttle(self, reading: Reading) -> None:
-        """Seconds throttled: Δresidency ÷ Δaccumulation counter is the part of the time between."""
+        """Adds the seconds throttled: Δresidency ÷ Δaccumulation counter is the part of the time between."""
         if reading.throttle_ticks is None:
             return
         last = self._last_throttle
@@ -109,7 +109,7 @@ class Meter:
 
 
 def _below(first: float, second: float, limit: float) -> tuple[float, float]:
-    """The part of [0, 1], as (from, to), in which the line from `first` to `second` lies below `limit`."""
+    """Returns the part of [0, 1], as (from, to), in which the line from `first` to `second` lies below `limit`."""
     if first < limit:
         return (0.0, 1.0) if second < limit else (0.0, (limit - first) / (second - first))
     return ((first - limit) / (first - second), 1.0) if second < limit else (0.0, 0.0)

@@ -44,7 +44,7 @@ def held(
     users: frozenset[str] = frozenset(),
     nodes: frozenset[str] = frozenset(),
 ) -> list[Held]:
-    """A row for each GPU of each task in [start, end), by host, GPU and start.
+    """Returns a row for each GPU of each task in [start, end), by host, GPU and start.
 
     Args:
         tasks: As the API gave them.
@@ -82,14 +82,14 @@ def held(
 
 
 def as_json(rows: Sequence[Held]) -> str:
-    """A list of objects, one a row."""
+    """Returns a list of objects, one a row."""
     return json.dumps(
         [{name: getattr(row, name) for name in row.__slots__} for row in rows], ensure_ascii=False, indent=2
     )
 
 
 def as_table(rows: Sequence[Held]) -> str:
-    """Columns for a terminal, aligned beside wide characters."""
+    """Returns columns for a terminal, aligned beside wide characters."""
     return table(
         _HEADINGS,
         [

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def in_daemon_thread(call: Callable[[], T]) -> T:
-    """What `call` returns or raises; cancelled, it leaves the thread to itself."""
+    """Returns or raises what `call` does; cancelled, it leaves the thread to itself."""
     outcome: Future[T] = Future()
     outcome.set_running_or_notify_cancel()  # or cancelling would make `set_result` fail
 

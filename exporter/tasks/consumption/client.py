@@ -90,7 +90,7 @@ class ConsumptionClient:
         return Answer(tasks, malformed, as_of=sent - age, since=start)
 
     async def _request(self, query: Mapping[str, str]) -> tuple[bytes, float]:
-        """The body and its age in seconds."""
+        """Returns the body and its age in seconds."""
         token = self._token.read()
         headers = {"Accept": "application/json", "User-Agent": f"mi300x-exporter/{__version__}"}
         if token is not None:
@@ -160,7 +160,7 @@ def _server_advice(status: int) -> str:
 
 
 def _trust(settings: config.Tasks) -> ssl.SSLContext | bool:
-    """Whom to trust: the authorities of `tasks.ca_file`, or those of the system."""
+    """Returns whom to trust: the authorities of `tasks.ca_file`, or those of the system."""
     if settings.ca_file is None:
         return True
     try:
@@ -181,7 +181,7 @@ def _decode(body: bytes, zone: ZoneInfo) -> tuple[tuple[Task, ...], tuple[Malfor
 
 
 def _age(header: str | None) -> float:
-    """Seconds for which a cache in between has kept the answer."""
+    """Returns the seconds for which a cache in between has kept the answer."""
     if header is None or not _AGE_SECONDS.fullmatch(header):
         return 0.0
     return min(float(header), _MAX_AGE_SECONDS)

@@ -41,7 +41,7 @@ class TokenReader:
         self._exposed = False
 
     def read(self) -> Token | None:
-        """The token as it is now; None if none of the places is set.
+        """Returns the token as it is now; None if none of the places is set.
 
         Raises:
             TasksAuthError: naming the file or variable that is missing, empty or holds no token.

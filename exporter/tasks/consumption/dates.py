@@ -17,7 +17,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 def instant(value: object, zone: ZoneInfo) -> float | None:
-    """Unix seconds of a date from the API; None if it cannot be read, or lies outside the years 2000 to 2099.
+    """Returns the Unix seconds of a date from the API; None if it is unreadable, or not of the years 2000 to 2099.
 
     Read are RFC 1123, ISO 8601 with `T` or a space, with or without an offset, and Unix seconds as number or text.
 
@@ -45,7 +45,7 @@ def _from_text(text: str, zone: ZoneInfo) -> float | None:
 
 
 def window(start: float, end: float, zone: ZoneInfo) -> tuple[str, str]:
-    """`start_t` and `end_t` for a window in Unix seconds: naive, to the second, rounded outward.
+    """Returns `start_t` and `end_t` for a window in Unix seconds: naive, to the second, rounded outward.
 
     In the hour that clocks repeat, naive text means two instants. The window is widened until
     either meaning covers it: the answer bears exact times, so too much is harmless and too little is not.

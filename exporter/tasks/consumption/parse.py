@@ -28,14 +28,14 @@ _SIGNS_OF_A_TASK = frozenset({"username", "gpus", "task", "start"})
 
 
 def _text(value: object) -> str:
-    """Stripped text; numbers as they are written."""
+    """Returns stripped text; numbers as they are written."""
     if isinstance(value, str):
         return _encodable(value.strip())
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def _encodable(text: str) -> str:
-    """Without lone surrogates, which JSON can spell and no output can encode."""
+    """Returns text without lone surrogates, which JSON can spell and no output can encode."""
     return text.encode(errors="replace").decode()
 
 
@@ -86,7 +86,7 @@ class _Entry(_Lenient):
 
 
 def parse(document: object, zone: ZoneInfo) -> tuple[tuple[Task, ...], tuple[MalformedTask, ...]]:
-    """Tasks, and entries that cannot be accounted in full, from a decoded JSON document.
+    """Returns tasks, and entries that cannot be accounted in full, from a decoded JSON document.
 
     A task that names usable GPUs beside unusable ones is in both: accounted for the former, counted for the latter.
 
@@ -138,7 +138,7 @@ def _kind(value: object) -> str:
 
 
 def _read(task_id: str, entry: _Entry, zone: ZoneInfo) -> tuple[Task | None, MalformedTask | None]:
-    """The task, if it can be accounted; what is wrong with the entry, if anything is."""
+    """Returns the task, if it can be accounted; what is wrong with the entry, if anything is."""
     gpus, nameless = _gpus(entry)
     uuids = tuple(gpu.uuid for gpu in gpus)
     start = dates.instant(entry.start, zone)
@@ -169,7 +169,7 @@ def _read(task_id: str, entry: _Entry, zone: ZoneInfo) -> tuple[Task | None, Mal
 def _misplaced(
     task_id: str, entry: _Entry, uuids: tuple[str, ...], start: float | None, end: float | None
 ) -> MalformedTask:
-    """An entry whose time cannot be told, with the bound that can be."""
+    """Returns an entry whose time cannot be told, with the bound that can be."""
     if start is None:
         reason = f"start: expected a date, found {_found(entry.start)}"
         return MalformedTask(task_id, reason, uuids, end=RUNNING if end is None else end)
@@ -185,7 +185,7 @@ def _is_running(end: object) -> bool:
 
 
 def _gpus(entry: _Entry) -> tuple[tuple[TaskGpu, ...], int]:
-    """Each GPU once, and how many have no usable uuid."""
+    """Returns each GPU once, and how many have no usable uuid."""
     found: dict[str, TaskGpu] = {}
     nameless = 0
     for gpu in entry.gpus:
