@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check format lint types bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -23,11 +23,17 @@ test: ## every test
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory $(VENV)/dev
+	@$(MAKE) --no-print-directory lint types test
+
+format: $(VENV)/dev ## lay the code out
+	$(BIN)/ruff format
+
+lint: $(VENV)/dev ## format and rules
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+types: $(VENV)/dev
 	$(BIN)/mypy
-	@$(MAKE) --no-print-directory test
 
 bench: ## what it costs: a table
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

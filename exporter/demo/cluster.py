@@ -55,7 +55,7 @@ class Cluster:
         return str(self._first_ids[hostname] + index)
 
     def tasks(self, start: float, end: float) -> tuple[Task, ...]:
-        """Returns all tasks that overlap [start, end), in order of start; each has the end it will have, however late."""
+        """Returns all tasks that overlap [start, end), by start; each has the end it will have, however late."""
         tasks = [
             task
             for hostname, hardware in self.nodes.items()
