@@ -8,7 +8,8 @@ from email.utils import format_datetime
 from typing import Final, NamedTuple
 
 from exporter.names import natural, visible
-from exporter.report.accounting.rows import GpuRow, Report, TaskRow, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import GpuRow, Report, TaskRow
 from exporter.report.languages import Words
 from exporter.report.render.figures import ABSENT
 from exporter.report.render.headline import dates

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.names import visible
-from exporter.report.accounting.rows import NodeRow, Report, TaskRow, Usage, UserRow, WasteRow
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import NodeRow, Report, TaskRow, UserRow, WasteRow
 from exporter.report.languages import Words
 from exporter.report.render.clock import Clock
 from exporter.report.render.figures import ABSENT, gibibytes, marked, number, percent

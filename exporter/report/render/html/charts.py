@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.report.accounting.rows import Report, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Lane, Timeline, mean
 from exporter.report.languages import Words
 from exporter.report.observed import Floats
