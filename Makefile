@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test check format lint types bench clean
+.PHONY: demo test check format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -34,6 +34,16 @@ lint: $(VENV)/dev ## format and rules
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+CATALOGUES := exporter/locale
+MESSAGES   := $(VENV)/messages.pot
+
+messages: $(VENV)/dev ## gather the words to translate into the catalogues, and compile these
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --omit-header --no-wrap --add-location file \
+	    --sort-by-file --output-file $(MESSAGES) exporter deploy/grafana
+	$(BIN)/pybabel --quiet update --domain exporter --input-file $(MESSAGES) --output-dir $(CATALOGUES) \
+	    --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --domain exporter --directory $(CATALOGUES)
 
 bench: ## what it costs: a table
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

@@ -13,6 +13,8 @@ from typing import Literal, get_args
 
 import click
 
+from exporter.speech import languages
+
 Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]
 
 
@@ -49,7 +51,7 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         help="May be repeated with --output; without it: text, or every usual file.",
     )
     @click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
-    @click.option("--lang", "language", type=click.Choice(["en", "zh-TW"]), help="Instead of report.language.")
+    @click.option("--lang", "language", type=click.Choice(languages()), help="Instead of report.language.")
     @click.option("--timezone", help="Instead of report.timezone.")
     @click.option("--prometheus", help="Instead of prometheus.url.")
     @click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")

@@ -1,0 +1,181 @@
+"""How the program speaks to people: its words and its numbers in each language.
+
+The words are gettext catalogues, `locale/<language>/LC_MESSAGES/exporter.po`, whose msgid is the English text; the
+forms of numbers, money and dates come from the CLDR through Babel. A further language is one more catalogue.
+"""
+
+from __future__ import annotations
+
+import gettext
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+DOMAIN: Final = "exporter"
+CATALOGUES: Final = Path(__file__).parent / "locale"
+SOURCE: Final = "en"
+"""The language of the msgids; it needs no catalogue."""
+ABSENT: Final = "\N{EN DASH}"
+"""What stands for a figure that there is not."""
+
+_SPACE: Final = "\N{NO-BREAK SPACE}"
+_GIB: Final = 2**30
+_CASH_DIGITS: Final = 2
+"""The place of these among Babel's facts of a currency: a bill in New Taiwan dollars has no cents."""
+
+
+def N_(message: str) -> str:  # noqa: N802  the name that gettext's tools look for
+    """Marks a message of a table or constant for the catalogues; `Speech.gettext` translates it where it is shown."""
+    return message
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Returns the languages there are, as settings and options name them: `en`, then `zh-TW` and the like."""
+    found = CATALOGUES.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")
+    return SOURCE, *sorted(path.parents[1].name.replace("_", "-") for path in found)
+
+
+@cache
+def speech(language: str) -> Speech:
+    """Returns how to speak one of `languages()`.
+
+    Raises:
+        FileNotFoundError: There is no catalogue of it.
+    """
+    if language == SOURCE:
+        return Speech(language, gettext.NullTranslations())
+    return Speech(language, gettext.translation(DOMAIN, CATALOGUES, [language.replace("-", "_")]))
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Speaks one language. What is absent is an en dash, and a little is never shown as nothing."""
+
+    language: str
+    catalogue: gettext.NullTranslations
+
+    def gettext(self, message: str) -> str:
+        """Returns the message in this language."""
+        return self.catalogue.gettext(message) if message else ""  # "" would be the head of the catalogue
+
+    def ngettext(self, singular: str, plural: str, count: int) -> str:
+        """Returns the form of a message that goes with a count."""
+        return self.catalogue.ngettext(singular, plural, count)
+
+    def pgettext(self, context: str, message: str) -> str:
+        """Returns the message as it is meant in that context: one of two that English has one word for."""
+        return self.catalogue.pgettext(context, message)
+
+    @cached_property
+    def tag(self) -> str:
+        """The language as HTML names it: `zh-Hant-TW`."""
+        return str(self._locale).replace("_", "-")
+
+    def number(self, value: float | None, decimals: int = 2) -> str:
+        """Returns `1,234.50`; what would round to nothing is `<0.01`."""
+        if value is None:
+            return ABSENT
+        return self._formed("{}", decimals, value)
+
+    def percent(self, ratio: float | None, decimals: int = 1) -> str:
+        """Returns `93.4%`."""
+        if ratio is None:
+            return ABSENT
+        return self._formed(self._percentage, decimals, ratio * 100)
+
+    def change(self, value: float | None, before: float | None) -> str:
+        """Returns `+12%`, relative to before; empty where either is absent or there was nothing before."""
+        if value is None or not before:
+            return ""
+        return self._percentage.format(f"{(value / before - 1) * 100:+.0f}".replace("-", "\N{MINUS SIGN}"))
+
+    def gibibytes(self, count: float | None) -> str:
+        """Returns `12.5 GiB`, of bytes."""
+        return ABSENT if count is None else f"{self.number(count / _GIB, 1)}{_SPACE}GiB"
+
+    def money(self, amount: float | None, currency: str | None) -> str:
+        """Returns `NT$58,068` or `US$12.50`: in the digits that a bill in that currency has.
+
+        Args:
+            amount: How much.
+            currency: Its ISO 4217 code; other words stand behind the number, None leaves it bare.
+        """
+        if amount is None:
+            return ABSENT
+        if currency not in self._locale.currencies:
+            return f"{self.number(amount)}{_SPACE}{currency}" if currency else self.number(amount)
+        return self._formed(*_bill(self._locale, currency), amount)
+
+    def weekday(self, day: date) -> str:
+        """Returns `Tuesday`."""
+        from babel.dates import format_date  # noqa: PLC0415
+
+        return format_date(day, "EEEE", locale=self._locale)
+
+    def aside(self, text: str, note: str) -> str:
+        """Returns `text (note)`."""
+        return self.gettext("{text} ({note})").format(text=text, note=note)
+
+    def named(self, name: str, value: str) -> str:
+        """Returns `name: value`."""
+        return self.gettext("{name}: {value}").format(name=name, value=value)
+
+    def listed(self, names: list[str] | tuple[str, ...]) -> str:
+        """Returns `one, another`."""
+        return self.gettext(", ").join(names)
+
+    @cached_property
+    def _locale(self) -> Locale:
+        # Imported where it is used: most commands need no more than English words.
+        from babel import Locale  # noqa: PLC0415
+
+        return Locale.parse(self.language, sep="-")
+
+    @cached_property
+    def _separators(self) -> dict[int, str]:
+        from babel.numbers import get_decimal_symbol, get_group_symbol, get_minus_sign_symbol  # noqa: PLC0415
+
+        symbols = {",": get_group_symbol, ".": get_decimal_symbol, "-": get_minus_sign_symbol}
+        own = {char: symbol(self._locale) for char, symbol in symbols.items()}
+        return str.maketrans({char: symbol for char, symbol in own.items() if char != symbol})
+
+    @cached_property
+    def _percentage(self) -> str:
+        pattern = self._locale.percent_formats[None]
+        return f"{pattern.prefix[0]}{{}}{pattern.suffix[0]}"
+
+    def _formed(self, form: str, decimals: int, value: float) -> str:
+        """Returns the number in groups of three digits, as all languages but those of India write them.
+
+        Babel's own formatting takes ten times as long: a second and more for the tables of a thousand GPUs.
+        """
+        least = 10.0**-decimals
+        sign, shown = ("<", least) if 0 < value <= least / 2 else ("", value)
+        digits = f"{shown:,.{decimals}f}"
+        if self._separators:
+            digits = digits.translate(self._separators)
+        return sign + form.format(digits)
+
+
+@cache
+def _bill(locale: Locale, currency: str) -> tuple[str, int]:
+    """Returns the form of amounts in a currency, and their decimals.
+
+    Of the symbol in this language and that in English the longer: who reads `$` in Taiwan would have to guess.
+    """
+    from babel.core import get_global  # noqa: PLC0415
+    from babel.numbers import get_currency_symbol  # noqa: PLC0415
+
+    symbol = max((get_currency_symbol(currency, language) for language in (SOURCE, locale)), key=len)
+    pattern = locale.currency_formats["standard"]
+    prefix, suffix = (affix[0].replace("¤", symbol) for affix in (pattern.prefix, pattern.suffix))
+    if prefix[-1:].isalpha():
+        prefix += _SPACE
+    fractions = get_global("currency_fractions")
+    return f"{prefix}{{}}{suffix}", fractions.get(currency, fractions["DEFAULT"])[_CASH_DIGITS]

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import io
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from babel import Locale
+from babel.messages import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo, write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import speech as module
+from exporter.speech import ABSENT, CATALOGUES, DOMAIN, SOURCE, languages, speech
+
+ROOT = Path(__file__).parents[1]
+SPOKEN_TO_PEOPLE = ("exporter", "deploy/grafana")
+TRANSLATED = tuple(language for language in languages() if language != SOURCE)
+every_language = pytest.mark.parametrize("language", languages())
+every_translation = pytest.mark.parametrize("language", TRANSLATED)
+
+GLOSSARY = {
+    "active": "使用中",
+    "busy": "運算時數",
+    "capacity": "可用總時數",
+    "coverage": "資料涵蓋率",
+    "efficiency": "使用效率",
+    "energy": "耗電量",
+    "hotspot": "熱點溫度",
+    "idle": "閒置",
+    "kWh per busy GPU-hour": "每運算 GPU 小時耗電量",
+    "owned": "已分配",
+    "retired pages": "已停用記憶體分頁",
+    "task API": "任務 API",
+    "unallocated": "未分配",
+    "unknown": "歸屬不明",
+    "7-day median": "近 7 日中位數",
+}
+"""The one word for each thing, in the Chinese of Taiwan."""
+
+FORBIDDEN = {
+    "忙碌": "運算",
+    "管理 API": "任務 API",
+    "用電量": "耗電量",
+    "總時數(?<!可用總時數)": "可用總時數",
+    "觀測涵蓋率": "資料涵蓋率",
+    "(?<!近 )7 日中位數": "近 7 日中位數",
+    "未使用(?!的)": "未分配",
+    "停用記憶體頁": "已停用記憶體分頁",
+    "信息|默認|軟件|服務器|內存|用戶|網絡|數據|通過|質量": "the words of Taiwan",
+    "埠(?<!連接埠)": "連接埠",
+    "占": "佔",
+    "顏色越濃": "顏色越深",
+}
+"""Words that were, or could be, used for the same things; or that are not those of Taiwan."""
+
+
+class Key(NamedTuple):
+    """What an entry of a catalogue is found by."""
+
+    context: str | None
+    message: str | tuple[str, ...]
+    """One text, or the forms of a plural."""
+
+
+def _key(message: Message) -> Key:
+    return Key(message.context, message.id if isinstance(message.id, str) else tuple(message.id))
+
+
+def path(language: str, suffix: str) -> Path:
+    return CATALOGUES / language.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.{suffix}"
+
+
+@cache
+def catalogue(language: str) -> Catalog:
+    with path(language, "po").open("rb") as file:
+        return read_po(file)
+
+
+def entries(language: str) -> Iterator[tuple[Message, str]]:
+    """Those of a catalogue, each form of a plural by itself."""
+    for message in catalogue(language):
+        if message.id:
+            forms = (message.string,) if isinstance(message.string, str) else message.string
+            yield from ((message, form) for form in forms or ())
+
+
+def english(message: Message) -> str:
+    return message.id if isinstance(message.id, str) else message.id[0]
+
+
+@cache
+def used() -> set[Key]:
+    """What `make messages` finds in the code and the templates."""
+    mappings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["babel"]["mappings"]
+    methods = [(mapping["pattern"], mapping["method"]) for mapping in mappings]
+    found = (entry for folder in SPOKEN_TO_PEOPLE for entry in extract_from_dir(ROOT / folder, methods))
+    return {Key(context, message) for _, _, message, _, context in found}
+
+
+@every_translation
+def test_every_word_that_is_used_is_translated_and_no_other(language: str) -> None:
+    assert {_key(message) for message in catalogue(language) if message.id} == used()
+    assert not catalogue(language).obsolete
+    assert [message.id for message, form in entries(language) if not form or message.fuzzy] == []
+
+
+@every_translation
+def test_translations_keep_the_braces_of_the_text(language: str) -> None:
+    for message, form in entries(language):
+        names = (message.id,) if isinstance(message.id, str) else message.id
+        assert set(re.findall("{[^}]*}", form)) == set(re.findall("{[^}]*}", " ".join(names))), form
+
+
+@every_translation
+def test_what_is_loaded_is_what_translators_wrote(language: str) -> None:
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue(language))
+
+    def texts(found: Catalog) -> dict[Key, object]:
+        return {_key(message): message.string for message in found if message.id}
+
+    committed = io.BytesIO(path(language, "mo").read_bytes())
+    assert texts(read_mo(committed)) == texts(read_mo(io.BytesIO(compiled.getvalue()))), "make messages"
+
+
+@every_translation
+def test_one_term_has_one_translation(language: str) -> None:
+    found = defaultdict(set)
+    for message, form in entries(language):
+        if message.context is None:
+            found[english(message).casefold()].add(form)
+
+    assert {term: forms for term, forms in found.items() if len(forms) > 1} == {}
+
+
+def test_the_terms_of_the_glossary_are_its_words() -> None:
+    written = {english(message).casefold(): form for message, form in entries("zh-TW") if message.context is None}
+
+    assert {term: written.get(term.casefold(), word) for term, word in GLOSSARY.items()} == GLOSSARY
+
+
+def test_chinese_is_that_of_the_glossary_and_of_taiwan() -> None:
+    forms = [form for _, form in entries("zh-TW")]
+
+    assert [(form, better) for wrong, better in FORBIDDEN.items() for form in forms if re.search(wrong, form)] == []
+
+
+def test_punctuation_within_chinese_is_full_width() -> None:
+    for _, form in entries("zh-TW"):
+        assert not re.search(r"[\u4e00-\u9fff][,:;!?()]|[,:;!?(] ?[\u4e00-\u9fff]|[\u4e00-\u9fff]\)", form), form
+
+
+def test_chinese_and_latin_are_set_apart_by_a_blank() -> None:
+    for _, form in entries("zh-TW"):
+        assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9{]|[A-Za-z0-9}][\u4e00-\u9fff]", form), form
+
+
+@every_language
+@given(st.integers(0, 10**9), st.integers(0, 3))
+def test_every_language_writes_numbers_as_its_readers_do(language: str, whole: int, decimals: int) -> None:
+    value = whole / 10**decimals
+    pattern = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
+
+    assert speech(language).number(value, decimals) == format_decimal(value, pattern, Locale.parse(language, sep="-"))
+
+
+@every_language
+@given(st.integers(0, 10**6))
+def test_every_language_writes_percent_as_its_readers_do(language: str, thousandths: int) -> None:
+    locale = Locale.parse(language, sep="-")
+    pattern = locale.percent_formats[None].pattern.replace("0%", "0.0%")
+
+    assert speech(language).percent(thousandths / 1000) == format_percent(thousandths / 1000, pattern, locale)
+
+
+@pytest.mark.parametrize(
+    ("currency", "shown"),
+    [
+        ("TWD", "NT$58,068"),
+        ("USD", "US$58,068.20"),
+        ("JPY", "¥58,068"),
+        ("CHF", "CHF\N{NO-BREAK SPACE}58,068.20"),
+        ("credits", "58,068.20\N{NO-BREAK SPACE}credits"),
+        (None, "58,068.20"),
+    ],
+)
+def test_money_is_unmistakable_and_in_the_digits_of_a_bill(currency: str | None, shown: str) -> None:
+    assert speech("zh-TW").money(58068.2, currency) == shown
+
+
+def test_readers_of_english_know_the_dollar() -> None:
+    assert speech("en").money(58068.2, "USD") == "$58,068.20"
+    assert speech("en").money(58068.2, "TWD") == "NT$58,068"
+
+
+@every_language
+def test_what_is_absent_is_a_dash_in_every_language(language: str) -> None:
+    words = speech(language)
+
+    assert {words.number(None), words.percent(None), words.money(None, "TWD"), words.gibibytes(None)} == {ABSENT}
+    assert words.change(None, 1.0) == words.change(1.0, 0.0) == ""
+
+
+@every_language
+@given(st.floats(1e-9, 1))
+def test_a_little_is_never_shown_as_nothing(language: str, value: float) -> None:
+    words = speech(language)
+
+    for shown in (words.number(value), words.percent(value), words.money(value, "TWD"), words.gibibytes(value)):
+        assert shown.startswith("<") or re.search("[1-9]", shown)
+
+
+def test_what_fell_has_a_minus_sign() -> None:
+    assert speech("en").change(0.9, 1.0) == "\N{MINUS SIGN}10%"
+    assert speech("zh-TW").change(1.12, 1.0) == "+12%"
+
+
+def test_days_are_named_in_their_language() -> None:
+    assert speech("en").weekday(date(2025, 7, 22)) == "Tuesday"
+    assert speech("zh-TW").weekday(date(2025, 7, 22)) == "星期二"
+
+
+@every_language
+def test_no_message_is_the_head_of_the_catalogue(language: str) -> None:
+    assert speech(language).gettext("") == ""
+
+
+def test_a_further_language_is_one_more_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    german = Catalog("de")
+    german.add(", ", " und ")
+    (folder := tmp_path / "de" / "LC_MESSAGES").mkdir(parents=True)
+    with (folder / "exporter.mo").open("wb") as file:
+        write_mo(file, german)
+    monkeypatch.setattr(module, "CATALOGUES", tmp_path)
+
+    words = speech.__wrapped__("de")
+    assert languages.__wrapped__() == ("en", "de")
+    assert words.listed(["a", "b"]) == "a und b"
+    assert words.number(1234.5) == "1.234,50"
+    assert words.percent(0.32) == "32,0\N{NO-BREAK SPACE}%"
+    assert words.money(58068.2, "EUR") == "58.068,20\N{NO-BREAK SPACE}€"
+    assert words.tag == "de"
