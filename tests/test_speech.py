@@ -125,7 +125,7 @@ def test_what_is_loaded_is_what_translators_wrote(language: str) -> None:
     write_mo(compiled, catalogue(language))
 
     def texts(found: Catalog) -> dict[Key, object]:
-        return {Key(message.context, message.id): message.string for message in found if message.id}
+        return {Key(message.context, english(message)): message.string for message in found if message.id}
 
     committed = io.BytesIO(path(language, "mo").read_bytes())
     assert texts(read_mo(committed)) == texts(read_mo(io.BytesIO(compiled.getvalue()))), "make messages"
@@ -226,6 +226,40 @@ def test_what_fell_has_a_minus_sign() -> None:
 def test_days_are_named_in_their_language() -> None:
     assert speech("en").day(date(2025, 7, 22)) == "Tuesday, July 22, 2025"
     assert speech("zh-TW").day(date(2025, 7, 22)) == "2025年7月22日 星期二"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (-5, "0 sec", "0 秒"),
+        (0.4, "0 sec", "0 秒"),
+        (59.9, "59 sec", "59 秒"),
+        (60, "1 min", "1 分鐘"),
+        (3600, "1 hr", "1 小時"),
+        (12_000, "3 hr 20 min", "3 小時 20 分鐘"),
+        (86_400, "1 day", "1 天"),
+        (187_200, "2 days 4 hr", "2 天 4 小時"),
+    ],
+)
+def test_durations_have_two_units_at_most(seconds: float, english: str, chinese: str) -> None:
+    assert speech("en").duration(seconds) == english
+    assert speech("zh-TW").duration(seconds) == chinese
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (-100, "just now", "剛剛"),
+        (0.9, "just now", "剛剛"),
+        (12, "12 seconds ago", "12 秒前"),
+        (912, "15 minutes ago", "15 分鐘前"),
+        (4000, "67 minutes ago", "67 分鐘前"),
+        (200_000, "2 days ago", "2 天前"),
+    ],
+)
+def test_ages_have_one_unit_and_are_never_in_the_future(seconds: float, english: str, chinese: str) -> None:
+    assert speech("en").ago(seconds) == english
+    assert speech("zh-TW").ago(seconds) == chinese
 
 
 @every_language
