@@ -133,6 +133,7 @@ def tasks(
       exporter tasks --config config.yaml --date 2025-07-22 --user itrd --json
     """
     from exporter.report.window import window
+    from exporter.speech import speech
     from exporter.tasks import listing
     from exporter.tasks.client import ConsumptionClient
 
@@ -145,7 +146,7 @@ def tasks(
     answer = asyncio.run(ConsumptionClient(config.tasks).tasks(start, end))
     zone = ZoneInfo(config.report.timezone)
     rows = listing.held(answer.tasks, start, end, zone, users=frozenset(users), nodes=frozenset(nodes))
-    click.echo(listing.as_json(rows) if as_json else listing.as_table(rows))
+    click.echo(listing.as_json(rows) if as_json else listing.as_table(rows, speech(config.report.language)))
     if answer.malformed:
         click.echo(f"exporter: {len(answer.malformed)} entries could not be read", err=True)
 
@@ -165,8 +166,8 @@ def demo(config_path: Path | None, finite: bool) -> None:
         from exporter.demo import show
     except ImportError as error:
         raise UsageError(f"{error}: exporter demo needs its extra: pip install 'mi300x-exporter[report]'") from error
-    config_file.load(config_path)
-    asyncio.run(show.demo(finite=finite))
+    config = config_file.load(config_path)
+    asyncio.run(show.demo(config.report.language, finite=finite))
 
 
 @cli.command(short_help="Try every part, and say what to do.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tomllib
@@ -25,6 +26,7 @@ from exporter.speech import ABSENT, CATALOGUES, DOMAIN, SOURCE, languages, speec
 
 ROOT = Path(__file__).parents[1]
 SPOKEN_TO_PEOPLE = ("exporter", "deploy/grafana")
+SPEAKING = {"_", "N_", "gettext", "ngettext", "pgettext"}
 TRANSLATED = tuple(language for language in languages() if language != SOURCE)
 every_language = pytest.mark.parametrize("language", languages())
 every_translation = pytest.mark.parametrize("language", TRANSLATED)
@@ -70,7 +72,7 @@ class Key(NamedTuple):
     """What an entry of a catalogue is found by."""
 
     context: str | None
-    message: object
+    message: str | tuple[str, ...]
     """One text, or the forms of a plural."""
 
 
@@ -102,7 +104,9 @@ def used() -> set[Key]:
     mappings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["babel"]["mappings"]
     methods = [(mapping["pattern"], mapping["method"]) for mapping in mappings]
     found = (entry for folder in SPOKEN_TO_PEOPLE for entry in extract_from_dir(ROOT / folder, methods))
-    return {Key(context, message) for _, _, message, _, context in found}
+    return {
+        Key(context, message if isinstance(message, str) else tuple(message)) for _, _, message, _, context in found
+    }
 
 
 @every_translation
@@ -110,6 +114,29 @@ def test_every_word_that_is_used_is_translated_and_no_other(language: str) -> No
     assert {Key(message.context, message.id) for message in catalogue(language) if message.id} == used()
     assert not catalogue(language).obsolete
     assert [message.id for message, form in entries(language) if not form or message.fuzzy] == []
+
+
+def spoken(file: Path) -> Iterator[str]:
+    """The texts that a file of code or a template hands to the functions of gettext."""
+    source = file.read_text(encoding="utf-8")
+    if file.suffix == ".html":
+        yield from re.findall(r'\b(?:_|n?gettext)\("([^"]*)"', source)
+        return
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and call.args:
+            name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+            text = call.args[1 if name == "pgettext" else 0] if name in SPEAKING else None
+            if isinstance(text, ast.Constant):
+                yield str(text.value)
+
+
+def test_what_is_gathered_is_what_the_code_says_wherever_it_says_it() -> None:
+    files = [
+        file for folder in SPOKEN_TO_PEOPLE for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".html"}
+    ]
+    said = {text for file in files for text in spoken(file) if text}
+
+    assert said == {key.message if isinstance(key.message, str) else key.message[0] for key in used()}
 
 
 @every_translation

@@ -52,10 +52,10 @@ def _now(board: Dashboard, words: Speech) -> None:
 def _owners(board: Dashboard, words: Speech) -> None:
     _ = words.gettext
     idle_by_user = queries.ranked(queries.idle_hours("username", queries.BY_ANYBODY), 15)
-    board.with_row(Row(_("Idle while owned")))
+    board.with_row(Row(_("Owned but idle")))
     board.with_panel(
         ranking(
-            _("Idle while owned, by user"),
+            _("Owned but idle, by user"),
             _("GPU-hours owned without work in the range shown, the highest first. A shared GPU counts in parts."),
             Series(idle_by_user, "{{username}}"),
             size=(10, 9),

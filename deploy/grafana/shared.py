@@ -37,7 +37,7 @@ def idle_now(words: Speech, matchers: str, labels: Sequence[str], size: tuple[in
     """Who holds a GPU without using it, longest first."""
     _ = words.gettext
     return rows(
-        _("Idle while owned, last hour"),
+        _("Owned but idle, last hour"),
         _("The 20 owned GPUs that were idle longest, and the VRAM in use on them."),
         labels,
         Series(queries.idle_last_hour(matchers), _("Idle for")),

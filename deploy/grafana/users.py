@@ -43,7 +43,7 @@ def _sums(board: Dashboard, words: Speech) -> None:
     )
     board.with_panel(figure(_("Busy"), _("GPU-hours of work done."), Series(queries.busy_hours("", OF_USER))))
     board.with_panel(
-        figure(_("Idle while owned"), _("GPU-hours without work."), Series(queries.idle_hours("", OF_USER)))
+        figure(_("Owned but idle"), _("GPU-hours without work."), Series(queries.idle_hours("", OF_USER)))
     )
     board.with_panel(
         figure(
@@ -66,7 +66,7 @@ def _charges(board: Dashboard, words: Speech) -> None:
             ("username", "task_type"),
             Series(queries.held_hours(by, OF_USER), _("Owned")),
             Series(queries.busy_hours(by, OF_USER), _("Busy")),
-            Series(queries.idle_hours(by, OF_USER), _("Idle while owned")),
+            Series(queries.idle_hours(by, OF_USER), _("Owned but idle")),
             Series(queries.efficiency_in_range(by, OF_USER), _("Efficiency")),
             Series(queries.owner_energy(by, OF_USER), _("Energy")),
             Series(queries.cost(by, OF_USER), _("Cost")),
