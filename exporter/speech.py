@@ -77,13 +77,6 @@ class Speech:
         """The language as HTML names it: `zh-Hant-TW`."""
         return str(self._locale).replace("_", "-")
 
-    @cached_property
-    def decimal(self) -> str:
-        """What stands between whole and parts, for scripts that read numbers back."""
-        from babel.numbers import get_decimal_symbol  # noqa: PLC0415  the node's service shows few numbers
-
-        return get_decimal_symbol(self._locale)
-
     def number(self, value: float | None, decimals: int = 2) -> str:
         """Returns `1,234.50`; what would round to nothing is `<0.01`."""
         if value is None:
@@ -121,7 +114,7 @@ class Speech:
 
     def duration(self, seconds: float) -> str:
         """Returns `12 sec`, `5 min`, `3 hr 20 min` or `2 days 4 hr`; below 0, where clocks disagree, it is nothing."""
-        from babel.units import format_unit  # noqa: PLC0415  as above
+        from babel.units import format_unit  # noqa: PLC0415
 
         minutes, rest = divmod(int(max(seconds, 0)), 60)
         hours, minutes = divmod(minutes, 60)
@@ -143,17 +136,25 @@ class Speech:
 
     def ago(self, seconds: float) -> str:
         """Returns `15 minutes ago`, and `just now` within a second or where clocks disagree."""
-        from babel.dates import format_timedelta  # noqa: PLC0415  as above
+        from babel.dates import format_timedelta  # noqa: PLC0415
 
         if seconds < 1:
             return self.gettext("just now")
         return format_timedelta(timedelta(seconds=-seconds), threshold=2, add_direction=True, locale=self._locale)
 
-    def day(self, day: date) -> str:
-        """Returns `Tuesday, July 22, 2025`."""
-        from babel.dates import format_date  # noqa: PLC0415  only reports name days
+    def weekday(self, day: date) -> str:
+        """Returns `Tuesday`."""
+        from babel.dates import format_date  # noqa: PLC0415
 
-        return format_date(day, "full", locale=self._locale)
+        return format_date(day, "EEEE", locale=self._locale)
+
+    def aside(self, text: str, note: str) -> str:
+        """Returns `text (note)`."""
+        return self.gettext("{text} ({note})").format(text=text, note=note)
+
+    def named(self, name: str, value: str) -> str:
+        """Returns `name: value`."""
+        return self.gettext("{name}: {value}").format(name=name, value=value)
 
     def listed(self, names: list[str] | tuple[str, ...]) -> str:
         """Returns `one, another`."""
@@ -161,17 +162,18 @@ class Speech:
 
     @cached_property
     def _locale(self) -> Locale:
-        from babel import Locale  # noqa: PLC0415  most commands need no more than English words
+        # Imported where it is used: most commands need no more than English words.
+        from babel import Locale  # noqa: PLC0415
 
         return Locale.parse(self.language, sep="-")
 
     @cached_property
     def _separators(self) -> dict[int, str]:
-        from babel.numbers import get_group_symbol, get_minus_sign_symbol  # noqa: PLC0415  as above
+        from babel.numbers import get_decimal_symbol, get_group_symbol, get_minus_sign_symbol  # noqa: PLC0415
 
-        return str.maketrans(
-            {",": get_group_symbol(self._locale), ".": self.decimal, "-": get_minus_sign_symbol(self._locale)}
-        )
+        symbols = {",": get_group_symbol, ".": get_decimal_symbol, "-": get_minus_sign_symbol}
+        own = {char: symbol(self._locale) for char, symbol in symbols.items()}
+        return str.maketrans({char: symbol for char, symbol in own.items() if char != symbol})
 
     @cached_property
     def _percentage(self) -> str:
@@ -185,7 +187,10 @@ class Speech:
         """
         least = 10.0**-decimals
         sign, shown = ("<", least) if 0 < value <= least / 2 else ("", value)
-        return sign + form.format(f"{shown:,.{decimals}f}".translate(self._separators))
+        digits = f"{shown:,.{decimals}f}"
+        if self._separators:
+            digits = digits.translate(self._separators)
+        return sign + form.format(digits)
 
 
 @cache
@@ -194,7 +199,7 @@ def _bill(locale: Locale, currency: str) -> tuple[str, int]:
 
     Of the symbol in this language and that in English the longer: who reads `$` in Taiwan would have to guess.
     """
-    from babel.core import get_global  # noqa: PLC0415  as above
+    from babel.core import get_global  # noqa: PLC0415
     from babel.numbers import get_currency_symbol  # noqa: PLC0415
 
     symbol = max((get_currency_symbol(currency, language) for language in (SOURCE, locale)), key=len)

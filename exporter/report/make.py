@@ -22,9 +22,9 @@ from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.fetch import History
 from exporter.report.history.sampler import together
-from exporter.report.languages import Words, words
-from exporter.report.render.figures import coverage, is_low
+from exporter.report.render.cells import coverage, is_low
 from exporter.report.window import Window
+from exporter.speech import Speech, speech
 from exporter.tasks.client import ConsumptionClient
 from exporter.tasks.ownership import Holdings
 
@@ -69,7 +69,7 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
         ReportError: Neither source gave an answer; there is no history at all; or shares and totals disagree.
         UsageError: An unknown user or node.
     """
-    return await _Maker(config, wanted, now, progress, words(config.report.language)).make()
+    return await _Maker(config, wanted, now, progress, speech(config.report.language)).make()
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class _Maker:
     wanted: Wanted
     now: float
     progress: Progress
-    words: Words
+    speech: Speech
     warnings: list[str] = field(default_factory=list)
     is_complete: bool = True
     _gpu_ids: dict[str, str] = field(default_factory=dict)
@@ -98,10 +98,15 @@ class _Maker:
         self.progress("accounting")
         known = accounts(window, found.gpus if found else (), holdings, tasks, self._gpu_ids)
         missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
-        self.warnings += [self.words.server_says.format(said=said) for said in (found.warnings if found else ())]
+        self.warnings += [
+            self.speech.gettext("the scrape history's server says: {said}").format(said=said)
+            for said in (found.warnings if found else ())
+        ]
         wanted = self.wanted.narrowed_to.nodes or surplus.keys()
         self.warnings += [
-            self.words.more_than_listed.format(hostname=hostname, seen=seen, listed=nodes[hostname])
+            self.speech.gettext("{hostname}: {seen} GPUs were seen, report.nodes lists {listed}").format(
+                hostname=hostname, seen=seen, listed=nodes[hostname]
+            )
             for hostname, seen in surplus.items()
             if hostname in wanted
         ]
@@ -134,10 +139,12 @@ class _Maker:
             for row in report.nodes:
                 if is_low(row.usage.coverage_ratio, settings.min_coverage):
                     self._lacks(
-                        self.words.too_little_observed.format(
+                        self.speech.gettext(
+                            "{hostname}: {coverage} of its GPU time was observed, expected {expected} or more"
+                        ).format(
                             hostname=row.hostname,
-                            coverage=coverage(row.usage.coverage_ratio),
-                            expected=coverage(settings.min_coverage),
+                            coverage=coverage(row.usage.coverage_ratio, self.speech),
+                            expected=coverage(settings.min_coverage, self.speech),
                         )
                     )
         return report
@@ -170,17 +177,25 @@ class _Maker:
         if not self.wanted.with_tasks:
             return None
         if self.config.tasks.url is None:
-            self.warnings.append(self.words.no_api)
+            self.warnings.append(self.speech.gettext("tasks.url is not set: owners come from the history's labels"))
             return None
         try:
             entries = await self._days_of_tasks()
         except TasksError as error:
             if not self.wanted.with_history:
                 raise
-            self._lacks(self.words.no_answer.format(error=error))
+            self._lacks(self.speech.gettext("{error}; owners come from the history's labels").format(error=error))
             return None
         if entries[1]:
-            self.warnings.append(self.words.malformed_tasks.format(count=len(entries[1])))
+            self.warnings.append(
+                self.speech.ngettext(
+                    "{count} entry of the consumption API cannot be accounted in full: "
+                    "the GPUs it names are unknown where no other task holds them",
+                    "{count} entries of the consumption API cannot be accounted in full: "
+                    "the GPUs they name are unknown where no other task holds them",
+                    len(entries[1]),
+                ).format(count=len(entries[1]))
+            )
         return entries
 
     async def _day_of_tasks(self, day: Window) -> Entries:
@@ -226,7 +241,7 @@ class _Maker:
         except HistoryError as error:
             if holdings is None:
                 raise ReportError("\n".join([*self.warnings, str(error)])) from error
-            self._lacks(self.words.no_history.format(error=error))
+            self._lacks(self.speech.gettext("{error}; only owned time can be told").format(error=error))
             return None
         self.is_complete = self.is_complete and not found.is_partial
         return found

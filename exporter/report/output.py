@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Timeline
-from exporter.report.languages import Language
 from exporter.report.render import csv, html, json, legacy, markdown, text
 from exporter.report.window import Window
 
@@ -19,7 +18,7 @@ _SUMMARY_WIDTH: Final = 120
 
 
 def printed(
-    report: Report, timeline: Timeline, language: Language, wanted: Format, width: int, *, colour: bool = False
+    report: Report, timeline: Timeline, language: str, wanted: Format, width: int, *, colour: bool = False
 ) -> str:
     """One format for standard output; of the CSV files gpus.csv, whose rows add up to the totals.
 
@@ -42,7 +41,7 @@ def printed(
 
 
 def files(
-    report: Report, timeline: Timeline, window: Window, language: Language, wanted: Collection[Format]
+    report: Report, timeline: Timeline, window: Window, language: str, wanted: Collection[Format]
 ) -> dict[str, bytes]:
     """The files of some formats.
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import gettext
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from exporter.demo.cluster import USERS
-from exporter.report.languages import Language
 from exporter.report.output import WRITTEN, Format, files, printed
+from exporter.report.render import text
 from exporter.report.window import Window, window
-from tests.support.reports import sample
+from exporter.speech import SOURCE, languages, speech
+from tests.support.reports import enlarged, sample
 
 EVERYTHING: Final[tuple[Format, ...]] = (*WRITTEN, "markdown", "legacy")
 
@@ -36,7 +38,7 @@ def test_a_range_is_written_to_a_folder_of_both_dates() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
-def test_the_same_figures_give_the_same_bytes(language: Language) -> None:
+def test_the_same_figures_give_the_same_bytes(language: str) -> None:
     once, again = sample(8), sample(8)
 
     assert files(once.report, once.timeline, span(), language, EVERYTHING) == files(
@@ -51,6 +53,40 @@ def test_a_report_for_one_user_names_nobody_else_in_any_file() -> None:
 
     assert any(spell.has_others for lane in made.timeline.lanes for spell in lane.spells)
     assert set().union(*names.values()) == {"easycard"}
+
+
+class Missing(gettext.NullTranslations):
+    """What a catalogue falls back to: here it must never come to that."""
+
+    def gettext(self, message: str) -> str:
+        raise AssertionError(f"not translated: {message}")
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        raise AssertionError(f"not translated: {msgid1}, {msgid2} of {n}")
+
+
+@pytest.mark.parametrize("language", [language for language in languages() if language != SOURCE])
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"to": "2025-07-28"},
+        {"now": "2025-07-22T03:17"},
+        {"tasks": "labels"},
+        {"tasks": "none", "history": False},
+        {"history": False, "price": None},
+    ],
+)
+def test_no_word_of_any_format_falls_back_to_english(
+    language: str, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech(language).catalogue, "_fallback", Missing())
+    made = enlarged(sample(16, **case), 9)
+    only = made.report.model_copy(update={"only_users": ["itrd", "admin"], "only_nodes": ["colab-gpu1"]})
+
+    for report in (made.report, only, only.model_copy(update={"users": [], "tasks": [], "waste": []})):
+        assert files(report, made.timeline, span(case.get("to")), language, EVERYTHING)
+        assert text.task_report(report, language)
 
 
 @pytest.mark.parametrize("wanted", ["text", "csv", "json", "html", "markdown"])

@@ -14,7 +14,8 @@ from itertools import chain
 
 from exporter.demo.schedule import Stretch
 from exporter.devices.simulated.workload import VRAM_TOTAL_BYTES
-from exporter.report.accounting.rows import Report, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import Report
 from tests.support.scenario import Scenario
 from tests.support.truth import Share, observed, shares
 

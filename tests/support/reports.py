@@ -14,7 +14,8 @@ from exporter.metering.shares import shares
 from exporter.model import Amounts, Answer, Hold, Owner, Task
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
-from exporter.report.accounting.rows import Comparison, Report, Sources, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import Comparison, Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
 from exporter.report.accounting.usage import Tariff
 from exporter.report.observed import Cells, Floats, Observed

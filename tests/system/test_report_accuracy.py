@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from exporter.config import Prometheus
-from exporter.report.accounting.rows import Usage
+from exporter.report.accounting.figures import Usage
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.report.make import Made

@@ -10,6 +10,7 @@ from exporter.errors import UsageError
 from exporter.model import Task
 from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
+from exporter.report.accounting.figures import summed
 from exporter.report.accounting.rows import (
     GpuRow,
     NodeRow,
@@ -21,7 +22,7 @@ from exporter.report.accounting.rows import (
     UserRow,
     WasteRow,
 )
-from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle, summed
+from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle
 from exporter.report.window import Window
 
 _T = TypeVar("_T")

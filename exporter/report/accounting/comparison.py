@@ -11,7 +11,8 @@ import numpy as np
 
 from exporter.metering.shares import slices
 from exporter.model import Ownership
-from exporter.report.accounting.rows import Comparison, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import Comparison
 from exporter.report.accounting.usage import HOUR, JOULES_PER_KWH
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import BY_GPU_DAILY, UNOWNED_DAILY

@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from exporter.report.accounting.figures import Row, Usage
 
 Source = Literal["prometheus", "none"]
 TaskSource = Literal["api", "labels", "none"]
 
 
-def _open(schema: dict[str, Any]) -> None:
-    """Readers have to bear fields that later versions add; only the making of a row refuses what it does not know."""
-    del schema["additionalProperties"]
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        json_schema_serialization_defaults_required=True,
-        json_schema_extra=_open,
-    )
-
-
-class Usage(_Row):
-    """The figures of one row. Hours are GPU-hours; null: nothing was observed to tell it from."""
-
-    capacity_gpu_hours: float
-    """GPUs × time; of a user, type, project or task: its share."""
-    observed_gpu_hours: float
-    coverage_ratio: float | None
-    """Observed ÷ capacity."""
-    owned_gpu_hours: float
-    """Held by a task, shared time included."""
-    unallocated_gpu_hours: float
-    unknown_gpu_hours: float
-    owned_observed_gpu_hours: float
-    owned_unobserved_gpu_hours: float
-    busy_gpu_hours: float | None
-    """∫ utilization dt."""
-    owned_busy_gpu_hours: float | None
-    unallocated_busy_gpu_hours: float | None
-    """Busy while nobody held the GPU."""
-    active_gpu_hours: float | None
-    """Owned and not idle."""
-    idle_gpu_hours: float | None
-    """Owned, with utilization below the threshold."""
-    idle_vram_held_gpu_hours: float | None
-    """Of these, with VRAM held."""
-    idle_empty_gpu_hours: float | None
-    """Of these, without."""
-    efficiency_ratio: float | None
-    """Busy while owned ÷ owned time observed."""
-    mean_utilization_ratio: float | None
-    p95_utilization_ratio: float | None
-    """95th percentile of the ten-minute means."""
-    peak_utilization_ratio: float | None
-    """Highest ten-minute mean of any one GPU."""
-    mean_vram_used_ratio: float | None
-    p95_vram_used_ratio: float | None
-    peak_vram_used_bytes: int | None
-    """Of any one GPU."""
-    energy_kwh: float | None
-    facility_energy_kwh: float | None
-    """Energy × `report.pue`."""
-    kwh_per_busy_gpu_hour: float | None
-    cost: float | None
-    """Owned GPU-hours × `report.price_per_gpu_hour`, in `currency`."""
-
-
-class NodeRow(_Row):
+class NodeRow(Row):
     """One host."""
 
     hostname: str
@@ -80,7 +20,7 @@ class NodeRow(_Row):
     usage: Usage
 
 
-class GpuRow(_Row):
+class GpuRow(Row):
     """One GPU; `gpu` and `gpu_uuid` are null where the inventory lists one that was never seen."""
 
     hostname: str
@@ -94,7 +34,7 @@ class GpuRow(_Row):
     usage: Usage
 
 
-class UserRow(_Row):
+class UserRow(Row):
     """One user's shares."""
 
     username: str
@@ -104,7 +44,7 @@ class UserRow(_Row):
     usage: Usage
 
 
-class TaskTypeRow(_Row):
+class TaskTypeRow(Row):
     """All shares of one type of task."""
 
     task_type: str
@@ -113,7 +53,7 @@ class TaskTypeRow(_Row):
     usage: Usage
 
 
-class ProjectRow(_Row):
+class ProjectRow(Row):
     """All shares of one project."""
 
     project_uuid: str
@@ -122,7 +62,7 @@ class ProjectRow(_Row):
     usage: Usage
 
 
-class TaskRow(_Row):
+class TaskRow(Row):
     """One task's shares in the window."""
 
     task_id: str
@@ -145,7 +85,7 @@ class TaskRow(_Row):
     usage: Usage
 
 
-class WasteRow(_Row):
+class WasteRow(Row):
     """A task that held GPUs and left them idle."""
 
     username: str
@@ -164,7 +104,7 @@ class WasteRow(_Row):
     cost: float | None
 
 
-class Comparison(_Row):
+class Comparison(Row):
     """Totals of the day before, and the median of the seven days before."""
 
     measure: str
@@ -173,14 +113,14 @@ class Comparison(_Row):
     median_of_seven: float | None
 
 
-class Sources(_Row):
+class Sources(Row):
     """Where the figures come from."""
 
     history: Source
     tasks: TaskSource
 
 
-class Report(_Row):
+class Report(Row):
     """The whole report."""
 
     schema_version: Literal[1] = 1
@@ -191,9 +131,9 @@ class Report(_Row):
     end: str
     is_over: bool
     """False if the last day was not over; `end` is then the last whole minute."""
-    only_users: list[str] = []
+    only_users: list[str] = Field(default=[])
     """What `--user` narrowed it to; empty: all."""
-    only_nodes: list[str] = []
+    only_nodes: list[str] = Field(default=[])
     """What `--node` narrowed it to; empty: all."""
     currency: str | None
     min_coverage_ratio: float

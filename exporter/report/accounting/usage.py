@@ -1,4 +1,4 @@
-"""The arithmetic of the report: parts of GPUs are summed to the figures of a row. Pure."""
+"""The arithmetic of the report: parts of GPUs are summed to what the figures of a row are computed from. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from exporter.errors import ConservationError
 from exporter.model import Amounts, Ownership, Task
-from exporter.report.accounting.rows import Usage
 from exporter.report.observed import Cells, Floats
 
 HOUR = 3600.0
@@ -51,55 +50,116 @@ class Tariff:
     pue: float = 1.0
 
 
-def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
-    """The figures of a row that consists of these parts."""
-    whole = _total(parts)
-    owned = _total([part for part in parts if part.is_owned])
-    free = _total([part for part in parts if part.ownership is Ownership.UNALLOCATED])
-    unknown = sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN)
-    observed = whole.amounts.observed_seconds
-    sized = [
-        (part.amounts, part.cells.vram_total_bytes) for part in parts if part.cells and part.cells.vram_total_bytes
-    ]
-    vram_capacity = sum(amounts.observed_seconds * total_bytes for amounts, total_bytes in sized)
-    vram_used = sum(amounts.vram_used_byte_seconds for amounts, _ in sized)
-    timed = all(part.held is not None for part in parts if part.is_owned)
-    gpus = _held(parts)
-    utilization = _Distribution.of((gpu.cells.utilization[gpu.touched], gpu.seconds) for gpu in gpus)
-    vram = _Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus)
-    seen = observed > 0
-    # Nothing that is observed draws nothing: hardware that gives no energy shows as 0 here.
-    energy = whole.amounts.energy_joules / JOULES_PER_KWH if seen and whole.amounts.energy_joules > 0 else None
-    idle = owned.amounts.idle_seconds
-    held_idle = owned.amounts.idle_vram_held_seconds
-    return Usage(
-        capacity_gpu_hours=whole.seconds / HOUR,
-        observed_gpu_hours=observed / HOUR,
-        coverage_ratio=_divided(observed, whole.seconds),
-        owned_gpu_hours=owned.seconds / HOUR,
-        unallocated_gpu_hours=free.seconds / HOUR,
-        unknown_gpu_hours=unknown / HOUR,
-        owned_observed_gpu_hours=owned.amounts.observed_seconds / HOUR,
-        owned_unobserved_gpu_hours=max(0.0, owned.seconds - owned.amounts.observed_seconds) / HOUR,
-        busy_gpu_hours=_hours(whole.amounts.busy_seconds, known=seen),
-        owned_busy_gpu_hours=_hours(owned.amounts.busy_seconds, known=seen),
-        unallocated_busy_gpu_hours=_hours(free.amounts.busy_seconds, known=seen),
-        active_gpu_hours=_hours(owned.amounts.observed_seconds - idle, known=seen),
-        idle_gpu_hours=_hours(idle, known=seen),
-        idle_vram_held_gpu_hours=_hours(held_idle, known=seen and timed),
-        idle_empty_gpu_hours=_hours(max(0.0, idle - held_idle), known=seen and timed),
-        efficiency_ratio=_divided(owned.amounts.busy_seconds, owned.amounts.observed_seconds),
-        mean_utilization_ratio=_divided(whole.amounts.busy_seconds, observed),
-        p95_utilization_ratio=utilization.percentile(0.95),
-        peak_utilization_ratio=utilization.percentile(1.0),
-        mean_vram_used_ratio=_divided(vram_used, vram_capacity),
-        p95_vram_used_ratio=vram.percentile(0.95),
-        peak_vram_used_bytes=_peak_vram(gpus),
-        energy_kwh=energy,
-        facility_energy_kwh=energy * tariff.pue if energy is not None else None,
-        kwh_per_busy_gpu_hour=_divided(energy, whole.amounts.busy_seconds / HOUR) if energy is not None else None,
-        cost=owned.seconds / HOUR * tariff.price_per_gpu_hour if tariff.price_per_gpu_hour is not None else None,
-    )
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Some parts together."""
+
+    seconds: float
+    amounts: Amounts
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Total:
+        """Returns the sum."""
+        columns = zip(*(part.amounts for part in parts), strict=True)
+        return cls(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distribution:
+    """Cell means, ascending, and the time up to each."""
+
+    values: Floats
+    seconds: Floats
+
+    @classmethod
+    def of(cls, cells: Iterable[tuple[Floats, Floats]]) -> Distribution:
+        """From cell means, NaN where unobserved, and the seconds held of each."""
+        found = list(cells)
+        if not found:
+            return cls(np.empty(0), np.empty(0))
+        values, seconds = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaNs come last
+        return cls(values[order], np.cumsum(seconds[order]))
+
+    def percentile(self, part: float) -> float | None:
+        """The lowest value that at least this part of the time does not exceed."""
+        if not self.values.size:
+            return None
+        place = np.searchsorted(self.seconds, self.seconds[-1] * part * (1 - _TOLERANCE))
+        return float(self.values[min(int(place), self.values.size - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the figures of a row are computed from."""
+
+    whole: Total
+    owned: Total
+    free: Total
+    """Held by nobody."""
+    unknown_seconds: float
+    vram_used_byte_seconds: float
+    """On GPUs whose VRAM is known."""
+    vram_total_byte_seconds: float
+    """What there was of it, over observed time."""
+    utilization: Distribution
+    vram: Distribution
+    peak_vram_bytes: int | None
+    """Of any one GPU."""
+    is_timed: bool
+    """Whether it is known when all that is owned was held."""
+    tariff: Tariff
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], tariff: Tariff) -> Sums:
+        """Returns those of a row that consists of these parts."""
+        gpus = _held(parts)
+        sized = [
+            (part.amounts, part.cells.vram_total_bytes) for part in parts if part.cells and part.cells.vram_total_bytes
+        ]
+        return cls(
+            whole=Total.of(parts),
+            owned=Total.of([part for part in parts if part.is_owned]),
+            free=Total.of([part for part in parts if part.ownership is Ownership.UNALLOCATED]),
+            unknown_seconds=sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN),
+            vram_used_byte_seconds=sum(amounts.vram_used_byte_seconds for amounts, _ in sized),
+            vram_total_byte_seconds=sum(amounts.observed_seconds * total_bytes for amounts, total_bytes in sized),
+            utilization=Distribution.of((gpu.cells.utilization[gpu.touched], gpu.seconds) for gpu in gpus),
+            vram=Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus),
+            peak_vram_bytes=_peak_vram(gpus),
+            is_timed=all(part.held is not None for part in parts if part.is_owned),
+            tariff=tariff,
+        )
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether any of it was observed."""
+        return self.whole.amounts.observed_seconds > 0
+
+    def hours(self, seconds: float) -> float | None:
+        """Returns what observation alone tells, in hours."""
+        return seconds / HOUR if self.is_seen else None
+
+    def timed_hours(self, seconds: float) -> float | None:
+        """Returns what observation tells where it is known when the GPUs were held, in hours."""
+        return seconds / HOUR if self.is_seen and self.is_timed else None
+
+    @property
+    def energy_kwh(self) -> float | None:
+        """None also where it is 0: nothing that is observed draws nothing, so that hardware cannot tell."""
+        joules = self.whole.amounts.energy_joules
+        return joules / JOULES_PER_KWH if self.is_seen and joules > 0 else None
+
+    @property
+    def cost(self) -> float | None:
+        """Of all that is owned; None without a price."""
+        price = self.tariff.price_per_gpu_hour
+        return None if price is None else self.owned.seconds / HOUR * price
+
+
+def ratio(numerator: float, denominator: float) -> float | None:
+    """Returns one number divided by another; None where there is nothing to divide by."""
+    return numerator / denominator if denominator > 0 else None
 
 
 def longest_idle(part: Part) -> float:
@@ -122,23 +182,12 @@ def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, 
     Raises:
         ConservationError: They do not, by more than 1e-9 of the whole.
     """
-    total = _total(parts)
+    total = Total.of(parts)
     pairs = {"time": (total.seconds, seconds)}
     pairs |= {name: (getattr(total.amounts, name), getattr(accrued, name)) for name in Amounts._fields}
     for name, (found, expected) in pairs.items():
         if abs(found - expected) > _TOLERANCE * max(1.0, abs(expected)):
             raise ConservationError(f"{where}: the shares sum to {found!r} of {name}, the whole is {expected!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Total:
-    seconds: float
-    amounts: Amounts
-
-
-def _total(parts: Sequence[Part]) -> _Total:
-    columns = zip(*(part.amounts for part in parts), strict=True)
-    return _Total(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,31 +226,6 @@ def _held_of(cells: Cells, parts: Sequence[Part]) -> Floats | None:
     return cells.seconds if is_whole else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Distribution:
-    """Cell means, ascending, and the time up to each."""
-
-    values: Floats
-    seconds: Floats
-
-    @classmethod
-    def of(cls, cells: Iterable[tuple[Floats, Floats]]) -> _Distribution:
-        """From cell means, NaN where unobserved, and the seconds held of each."""
-        found = list(cells)
-        if not found:
-            return cls(np.empty(0), np.empty(0))
-        values, seconds = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaNs come last
-        return cls(values[order], np.cumsum(seconds[order]))
-
-    def percentile(self, part: float) -> float | None:
-        """The lowest value that at least this part of the time does not exceed."""
-        if not self.values.size:
-            return None
-        place = np.searchsorted(self.seconds, self.seconds[-1] * part * (1 - _TOLERANCE))
-        return float(self.values[min(int(place), self.values.size - 1)])
-
-
 def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
     """The highest of any one GPU, from the cells that are wholly held where it has such cells."""
     peaks: list[float] = []
@@ -213,11 +237,3 @@ def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
         if chosen.size:
             peaks.append(float(chosen.max()))
     return int(max(peaks)) if peaks else None
-
-
-def _divided(numerator: float, denominator: float) -> float | None:
-    return numerator / denominator if denominator > 0 else None
-
-
-def _hours(seconds: float, *, known: bool) -> float | None:
-    return seconds / HOUR if known else None

@@ -1,20 +1,48 @@
-"""The blocks of lines that people know from the script before: tasks by GPU, the hardware, usage and averages."""
+"""The blocks of lines that people know from the script before: tasks by GPU, the hardware, usage and averages.
+
+All but the report of tasks are in its words, whatever the catalogues say: people, and their scripts, look for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final, NamedTuple
 
 from exporter.names import natural, visible
-from exporter.report.accounting.rows import GpuRow, Report, TaskRow, Usage
-from exporter.report.languages import Words
-from exporter.report.render.figures import ABSENT
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import GpuRow, Report, TaskRow
+from exporter.report.render.cells import NOT_AVAILABLE, is_told
 from exporter.report.render.headline import dates
+from exporter.speech import ABSENT, N_
 
-NOT_AVAILABLE: Final = "N/A"
 _RULE: Final = "-" * 40
+_UNUSED: Final = "未使用"
+_FAMILIAR: Final = {
+    "GPU memory": "GPU 記憶體",
+    "GPU model": "GPU 型號",
+    "GPU task report": "GPU 使用者任務報告",
+    "Image": "映像檔",
+    "Start": "開始時間",
+    "End": "結束時間",
+    "Status": "狀態",
+    "Task type": "任務類型",
+    "Time used": "使用時長",
+    "User": "使用者",
+    "ended": "已結束",
+    "no tasks": "沒有任務",
+    "running": "執行中",
+    "seconds": "秒",
+}
+
+Say = Callable[[str], str]
+"""Says an English word in the words of a report."""
+
+
+def familiar(word: str) -> str:
+    """Returns the script's word for one that the report of tasks has."""
+    return _FAMILIAR[word]
 
 
 class Means(NamedTuple):
@@ -25,24 +53,14 @@ class Means(NamedTuple):
 
     @classmethod
     def of(cls, usage: Usage) -> Means:
-        """Those of a row."""
+        """Returns those of a row."""
         return cls(usage.mean_utilization_ratio, usage.mean_vram_used_ratio)
 
 
-def task_summary(report: Report, words: Words) -> Iterator[str]:
-    """`GPU 25 (colab-gpu4): nycubme - AMD Instinct MI300X`, for each GPU that somebody held."""
-    yield f"{words.task_summary}:"
-    held = [row for row in report.gpus if row.users]
-    for row in held:
-        name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
-        yield f"  {visible(name)}"
-    if not held:
-        yield f"  {nothing('tasks', report, words)}"
-
-
-def task_report(report: Report, words: Words) -> Iterator[str]:
-    """Every task, under each of its GPUs, by node; on a GPU in the order of the report, by time."""
-    yield f"=== {dates(report)} {words.task_report} ==="
+def task_report(report: Report, say: Say) -> Iterator[str]:
+    """Yields every task, under each of its GPUs, by node; on a GPU in the order of the report, by time."""
+    title = say(N_("GPU task report"))
+    yield f"=== {dates(report)} {title} ==="
     yield ""
     gpu_ids = {row.gpu_uuid: row.gpu_id for row in report.gpus}
     held = [(gpu_ids.get(uuid) or "", uuid, task) for task in report.tasks for uuid in task.gpu_uuids]
@@ -53,88 +71,84 @@ def task_report(report: Report, words: Words) -> Iterator[str]:
             hostname = task.hostname
             yield f"{visible(hostname) or ABSENT}:"
             yield _RULE
-        yield from task_details(gpu_id, uuid, task, task.seconds_in_window, words)
+        yield from task_details(gpu_id, uuid, task, task.seconds_in_window, say)
         yield ""
     if not held:
-        yield nothing("tasks", report, words)
+        yield no_tasks(report, say)
 
 
-def task_details(gpu_id: str, uuid: str, task: TaskRow, seconds: float, words: Words) -> Iterator[str]:
-    """One task on one GPU, a line a field; `seconds` is how much of it lies in the stretch of time told about."""
+def task_details(gpu_id: str, uuid: str, task: TaskRow, seconds: float, say: Say) -> Iterator[str]:
+    """Yields one task on one GPU, a line a field; `seconds` is how much of it lies in the time told about."""
+    unit = say(N_("seconds"))
     memory = f"{task.gpu_memory_mib} MB" if task.gpu_memory_mib is not None else ABSENT
     fields = {
-        words.user: task.username,
-        words.gpu_model: task.gpu_model or ABSENT,
-        words.gpu_memory: memory,
-        words.task_type: task.task_type or ABSENT,
-        words.image: task.image or ABSENT,
-        words.start: _gmt(task.start),
+        say(N_("User")): task.username,
+        say(N_("GPU model")): task.gpu_model or ABSENT,
+        say(N_("GPU memory")): memory,
+        say(N_("Task type")): task.task_type or ABSENT,
+        say(N_("Image")): task.image or ABSENT,
+        say(N_("Start")): _gmt(task.start),
     }
     if task.end is not None:
-        fields[words.end] = _gmt(task.end)
+        fields[say(N_("End"))] = _gmt(task.end)
     fields |= {
-        words.status: words.running if task.running else words.ended,
-        words.time_used: f"{seconds:.1f} {words.seconds}",
+        say(N_("Status")): say(N_("running")) if task.running else say(N_("ended")),
+        say(N_("Time used")): f"{seconds:.1f} {unit}",
         "GPU UUID": f"APU-{uuid}",
     }
     yield f"GPU {visible(gpu_id) or ABSENT}:"
     yield from (f"  {name}: {visible(value)}" for name, value in fields.items())
 
 
-def hardware_map(rows: Iterable[GpuRow], words: Words) -> Iterator[str]:
-    """Of each GPU of a node its index, DRM card, the API's number and the unique id."""
+def no_tasks(report: Report, say: Say) -> str:
+    """Returns what stands for no tasks: there were none, or no source could tell."""
+    return say(N_("no tasks")) if is_told("tasks", report) else NOT_AVAILABLE
+
+
+def task_summary(report: Report) -> Iterator[str]:
+    """Yields `GPU 25 (colab-gpu4): nycubme - AMD Instinct MI300X`, for each GPU that somebody held."""
+    yield "GPU 使用者任務摘要:"
+    held = [row for row in report.gpus if row.users]
+    for row in held:
+        name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
+        yield f"  {visible(name)}"
+    if not held:
+        yield f"  {no_tasks(report, familiar)}"
+
+
+def hardware_map(rows: Iterable[GpuRow]) -> Iterator[str]:
+    """Yields of each GPU of a node its index, DRM card, the API's number and the unique id."""
     for row in rows:
         uuid = f"APU-{row.gpu_uuid}" if row.gpu_uuid else ABSENT
-        places = f"{row.card or ABSENT}, {words.gpu_id} {row.gpu_id or ABSENT}, {uuid}"
+        places = f"{row.card or ABSENT}, GPU 編號 {row.gpu_id or ABSENT}, {uuid}"
         yield f"  {index(row.gpu)}: {visible(places)}"
 
 
-def usage_line(gpu: int | None, means: Means, users: str, words: Words) -> str:
-    """`GPU[3]: GPU 使用率 18.17%, VRAM 使用率 82.27%, 使用者: nycubme`."""
-    figures = f"{words.gpu_utilization} {percent(means.utilization)}, {words.vram_utilization} {percent(means.vram)}"
-    return f"  {index(gpu)}: {figures}, {words.user}: {visible(users)}"
+def usage_line(gpu: int | None, means: Means, users: str) -> str:
+    """Returns `GPU[3]: GPU 使用率 18.17%, VRAM 使用率 82.27%, 使用者: nycubme`."""
+    figures = f"GPU 使用率 {percent(means.utilization)}, VRAM 使用率 {percent(means.vram)}"
+    return f"  {index(gpu)}: {figures}, 使用者: {visible(users)}"
 
 
-def averages(means: Means, words: Words) -> Iterator[str]:
-    """The means over all GPUs."""
-    yield f"{words.overall_averages}:"
-    yield f"  {words.gpu_utilization}: {percent(means.utilization)}"
-    yield f"  {words.vram_utilization}: {percent(means.vram)}"
+def averages(means: Means) -> Iterator[str]:
+    """Yields the means over all GPUs."""
+    yield "整體平均使用率:"
+    yield f"  GPU 使用率: {percent(means.utilization)}"
+    yield f"  VRAM 使用率: {percent(means.vram)}"
 
 
-def holders(row: GpuRow, words: Words) -> str:
-    """Who held a GPU in the window; `N/A` where no source could tell at any time."""
-    return "+".join(row.users) or (words.unused if row.usage.unallocated_gpu_hours else NOT_AVAILABLE)
-
-
-def nothing(rows: str, report: Report, words: Words) -> str:
-    """What stands for an empty list of the report: there are none, or no source could tell."""
-    if not is_told(rows, report):
-        return NOT_AVAILABLE
-    return words.no_tasks if rows == "tasks" else words.nothing
-
-
-def is_told(rows: str, report: Report) -> bool:
-    """Whether an empty list of the report means that there are none; if not, no source could tell."""
-    tasks, history = report.sources.tasks, report.sources.history
-    match rows:
-        case "tasks" | "projects":
-            return tasks == "api"
-        case "waste":
-            return tasks == "api" and history == "prometheus"
-        case "users" | "task_types":
-            return tasks != "none"
-        case _:
-            return True
+def holders(names: Iterable[str], *, is_free: bool, unused: str = _UNUSED) -> str:
+    """Returns who held a GPU; `N/A` where no source could tell at any time."""
+    return "+".join(names) or (unused if is_free else NOT_AVAILABLE)
 
 
 def index(gpu: int | None) -> str:
-    """`GPU[3]`."""
+    """Returns `GPU[3]`."""
     return f"GPU[{ABSENT if gpu is None else gpu}]"
 
 
 def percent(ratio: float | None) -> str:
-    """`18.17%`, or `N/A`."""
+    """Returns `18.17%`, or `N/A`."""
     return NOT_AVAILABLE if ratio is None else f"{ratio * 100:.2f}%"
 
 

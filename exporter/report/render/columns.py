@@ -1,51 +1,22 @@
-"""The columns of tables, every cell as text, and which of them the renderers that print text show."""
+"""The columns of every table, each cell as text: names, the figures that the catalogue says, ids that few look at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import groupby
+from operator import attrgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.names import visible
-from exporter.report.accounting.rows import NodeRow, Report, TaskRow, Usage, UserRow, WasteRow
-from exporter.report.languages import Words
-from exporter.report.render.clock import Clock
-from exporter.report.render.figures import ABSENT, gibibytes, marked, number, percent
-
-WIDE: Final = 120
-"""Columns of a terminal from which tables show more figures."""
-WIDEST: Final = 160
-
-FIGURES: Final[Mapping[str, Callable[[Usage], str]]] = {
-    "capacity": lambda usage: number(usage.capacity_gpu_hours),
-    "owned": lambda usage: number(usage.owned_gpu_hours),
-    "free": lambda usage: number(usage.unallocated_gpu_hours),
-    "unknown": lambda usage: number(usage.unknown_gpu_hours),
-    "busy": lambda usage: number(usage.busy_gpu_hours),
-    "busy_unowned": lambda usage: number(usage.unallocated_busy_gpu_hours),
-    "active": lambda usage: number(usage.active_gpu_hours),
-    "idle": lambda usage: number(usage.idle_gpu_hours),
-    "idle_vram_held": lambda usage: number(usage.idle_vram_held_gpu_hours),
-    "idle_empty": lambda usage: number(usage.idle_empty_gpu_hours),
-    "efficiency": lambda usage: percent(usage.efficiency_ratio),
-    "mean_utilization": lambda usage: percent(usage.mean_utilization_ratio),
-    "p95_utilization": lambda usage: percent(usage.p95_utilization_ratio),
-    "peak_utilization": lambda usage: percent(usage.peak_utilization_ratio),
-    "mean_vram": lambda usage: percent(usage.mean_vram_used_ratio),
-    "p95_vram": lambda usage: percent(usage.p95_vram_used_ratio),
-    "peak_vram": lambda usage: gibibytes(usage.peak_vram_used_bytes),
-    "energy": lambda usage: number(usage.energy_kwh),
-    "facility_energy": lambda usage: number(usage.facility_energy_kwh),
-    "energy_per_busy": lambda usage: number(usage.kwh_per_busy_gpu_hour),
-    "cost": lambda usage: number(usage.cost),
-}
-"""By their names among `Words`."""
+from exporter.report.accounting.figures import FIGURES, PAGE, WIDE, WIDEST, Figure, Form, TableName, Usage
+from exporter.report.accounting.rows import GpuRow, NodeRow, ProjectRow, TaskRow, TaskTypeRow, UserRow, WasteRow
+from exporter.report.render.cells import Cells
+from exporter.speech import ABSENT, N_
 
 _MOST_DIGITS: Final = 9
 """Of the API's number of a GPU, if it is one; Python refuses to read thousands."""
-_KWH: Final = frozenset({"energy", "facility_energy"})
 
 _T = TypeVar("_T")
 _T_contra = TypeVar("_T_contra", contravariant=True)
@@ -67,102 +38,164 @@ class Column(Generic[_T_contra]):
     text: Callable[[_T_contra], str]
     is_figure: bool = True
     """Figures are never cut short, names are."""
+    is_fixed: bool = False
+    """Whether it is no figure, and yet never cut."""
     least_width: int = 0
     """Of the terminal; narrower ones leave the column out."""
+    coverage: Callable[[_T_contra], float | None] | None = None
+    """What it shows, if that is how much of the row was observed."""
 
 
-def name(title: str, text: Callable[[_T], str | None], least_width: int = 0) -> Column[_T]:
-    """A column of what others chose, or a dash."""
-    return Column(title, lambda row: visible(text(row) or "") or ABSENT, is_figure=False, least_width=least_width)
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one report's tables, each in the order of the page."""
+
+    cells: Cells
+    time: Callable[[str], str]
+    """Writes an instant."""
+    coverage: Callable[[float | None], str]
+    """Writes a coverage, with its mark where that is part of the text."""
+
+    def nodes(self) -> list[Column[NodeRow]]:
+        """Returns those of the nodes."""
+        return [
+            self._name(N_("Node"), lambda row: row.hostname),
+            self._count(N_("GPUs"), lambda row: row.gpu_count, WIDE),
+            *self.figures("nodes"),
+        ]
+
+    def gpus(self) -> list[Column[GpuRow]]:
+        """Returns those of the GPUs."""
+        return [
+            self._name(N_("Node"), lambda row: row.hostname),
+            self._name(N_("GPU"), lambda row: None if row.gpu is None else str(row.gpu)),
+            self._name(N_("GPU id"), lambda row: row.gpu_id),
+            self._name(N_("Users"), lambda row: " + ".join(row.users)),
+            *self.figures("gpus"),
+            self._name(N_("Card"), lambda row: row.card),
+            self._name(N_("Unique id"), lambda row: row.gpu_uuid),
+        ]
+
+    def users(self) -> list[Column[UserRow]]:
+        """Returns those of the users."""
+        return [
+            self._name(N_("User"), lambda row: row.username),
+            self._count(N_("Tasks"), lambda row: row.task_count),
+            self._count(N_("GPUs"), lambda row: row.gpu_count),
+            *self.figures("shares"),
+        ]
+
+    def task_types(self) -> list[Column[TaskTypeRow]]:
+        """Returns those of the task types."""
+        return [
+            self._name(N_("Task type"), lambda row: row.task_type),
+            self._count(N_("Tasks"), lambda row: row.task_count),
+            *self.figures("shares"),
+        ]
+
+    def projects(self) -> list[Column[ProjectRow]]:
+        """Returns those of the projects."""
+        return [
+            self._name(N_("Project"), lambda row: row.project_uuid),
+            self._name(N_("Users"), lambda row: " + ".join(row.usernames)),
+            self._count(N_("Tasks"), lambda row: row.task_count),
+            *self.figures("shares"),
+        ]
+
+    def tasks(self, *, with_node: bool = True) -> list[Column[TaskRow]]:
+        """Returns those of the tasks, without the node where that stands above the table."""
+        running = self.cells.speech.gettext("running")
+        node: list[Column[TaskRow]] = [self._name(N_("Node"), lambda row: row.hostname)] if with_node else []
+        return [
+            self._name(N_("User"), lambda row: row.username),
+            self._name(N_("Task type"), lambda row: row.task_type, WIDE),
+            *node,
+            self._ids(N_("GPU id"), lambda row: row.gpu_ids),
+            self._time(N_("Start"), lambda row: self.time(row.start)),
+            self._time(N_("End"), lambda row: self.time(row.end) if row.end else running),
+            self._number(N_("Hours in window"), lambda row: row.seconds_in_window / 3600, PAGE),
+            *self.figures("tasks"),
+            self._name(N_("Image"), lambda row: row.image, PAGE),
+            self._name(N_("Project"), lambda row: row.project_uuid, PAGE),
+            self._name(N_("Task"), lambda row: row.task_id, WIDEST),
+        ]
+
+    def waste(self) -> list[Column[WasteRow]]:
+        """Returns those of the tasks that left GPUs idle."""
+        cost = FIGURES["cost"]
+        costs: list[Column[WasteRow]] = [
+            Column(self._word(cost.word), lambda row: self.cells.value(cost.form, row.cost), least_width=WIDEST)
+        ]
+        if not cost.is_told(self.cells.report.totals):
+            costs = []
+        return [
+            self._name(N_("User"), lambda row: row.username),
+            self._name(N_("Task type"), lambda row: row.task_type, WIDE),
+            self._name(N_("Node"), lambda row: row.hostname),
+            self._ids(N_("GPU id"), lambda row: row.gpu_ids),
+            Column(
+                self._word(FIGURES["coverage_ratio"].word),
+                lambda row: self.coverage(row.coverage_ratio),
+                coverage=lambda row: row.coverage_ratio,
+            ),
+            self._number(FIGURES["idle_gpu_hours"].word, lambda row: row.idle_gpu_hours),
+            self._number(FIGURES["idle_vram_held_gpu_hours"].word, lambda row: row.idle_vram_held_gpu_hours, WIDE),
+            self._number(N_("Longest idle"), lambda row: row.longest_idle_hours),
+            self._number(N_("Would free"), lambda row: row.freed_gpus),
+            *costs,
+            self._name(N_("Task"), lambda row: row.task_id, WIDE),
+        ]
+
+    def figures(self, table: TableName) -> list[Column[HasUsage]]:
+        """Returns the figures that a table shows."""
+        shown = ((name, figure, figure.least_width(table)) for name, figure in self.cells.told().items())
+        return [self._figure(name, figure, width) for name, figure, width in shown if width is not None]
+
+    def _word(self, word: str) -> str:
+        return self.cells.speech.gettext(word)
+
+    def _name(self, word: str, text: Callable[[_T], str | None], least_width: int = 0) -> Column[_T]:
+        """A column of what others chose, or a dash."""
+        return Column(
+            self._word(word), lambda row: visible(text(row) or "") or ABSENT, is_figure=False, least_width=least_width
+        )
+
+    def _ids(self, word: str, ids: Callable[[_T], list[str]]) -> Column[_T]:
+        return Column(self._word(word), lambda row: gpu_ids(ids(row)), is_figure=False)
+
+    def _time(self, word: str, text: Callable[[_T], str]) -> Column[_T]:
+        return Column(self._word(word), text, is_figure=False, is_fixed=True)
+
+    def _count(self, word: str, value: Callable[[_T], int | None], least_width: int = 0) -> Column[_T]:
+        return Column(self._word(word), lambda row: self.cells.speech.number(value(row), 0), least_width=least_width)
+
+    def _number(self, word: str, value: Callable[[_T], float], least_width: int = 0) -> Column[_T]:
+        return Column(self._word(word), lambda row: self.cells.speech.number(value(row)), least_width=least_width)
+
+    def _figure(self, field: str, figure: Figure, least_width: int) -> Column[HasUsage]:
+        value = attrgetter(f"usage.{field}")
+        if figure.form is Form.COVERAGE:
+            return Column(
+                self.cells.title(figure), lambda row: self.coverage(value(row)), least_width=least_width, coverage=value
+            )
+        return Column(
+            self.cells.title(figure), lambda row: self.cells.value(figure.form, value(row)), least_width=least_width
+        )
 
 
-def title(figure: str, report: Report, words: Words) -> str:
-    """What one of `FIGURES` is called, with its unit where that is neither GPU-hours nor in the cells."""
-    unit = "kWh" if figure in _KWH else report.currency if figure == "cost" else None
-    word: str = getattr(words, figure)
-    return f"{word} ({unit})" if unit else word
-
-
-def usage(figures: str, report: Report, words: Words, least_width: int = 0) -> list[Column[HasUsage]]:
-    """The columns of some of `FIGURES`; of the cost only where there is a price."""
-    names = [figure for figure in figures.split() if figure != "cost" or report.totals.cost is not None]
-    return [_figure(title(figure, report, words), FIGURES[figure], least_width) for figure in names]
-
-
-# Of each table below, the last column is the coverage.
-
-
-def nodes(report: Report, words: Words) -> list[Column[NodeRow]]:
-    """The columns of the nodes."""
-    return [
-        name(words.node, lambda row: row.hostname),
-        Column(words.gpus, lambda row: str(row.gpu_count), least_width=WIDE),
-        *usage("owned free unknown busy idle", report, words),
-        *usage("busy_unowned idle_vram_held energy_per_busy", report, words, WIDEST),
-        *usage("efficiency", report, words),
-        *usage("mean_vram energy", report, words, WIDE),
-        _covered(report, words),
-    ]
-
-
-def users(report: Report, words: Words) -> list[Column[UserRow]]:
-    """The columns of the users."""
-    return [
-        name(words.user, lambda row: row.username),
-        Column(words.tasks, lambda row: number(row.task_count, 0)),
-        Column(words.gpus, lambda row: str(row.gpu_count)),
-        *usage("owned busy idle efficiency", report, words),
-        *usage("mean_vram peak_vram energy", report, words, WIDE),
-        *usage("idle_vram_held p95_utilization", report, words, WIDEST),
-        *usage("cost", report, words, WIDE),
-        _covered(report, words),
-    ]
-
-
-def waste(report: Report, words: Words) -> list[Column[WasteRow]]:
-    """The columns of the tasks that left GPUs idle."""
-    cost: Column[WasteRow] = Column(title("cost", report, words), lambda row: number(row.cost), least_width=WIDEST)
-    return [
-        name(words.user, lambda row: row.username),
-        name(words.task_type, lambda row: row.task_type, WIDE),
-        name(words.node, lambda row: row.hostname),
-        Column(words.gpu_id, lambda row: gpu_ids(row.gpu_ids), is_figure=False),
-        Column(words.idle, lambda row: number(row.idle_gpu_hours)),
-        Column(words.idle_vram_held, lambda row: number(row.idle_vram_held_gpu_hours), least_width=WIDE),
-        Column(words.longest_idle, lambda row: number(row.longest_idle_hours)),
-        Column(words.freed_gpus, lambda row: number(row.freed_gpus)),
-        *([cost] if report.totals.cost is not None else []),
-        name(words.task, lambda row: row.task_id, WIDE),
-        Column(words.coverage, lambda row: marked(row.coverage_ratio, report.min_coverage_ratio)),
-    ]
-
-
-def tasks(report: Report, words: Words) -> list[Column[TaskRow]]:
-    """The columns of the tasks, but for their node."""
-    clock = Clock.of(report)
-    return [
-        name(words.user, lambda row: row.username),
-        name(words.task_type, lambda row: row.task_type, WIDE),
-        Column(words.gpu_id, lambda row: gpu_ids(row.gpu_ids), is_figure=False),
-        Column(words.start, lambda row: clock.short(row.start)),
-        Column(words.end, lambda row: clock.short(row.end) if row.end else words.running),
-        *usage("owned", report, words),
-        *usage("busy idle", report, words, WIDE),
-        *usage("efficiency", report, words),
-        *usage("energy", report, words, WIDEST),
-        name(words.task, lambda row: row.task_id, WIDEST),
-        _covered(report, words),
-    ]
+def coverage_last(columns: Sequence[Column[_T]]) -> list[Column[_T]]:
+    """Returns the same with the coverage behind all others, as lines of text have it."""
+    return sorted(columns, key=lambda column: column.coverage is not None)
 
 
 def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:
-    """Those with the most owned time, in the order that they had."""
+    """Returns those with the most owned time, in the order that they had."""
     kept = {id(row) for row in nlargest(most, tasks, key=lambda row: row.usage.owned_gpu_hours)}
     return [row for row in tasks if id(row) in kept]
 
 
 def gpu_ids(ids: list[str]) -> str:
-    """`0-3,7`: runs of numbers in a row by their ends."""
+    """Returns `0-3,7`: runs of numbers in a row by their ends."""
     numbers = sorted({number for gpu_id in ids if (number := _id_number(gpu_id)) is not None})
     runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     names = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
@@ -172,11 +205,3 @@ def gpu_ids(ids: list[str]) -> str:
 
 def _id_number(gpu_id: str) -> int | None:
     return int(gpu_id) if gpu_id.isdecimal() and len(gpu_id) <= _MOST_DIGITS else None
-
-
-def _figure(title: str, text: Callable[[Usage], str], least_width: int) -> Column[HasUsage]:
-    return Column(title, lambda row: text(row.usage), least_width=least_width)
-
-
-def _covered(report: Report, words: Words) -> Column[HasUsage]:
-    return _figure(words.coverage, lambda usage: marked(usage.coverage_ratio, report.min_coverage_ratio), 0)

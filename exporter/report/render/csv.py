@@ -13,7 +13,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from exporter.report.accounting.rows import GpuRow, Report, TaskRow, Usage, UserRow
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import GpuRow, Report, TaskRow, UserRow
 
 ENCODING: Final = "utf-8-sig"
 """Of CSV files. Without a byte order mark Excel in Taiwan takes them for Big5 and garbles every Chinese name."""

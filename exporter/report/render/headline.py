@@ -1,41 +1,61 @@
-"""What a report is about, and what it rests on: the lines above the figures of text and Markdown."""
+"""What a report is about, and what it rests on: the lines above the figures."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from exporter.report.accounting.rows import Report
-from exporter.report.languages import Words
 from exporter.report.render.clock import Clock
+from exporter.speech import N_, Speech
+
+HISTORY: Final = {"prometheus": N_("Prometheus"), "none": N_("none (owned hours alone)")}
+TASKS: Final = {
+    "api": N_("consumption API"),
+    "labels": N_("labels of the history"),
+    "none": N_("none (all unknown)"),
+}
 
 
-def title(report: Report, words: Words) -> str:
-    """`GPU usage report 2025-07-22`."""
-    return f"{words.title} {dates(report)}"
+def title(report: Report, speech: Speech) -> str:
+    """Returns `GPU usage report 2025-07-22`."""
+    return " ".join((speech.gettext("GPU usage report"), dates(report)))
 
 
 def dates(report: Report) -> str:
-    """`2025-07-22`, or `2025-07-22 – 2025-07-28`."""
+    """Returns `2025-07-22`, or `2025-07-22 – 2025-07-28`."""
     return report.date if report.date == report.to else f"{report.date} – {report.to}"
 
 
-def span(report: Report, words: Words) -> str:
-    """`2025-07-22 00:00 – 2025-07-23 00:00 (Asia/Taipei)`."""
+def span(report: Report, speech: Speech) -> str:
+    """Returns `2025-07-22 00:00 – 2025-07-23 00:00 (Asia/Taipei)`."""
     clock = Clock.of(report)
-    return f"{clock.full(report.start)} – {clock.full(report.end)}{words.aside.format(report.timezone)}"
+    return speech.aside(f"{clock.full(report.start)} – {clock.full(report.end)}", report.timezone)
 
 
-def partial(report: Report, words: Words) -> str | None:
-    """Up to when the figures reach, if the last day is not over."""
-    return None if report.is_over else f"{words.partial} {Clock.of(report).full(report.end)}"
+def partial(report: Report, speech: Speech) -> str | None:
+    """Returns up to when the figures reach, if the last day is not over."""
+    if report.is_over:
+        return None
+    return speech.gettext("The day is not over: figures reach up to {time}").format(
+        time=Clock.of(report).full(report.end)
+    )
 
 
-def sources(report: Report, words: Words) -> str:
-    """`Scrape history: Prometheus; Ownership: consumption API`."""
-    history = {"prometheus": words.history_prometheus, "none": words.history_none}[report.sources.history]
-    tasks = {"api": words.tasks_api, "labels": words.tasks_labels, "none": words.tasks_none}[report.sources.tasks]
-    return f"{words.history}{words.colon}{history}{words.semicolon}{words.ownership}{words.colon}{tasks}"
+def sources(report: Report, speech: Speech) -> dict[str, str]:
+    """Returns `consumption API` and the like by what each source is for."""
+    return {
+        speech.gettext("Scrape history"): speech.gettext(HISTORY[report.sources.history]),
+        speech.gettext("Ownership"): speech.gettext(TASKS[report.sources.tasks]),
+    }
 
 
-def narrowed(report: Report, words: Words) -> list[str]:
-    """`Only users: itrd`: what the report leaves out, lest its totals be taken for the cluster's."""
-    parts = {words.only_users: report.only_users, words.only_nodes: report.only_nodes}
-    return [f"{what}{words.colon}{words.comma.join(names)}" for what, names in parts.items() if names]
+def narrowed(report: Report, speech: Speech) -> dict[str, str]:
+    """Returns the only users and nodes there are, lest the totals be taken for the cluster's."""
+    parts = {speech.gettext("Only users"): report.only_users, speech.gettext("Only nodes"): report.only_nodes}
+    return {what: speech.listed(names) for what, names in parts.items() if names}
+
+
+def lines(report: Report, speech: Speech) -> list[str]:
+    """Returns what sources and narrowing say, a line each."""
+    told = speech.gettext("; ").join(speech.named(*pair) for pair in sources(report, speech).items())
+    return [told, *(speech.named(*pair) for pair in narrowed(report, speech).items())]

@@ -24,12 +24,11 @@ from exporter.model import Ownership
 from exporter.names import by_hostname, visible
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow
 from exporter.report.accounting.timeline import Lane, Timeline, mean
-from exporter.report.languages import words
 from exporter.report.observed import Floats
 from exporter.report.render import blocks, csv
+from exporter.report.render.cells import NOT_AVAILABLE
 from exporter.report.window import CELL_SECONDS, Window
 
-_WORDS: Final = words("zh-TW")
 _GPU_HEAD: Final = "時間戳,日期時間,GPU使用率(%),VRAM使用率(%)"
 _AVERAGE_HEAD: Final = "GPU編號,平均GPU使用率(%),平均VRAM使用率(%),使用者"
 _MOST_NAME_BYTES: Final = 200
@@ -55,7 +54,7 @@ def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
     for task in report.tasks:
         for uuid in task.gpu_uuids:
             tasks.setdefault(uuid, []).append(task)
-    no_tasks = blocks.nothing("tasks", report, _WORDS)
+    no_tasks = blocks.no_tasks(report, blocks.familiar)
     found: dict[str, str] = {}
     for day in window.days():
         cells = _cells(timeline, day)
@@ -127,7 +126,7 @@ class _Node:
         groups = [(blocks.index(index), gpus, self._users(gpus)) for index, gpus in by_index.items()]
         groups.append(("全部平均", self.gpus, "所有使用者"))
         rows = [
-            [name, *(_percent(figure, blocks.NOT_AVAILABLE) for figure in self._averages(gpus)), users]
+            [name, *(_percent(figure, NOT_AVAILABLE) for figure in self._averages(gpus)), users]
             for name, gpus, users in groups
         ]
         return f"{_AVERAGE_HEAD}\n{csv.lines(rows)}"
@@ -136,20 +135,20 @@ class _Node:
         rows = [row for row, _ in self.gpus]
         yield "GPU 使用率摘要報告"
         yield f"日期: {self.day.name}"
-        yield f"{_WORDS.node}: {visible(self.hostname)}"
+        yield f"節點: {visible(self.hostname)}"
         yield "=" * 40
         yield ""
-        yield f"{_WORDS.hardware_map}:"
-        yield from blocks.hardware_map(rows, _WORDS)
+        yield "GPU 硬體對應表:"
+        yield from blocks.hardware_map(rows)
         yield ""
-        yield f"{_WORDS.task_information}:"
+        yield "GPU 使用者任務資訊:"
         yield from self._tasks(rows)
         yield ""
-        yield f"{_WORDS.usage_by_gpu}:"
+        yield "各 GPU 平均使用率:"
         for row, lane in self.gpus:
-            yield blocks.usage_line(row.gpu, self._averages([(row, lane)]), self._users([(row, lane)]), _WORDS)
+            yield blocks.usage_line(row.gpu, self._averages([(row, lane)]), self._users([(row, lane)]))
         yield ""
-        yield from blocks.averages(self._averages(self.gpus), _WORDS)
+        yield from blocks.averages(self._averages(self.gpus))
 
     def _tasks(self, rows: Sequence[GpuRow]) -> Iterator[str]:
         """The day's tasks on each GPU."""
@@ -160,7 +159,7 @@ class _Node:
                 end = datetime.fromisoformat(task.end).timestamp() if task.end else math.inf
                 if seconds := self.day.overlap(start, end):
                     count += 1
-                    details = blocks.task_details(row.gpu_id or "", row.gpu_uuid or "", task, seconds, _WORDS)
+                    details = blocks.task_details(row.gpu_id or "", row.gpu_uuid or "", task, seconds, blocks.familiar)
                     yield from (f"  {line}" for line in details)
         if not count:
             yield f"  {self.no_tasks}"
@@ -188,7 +187,7 @@ class _Node:
             if self.is_whole and not lane.spells:
                 names |= set(row.users)
                 is_free |= row.usage.unallocated_gpu_hours > 0
-        return "+".join(sorted(names)) or (_WORDS.unused if is_free else blocks.NOT_AVAILABLE)
+        return blocks.holders(sorted(names), is_free=is_free)
 
 
 def _known(figure: float) -> float | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from exporter.names import visible
-from exporter.report.accounting.rows import Report, TaskRow
-from exporter.report.languages import Language, Words, words
-from exporter.report.render import columns, headline
-from exporter.report.render.blocks import nothing
-from exporter.report.render.columns import FIGURES, Column
-from exporter.report.render.figures import marked
+from exporter.report.accounting.figures import PAGE
+from exporter.report.accounting.rows import Report
+from exporter.report.accounting.split import owned
+from exporter.report.render import headline
+from exporter.report.render.cells import Cells
+from exporter.report.render.clock import Clock
+from exporter.report.render.columns import Column, Columns, coverage_last, largest
+from exporter.speech import speech
 
 _MOST_ROWS: Final = 100
 """Of the lists of waste and tasks; a chat refuses longer messages, and CSV and JSON have them all."""
@@ -22,17 +24,14 @@ _MEANT: Final = re.compile(r"(?<=www)\.|(?<!\d\d):|:(?!\d\d(?![\d:]))|[!#$&*<>@\
 _T = TypeVar("_T")
 
 
-def render(report: Report, language: Language) -> str:
-    """The report as Markdown.
+def render(report: Report, language: str) -> str:
+    """Returns the report as Markdown; the same text for the same arguments.
 
     Args:
         report: The figures.
         language: Of all but the names and the warnings.
-
-    Returns:
-        The same text for the same arguments.
     """
-    return "".join(f"{line}\n" for line in _lines(report, words(language)))
+    return "".join(f"{line}\n" for line in _lines(Cells(report, speech(language))))
 
 
 def escaped(text: str) -> str:
@@ -43,67 +42,64 @@ def escaped(text: str) -> str:
     return _MEANT.sub(lambda match: f"&#{ord(match[0])};", visible(text))
 
 
-def _lines(report: Report, speech: Words) -> Iterator[str]:
-    yield f"# {headline.title(report, speech)}"
+def _lines(cells: Cells) -> Iterator[str]:
+    report, words, gettext = cells.report, cells.speech, cells.speech.gettext
+    columns = Columns(cells, Clock.of(report).short, cells.marked)
+    yield f"# {headline.title(report, words)}"
     yield ""
-    yield escaped(headline.span(report, speech))
-    if partial := headline.partial(report, speech):
+    yield escaped(headline.span(report, words))
+    if partial := headline.partial(report, words):
         yield ""
         yield f"**{partial}**"
-    yield ""
-    yield headline.sources(report, speech)
-    for line in headline.narrowed(report, speech):
+    for line in headline.lines(report, words):
         yield ""
         yield escaped(line)
     if report.warnings:
-        yield from _heading(speech.warnings)
+        yield from _heading(gettext("Warnings"))
         yield from (f"- {escaped(warning)}" for warning in report.warnings)
-    hours = speech.aside.format(speech.gpu_hours)
-    yield from _heading(f"{speech.totals}{hours}")
-    yield from _totals(report, speech)
-    yield from _heading(f"{speech.nodes}{hours}")
-    yield from _table(columns.nodes(report, speech), report.nodes, nothing("nodes", report, speech))
-    yield from _heading(f"{speech.users}{hours}")
-    yield from _table(columns.users(report, speech), report.users, nothing("users", report, speech))
-    yield from _heading(f"{speech.waste}{hours}")
+    yield from _heading(cells.hours(gettext("Totals")))
+    yield from _pairs((title, value) for _, _, title, value in cells.totals())
+    yield from _heading(cells.hours(gettext("Split of the owned time")))
+    yield from _pairs((gettext(kind.value), words.number(hours)) for kind, hours in owned(report.totals).items())
+    yield from _heading(cells.hours(gettext("Nodes")))
+    yield from _table(columns.nodes(), report.nodes, cells.nothing("nodes"))
+    yield from _heading(cells.hours(gettext("Users")))
+    yield from _table(columns.users(), report.users, cells.nothing("users"))
+    yield from _heading(cells.hours(gettext("Owned but idle")))
     waste = report.waste[:_MOST_ROWS]
-    yield from _table(columns.waste(report, speech), waste, nothing("waste", report, speech))
-    yield from _left_out(len(report.waste) - len(waste), speech)
-    yield from _heading(f"{speech.tasks}{hours}")
-    node: Column[TaskRow] = columns.name(speech.node, lambda row: row.hostname)
-    tasks = columns.largest(report.tasks, _MOST_ROWS)
-    yield from _table([node, *columns.tasks(report, speech)], tasks, nothing("tasks", report, speech))
-    yield from _left_out(len(report.tasks) - len(tasks), speech)
+    yield from _table(columns.waste(), waste, cells.nothing("waste"))
+    yield from _left_out(len(report.waste) - len(waste), cells)
+    yield from _heading(cells.hours(gettext("Tasks")))
+    tasks = largest(report.tasks, _MOST_ROWS)
+    yield from _table(columns.tasks(), tasks, cells.nothing("tasks"))
+    yield from _left_out(len(report.tasks) - len(tasks), cells)
 
 
 def _heading(title: str) -> Iterator[str]:
     yield from ("", f"## {title}", "")
 
 
-def _totals(report: Report, speech: Words) -> Iterator[str]:
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield "| | |"
     yield "|:--|--:|"
-    for name, text in FIGURES.items():
-        if name != "cost" or report.totals.cost is not None:
-            yield _row([escaped(columns.title(name, report, speech)), escaped(text(report.totals))])
-    covered = marked(report.totals.coverage_ratio, report.min_coverage_ratio)
-    yield _row([speech.coverage, escaped(covered)])
+    yield from (_row([escaped(title), escaped(value)]) for title, value in pairs)
 
 
-def _left_out(count: int, speech: Words) -> Iterator[str]:
+def _left_out(count: int, cells: Cells) -> Iterator[str]:
     if count:
         yield ""
-        yield f"{count} {speech.left_out}"
+        yield cells.left_out(count)
 
 
-def _table(shape: Sequence[Column[_T]], rows: Sequence[_T], otherwise: str) -> Iterator[str]:
+def _table(columns: Sequence[Column[_T]], rows: Sequence[_T], otherwise: str) -> Iterator[str]:
     if not rows:
         yield otherwise
         return
-    yield _row([escaped(column.title) for column in shape])
-    yield "|" + "|".join("--:" if column.is_figure else ":--" for column in shape) + "|"
+    shown = [column for column in coverage_last(columns) if column.least_width < PAGE]
+    yield _row([escaped(column.title) for column in shown])
+    yield "|" + "|".join("--:" if column.is_figure else ":--" for column in shown) + "|"
     for row in rows:
-        yield _row([escaped(column.text(row)) for column in shape])
+        yield _row([escaped(column.text(row)) for column in shown])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -6,12 +6,17 @@ from operator import attrgetter
 from typing import Final
 
 from exporter.names import by_hostname, visible
+from exporter.report.accounting.figures import Form
 from exporter.report.accounting.rows import Comparison, GpuRow, Report
+from exporter.report.accounting.split import owned
 from exporter.report.accounting.timeline import Timeline
-from exporter.report.languages import Language, Words, words
-from exporter.report.render import blocks, columns, grid, headline
-from exporter.report.render.figures import change, gibibytes, marked, number, percent
-from exporter.report.render.terminal import Head, Page
+from exporter.report.render import blocks, grid, headline
+from exporter.report.render.cells import Cells
+from exporter.report.render.clock import Clock
+from exporter.report.render.columns import Columns, coverage_last
+from exporter.report.render.terminal import Page
+from exporter.speech import speech
+from exporter.table import Head
 
 _MOST_WASTE: Final = 30
 """Rows of the list of waste."""
@@ -19,8 +24,8 @@ _BAR: Final = 40
 """Columns of a bar that stands for all owned time."""
 
 
-def render(report: Report, timeline: Timeline, language: Language, width: int, *, colour: bool = False) -> str:
-    """The report as lines of text.
+def render(report: Report, timeline: Timeline, language: str, width: int, *, colour: bool = False) -> str:
+    """Returns the report as lines of text; the same for the same arguments.
 
     Args:
         report: The figures.
@@ -28,136 +33,96 @@ def render(report: Report, timeline: Timeline, language: Language, width: int, *
         language: Of all but the names and the warnings.
         width: Columns of the terminal; below 80, lines are as for 80.
         colour: Whether to colour it, by the escape sequences of terminals.
-
-    Returns:
-        The same text for the same arguments.
     """
-    speech = words(language)
+    cells = Cells(report, speech(language))
+    columns = Columns(cells, Clock.of(report).short, cells.marked)
+    gettext = cells.speech.gettext
     page = Page(width, colour=colour)
-    _headline(page, report, speech)
-    _totals(page, report, speech)
-    _split(page, report, speech)
-    page.heading(_hours(speech.nodes, speech))
-    page.table(columns.nodes(report, speech), report.nodes)
-    grid.draw(page, report, timeline, speech)
-    page.heading(_hours(speech.users, speech))
+    _headline(page, cells)
+    _totals(page, cells)
+    _split(page, cells)
+    page.heading(cells.hours(gettext("Nodes")))
+    page.table(coverage_last(columns.nodes()), report.nodes)
+    grid.draw(page, columns, timeline)
+    page.heading(cells.hours(gettext("Users")))
     if report.users:
-        page.table(columns.users(report, speech), report.users)
+        page.table(coverage_last(columns.users()), report.users)
     else:
-        page.line(blocks.nothing("users", report, speech))
-    page.heading(_hours(speech.waste, speech))
+        page.line(cells.nothing("users"))
+    page.heading(cells.hours(gettext("Owned but idle")))
     if report.waste:
-        page.table(columns.waste(report, speech), report.waste[:_MOST_WASTE])
+        page.table(coverage_last(columns.waste()), report.waste[:_MOST_WASTE])
     else:
-        page.line(blocks.nothing("waste", report, speech))
+        page.line(cells.nothing("waste"))
     if (left_out := len(report.waste) - _MOST_WASTE) > 0:
-        page.line(f"{left_out} {speech.left_out}", "dim")
-    page.heading(_hours(speech.tasks, speech))
+        page.line(cells.left_out(left_out), dim=True)
+    page.heading(cells.hours(gettext("Tasks")))
     if not report.tasks:
-        page.line(blocks.nothing("tasks", report, speech))
+        page.line(cells.nothing("tasks"))
     for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
         page.line()
-        page.line(visible(hostname), "bold")
-        page.table(columns.tasks(report, speech), rows)
+        page.line(visible(hostname), bold=True)
+        page.table(coverage_last(columns.tasks(with_node=False)), rows)
     if language == "zh-TW":
-        _familiar(page, report, speech)
+        _familiar(page, report)
     return page.text()
 
 
-def task_report(report: Report, language: Language) -> str:
-    """The tasks alone, each under each of its GPUs; it needs no history."""
-    return "\n".join([*blocks.task_report(report, words(language)), ""])
+def task_report(report: Report, language: str) -> str:
+    """Returns the tasks alone, each under each of its GPUs; it needs no history."""
+    return "\n".join([*blocks.task_report(report, speech(language).gettext), ""])
 
 
-def _headline(page: Page, report: Report, speech: Words) -> None:
-    page.line(headline.title(report, speech), "bold")
-    page.line(headline.span(report, speech))
-    if partial := headline.partial(report, speech):
-        page.line(partial, "yellow")
-    page.line(headline.sources(report, speech))
-    for line in headline.narrowed(report, speech):
+def _headline(page: Page, cells: Cells) -> None:
+    report, words = cells.report, cells.speech
+    page.line(headline.title(report, words), bold=True)
+    page.line(headline.span(report, words))
+    if partial := headline.partial(report, words):
+        page.line(partial, fg="yellow")
+    for line in headline.lines(report, words):
         page.line(visible(line))
     if report.warnings:
-        page.heading(speech.warnings)
+        page.heading(words.gettext("Warnings"))
         for warning in report.warnings:
-            page.line(f"! {visible(warning)}", "yellow")
+            page.line(f"! {visible(warning)}", fg="yellow")
 
 
-def _hours(title: str, speech: Words) -> str:
-    return f"{title}{speech.aside.format(speech.gpu_hours)}"
-
-
-def _totals(page: Page, report: Report, speech: Words) -> None:
-    usage = report.totals
-    earlier = {row.measure: row for row in report.comparison}
-    hours = {
-        "capacity_gpu_hours": speech.capacity,
-        "owned_gpu_hours": speech.owned,
-        "unallocated_gpu_hours": speech.free,
-        "unknown_gpu_hours": speech.unknown,
-        "observed_gpu_hours": speech.observed,
-        "busy_gpu_hours": speech.busy,
-        "unallocated_busy_gpu_hours": speech.busy_unowned,
-        "idle_gpu_hours": speech.idle_owned,
-    }
-    ratios = {
-        "efficiency_ratio": speech.efficiency,
-        "mean_utilization_ratio": speech.mean_utilization,
-        "p95_utilization_ratio": speech.p95_utilization,
-        "peak_utilization_ratio": speech.peak_utilization,
-        "mean_vram_used_ratio": speech.mean_vram,
-        "p95_vram_used_ratio": speech.p95_vram,
-    }
-    energies = {
-        "energy_kwh": columns.title("energy", report, speech),
-        "facility_energy_kwh": columns.title("facility_energy", report, speech),
-        "kwh_per_busy_gpu_hour": speech.energy_per_busy,
-    }
-    if usage.cost is not None:
-        energies["cost"] = columns.title("cost", report, speech)
-    rows = [
-        [title, number(getattr(usage, measure)), *_before(earlier.get(measure))]
-        for measure, title in {**hours, **energies}.items()
-    ]
-    middle = [
-        [title, percent(getattr(usage, measure)), *_ratio_before(earlier.get(measure))]
-        for measure, title in ratios.items()
-    ]
-    middle.append([speech.peak_vram, gibibytes(usage.peak_vram_used_bytes), "", ""])
-    middle.append([speech.coverage, marked(usage.coverage_ratio, report.min_coverage_ratio), "", ""])
-    page.heading(_hours(speech.totals, speech))
+def _totals(page: Page, cells: Cells) -> None:
+    gettext = cells.speech.gettext
+    earlier = {row.measure: row for row in cells.report.comparison}
+    page.heading(cells.hours(gettext("Totals")))
     heads = [
         Head(),
         Head(is_figure=True),
-        Head(speech.day_before, is_figure=True),
-        Head(speech.median_of_seven, is_figure=True),
+        Head(gettext("day before"), is_figure=True),
+        Head(gettext("7-day median"), is_figure=True),
     ]
-    page.grid(heads, [*rows[: len(hours)], *middle, *rows[len(hours) :]])
+    page.grid(
+        heads,
+        [[title, value, *_before(cells, form, earlier.get(field))] for field, form, title, value in cells.totals()],
+    )
 
 
-def _before(row: Comparison | None) -> list[str]:
+def _before(cells: Cells, form: Form, row: Comparison | None) -> list[str]:
     if row is None:
         return ["", ""]
     return [
-        f"{number(past)} ({changed})" if (changed := change(row.value, past)) else number(past)
+        cells.speech.aside(cells.value(form, past), changed)
+        if (changed := cells.change(form, row.value, past))
+        else cells.value(form, past)
         for past in (row.day_before, row.median_of_seven)
     ]
 
 
-def _ratio_before(row: Comparison | None) -> list[str]:
-    return ["", ""] if row is None else [percent(row.day_before), percent(row.median_of_seven)]
-
-
-def _split(page: Page, report: Report, speech: Words) -> None:
-    usage = report.totals
-    idle = {speech.idle_vram_held: usage.idle_vram_held_gpu_hours, speech.idle_empty: usage.idle_empty_gpu_hours}
-    if usage.idle_vram_held_gpu_hours is None:
-        idle = {speech.idle: usage.idle_gpu_hours}
-    parts = {speech.active: usage.active_gpu_hours, **idle, speech.not_observed: usage.owned_unobserved_gpu_hours}
-    page.heading(_hours(speech.split_of_owned, speech))
+def _split(page: Page, cells: Cells) -> None:
+    usage = cells.report.totals
+    page.heading(cells.hours(cells.speech.gettext("Split of the owned time")))
     page.grid(
         [Head(), Head(is_figure=True), Head()],
-        [[title, number(hours), _bar(hours, usage.owned_gpu_hours)] for title, hours in parts.items()],
+        [
+            [cells.speech.gettext(kind.value), cells.speech.number(hours), _bar(hours, usage.owned_gpu_hours)]
+            for kind, hours in owned(usage).items()
+        ],
     )
 
 
@@ -165,18 +130,19 @@ def _bar(hours: float | None, whole: float) -> str:
     return "#" * round(_BAR * hours / whole) if hours and whole else ""
 
 
-def _familiar(page: Page, report: Report, speech: Words) -> None:
-    """The blocks of the script before, in its layout."""
-    page.verbatim(["", *blocks.task_summary(report, speech)])
-    page.verbatim(["", f"{speech.hardware_map}:"])
+def _familiar(page: Page, report: Report) -> None:
+    """The blocks of the script before, in its words and layout."""
+    page.verbatim(["", *blocks.task_summary(report)])
+    page.verbatim(["", "GPU 硬體對應表:"])
     for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
-        page.verbatim([f"{visible(hostname)}:", *blocks.hardware_map(rows, speech)])
-    page.verbatim(["", f"{speech.usage_by_gpu}:"])
+        page.verbatim([f"{visible(hostname)}:", *blocks.hardware_map(rows)])
+    page.verbatim(["", "各 GPU 平均使用率:"])
     for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
-        page.verbatim([f"{visible(hostname)}:", *(_usage_line(row, speech) for row in rows)])
-    page.verbatim(["", *blocks.averages(blocks.Means.of(report.totals), speech)])
-    page.verbatim(["", *blocks.task_report(report, speech)])
+        page.verbatim([f"{visible(hostname)}:", *map(_usage_line, rows)])
+    page.verbatim(["", *blocks.averages(blocks.Means.of(report.totals))])
+    page.verbatim(["", *blocks.task_report(report, blocks.familiar)])
 
 
-def _usage_line(row: GpuRow, speech: Words) -> str:
-    return blocks.usage_line(row.gpu, blocks.Means.of(row.usage), blocks.holders(row, speech), speech)
+def _usage_line(row: GpuRow) -> str:
+    users = blocks.holders(row.users, is_free=row.usage.unallocated_gpu_hours > 0)
+    return blocks.usage_line(row.gpu, blocks.Means.of(row.usage), users)

@@ -6,7 +6,7 @@ import numpy as np
 
 from exporter.model import Answer, Task, TaskGpu
 from exporter.report.accounting.comparison import DAYS, _gains, compared, days_before, owned
-from exporter.report.accounting.rows import Usage
+from exporter.report.accounting.figures import Usage
 from exporter.report.history.responses import Series
 from exporter.report.window import window
 from exporter.tasks.ownership import Holdings

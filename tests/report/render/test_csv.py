@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.accounting.rows import Usage
+from exporter.report.accounting.figures import Usage
 from exporter.report.render import csv
 from tests.support.reports import HOSTILE_NAMES, sample
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from exporter.demo.cluster import USERS
-from exporter.report.languages import Language, words
-from exporter.report.render.html.charts import split, user_bars
+from exporter.report.accounting.split import Kind, by_user, capacity
+from exporter.report.render.html.charts import bars, stacked
 from exporter.report.render.html.heat import USER_COLOURS
 from exporter.report.render.html.page import render
 from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
@@ -46,7 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-def page(result: Sample, language: Language = "en") -> str:
+def page(result: Sample, language: str = "en") -> str:
     return render(result.report, result.timeline, language)
 
 
@@ -130,7 +130,7 @@ def test_rows_left_out_of_a_long_table_are_counted() -> None:
     elements = Elements(page(large))
     left_out = len(large.report.tasks) - 3000
     assert left_out > 0
-    assert f"+ {left_out:,} {words('en').left_out}" in elements.texts
+    assert f"+ {left_out:,} smaller entries are in the JSON report" in elements.texts
 
 
 @every_case
@@ -143,30 +143,31 @@ def test_parts_of_a_bar_add_up_to_the_capacity(case: dict[str, Any]) -> None:
     report = made(**case).report
     usages = [report.totals, *(node.usage for node in report.nodes), *(user.usage for user in report.users)]
     for usage in usages:
-        parts = split(usage, usage.capacity_gpu_hours)
+        parts = stacked(capacity(usage), usage.capacity_gpu_hours)
         assert sum(part.hours for part in parts) == pytest.approx(usage.capacity_gpu_hours)
         for part, following in pairwise(parts):
             assert following.start == pytest.approx(part.start + part.width)
-    free = [part.hours for part in split(report.totals, 1.0) if part.kind == "free"]
-    assert free in ([], [report.totals.unallocated_gpu_hours])
-    bars = user_bars(report, 2, words("en"))
+    free = capacity(report.totals).get(Kind.UNALLOCATED)
+    assert free in (None, report.totals.unallocated_gpu_hours)
+    drawn = bars(by_user(report.users, report.totals, 2))
     named = [user.username for user in report.users[:2]]
-    assert [bar.name for bar in bars[: len(named)]] == named
-    assert len(bars) <= 4
-    assert sum(part.hours for bar in bars for part in bar.segments) == pytest.approx(report.totals.capacity_gpu_hours)
-    assert sum(bar.hours for bar in bars) == pytest.approx(report.totals.capacity_gpu_hours)
+    assert [bar.group.username for bar in drawn[: len(named)]] == named
+    assert len(drawn) <= 4
+    assert sum(part.hours for bar in drawn for part in bar.segments) == pytest.approx(report.totals.capacity_gpu_hours)
+    assert sum(bar.group.hours for bar in drawn) == pytest.approx(report.totals.capacity_gpu_hours)
 
 
 def test_what_is_nobodys_by_a_rounding_alone_has_no_coverage() -> None:
     report = made().report
     nothing = {"owned_gpu_hours": report.totals.capacity_gpu_hours, "unknown_gpu_hours": 1e-15}
-    bars = user_bars(report.model_copy(update={"totals": report.totals.model_copy(update=nothing)}), 2, words("en"))
-    assert [bar.coverage for bar in bars if bar.name == words("en").nobody] == [None]
+    *_, nobodys = by_user(report.users, report.totals.model_copy(update=nothing), 2)
+    assert nobodys.username is None
+    assert nobodys.coverage is None
 
 
 def test_without_history_figures_are_dashes_and_not_zero() -> None:
     texts = Elements(page(made(history=False))).texts
-    for title in ("Busy while owned", "Idle while owned", "Efficiency", "Energy"):
+    for title in ("Busy while owned", "Idle", "Efficiency", "Energy"):
         value = next(text for text in texts[texts.index(title) + 1 :] if text)
         assert value == "–"
     owned = next(text for text in texts[texts.index("Owned") + 1 :] if text)
@@ -190,11 +191,11 @@ def test_lists_that_labels_cannot_tell_are_not_called_empty() -> None:
 
 def test_low_coverage_is_marked_and_never_rounded_up() -> None:
     html = page(made())
-    marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4\N{NO-BREAK SPACE}%</td>', html)
+    marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4%</td>', html)
     assert len(marked) == 1
     report = made().report
     content = Sample(report.model_copy(update={"min_coverage_ratio": 0.98}), made().timeline)
-    assert "<tr><td>colab-gpu1</td><td>98.4\N{NO-BREAK SPACE}%</td>" in page(content)
+    assert "<tr><td>colab-gpu1</td><td>98.4%</td>" in page(content)
     almost = report.model_copy(
         update={"totals": report.totals.model_copy(update={"coverage_ratio": 1 - 1e-5})},
     )
@@ -210,8 +211,8 @@ def test_a_report_of_nothing_is_a_page_too() -> None:
 
 
 def test_a_day_that_goes_on_says_so() -> None:
-    assert words("zh-TW").partial in page(made(now="2025-07-22T03:12"), "zh-TW")
-    assert words("zh-TW").partial not in page(made(), "zh-TW")
+    assert "本日尚未結束，統計至" in page(made(now="2025-07-22T03:12"), "zh-TW")
+    assert "本日尚未結束" not in page(made(), "zh-TW")
 
 
 @pytest.mark.parametrize("name", ["whole day", "25 hours", "23 hours", "partial day"])
@@ -225,7 +226,7 @@ def test_heat_map_carries_every_gpu_and_cell(name: str) -> None:
     np.testing.assert_allclose(np.where(cells == 255, np.nan, cells / 200), expected, atol=0.5 / 200 + 1e-9)
     for lane, flat in zip(result.timeline.lanes, data["spells"], strict=True):
         names = [data["owners"][n]["name"] for n in flat[1::2]]
-        assert names == [" + ".join(spell.usernames) or "unallocated" for spell in lane.spells]
+        assert names == [" + ".join(spell.usernames) or "Unallocated" for spell in lane.spells]
         assert flat[-2] == data["seconds"][-1]
 
 
@@ -237,7 +238,7 @@ def test_users_beyond_the_colours_share_the_last_one() -> None:
     first = report.users[0].username
     assert {number for owner in data["owners"] for number in owner["colours"]} == {0, USER_COLOURS}
     assert next(owner["colours"] for owner in data["owners"] if owner["name"] == first) == [0]
-    others = words("en").others
+    others = "others"
     assert others in Elements(page(Sample(one_user, result.timeline))).texts
     assert others not in Elements(page(result)).texts
 
@@ -245,10 +246,10 @@ def test_users_beyond_the_colours_share_the_last_one() -> None:
 def test_a_report_for_one_user_shows_that_others_had_the_gpu_and_not_who() -> None:
     html = page(sample(16, only=frozenset({"easycard"})))
     owners = {owner["name"]: owner["colours"] for owner in heat(html)["owners"]}
-    others = words("en").others
+    others = "others"
     assert owners["easycard"] == [0]
     assert owners[others] == [USER_COLOURS]
-    assert set(owners) <= {"easycard", others, f"easycard + {others}", "unallocated", "Unknown"}
+    assert set(owners) <= {"easycard", others, f"easycard + {others}", "Unallocated", "Unknown"}
     assert others in Elements(html).texts
 
 

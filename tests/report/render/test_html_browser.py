@@ -24,6 +24,7 @@ async def test_page_works_in_a_browser(tmp_path: Path) -> None:
             await browser.goto(path.as_uri())
             assert await browser.evaluate("document.documentElement.scrollWidth") == width
         await _sort_by_click_and_by_key(browser)
+        await _sort_money(browser)
         await _explain_a_cell(browser)
         await _unfold(browser)
         assert browser.complaints == []
@@ -55,12 +56,24 @@ async def _sort_by_click_and_by_key(browser: Page) -> None:
         assert len(shown) > len(figures)
 
 
+async def _sort_money(browser: Page) -> None:
+    heads = await browser.evaluate("Array.from(document.querySelectorAll('#users th'), head => head.innerText.trim())")
+    place = heads.index("費用")
+    await browser.evaluate(f"document.querySelectorAll('#users th')[{place}].firstElementChild.click()")
+    shown = await browser.evaluate(
+        f"Array.from(document.querySelectorAll('#users tbody tr'), row => row.cells[{place}].textContent)"
+    )
+    costs = [float(text.removeprefix("US$").replace(",", "")) for text in shown]
+    assert costs == sorted(costs, reverse=True)
+    assert len({len(text) for text in shown}) > 1, "as text they would be in another order"
+
+
 async def _explain_a_cell(browser: Page) -> None:
     await browser.evaluate("document.querySelector('.canvas').focus()")
     for event in ("keyDown", "keyUp"):
         await browser.call("Input.dispatchKeyEvent", type=event, key="ArrowDown")
     shown = await browser.evaluate("document.getElementById('tip').innerText")
     assert shown.splitlines()[:2] == ["colab-gpu1 · GPU 1 · 1", "00:00 – 00:10"]
-    assert shown.splitlines()[2].endswith(" %")
+    assert shown.splitlines()[2].endswith("%")
     painted = "new Set(document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1440, 144).data).size"
     assert await browser.evaluate(painted) > 20

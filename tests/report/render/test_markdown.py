@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from exporter.names import visible
-from exporter.report.languages import Language
 from exporter.report.render import markdown, text
-from exporter.report.render.figures import coverage
+from exporter.report.render.cells import coverage
+from exporter.speech import speech
 from tests.support.reports import HOSTILE_NAMES, sample
 
 WIKI = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -25,12 +25,13 @@ def cells(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
-def test_every_node_user_and_task_has_a_row(language: Language) -> None:
+def test_every_node_user_and_task_has_a_row(language: str) -> None:
     report = sample(8).report
-    first = [row[0] for row in cells(markdown.render(report, language))]
+    rows = cells(markdown.render(report, language))
+    there = len(report.nodes) + min(100, len(report.tasks)) + len(report.waste)
 
-    assert first.count(report.nodes[0].hostname) == len(report.nodes) + min(100, len(report.tasks))
-    assert set(first) >= {row.username for row in report.users}
+    assert sum(report.nodes[0].hostname in row for row in rows) == there
+    assert {row[0] for row in rows} >= {row.username for row in report.users}
 
 
 @pytest.mark.parametrize("name", [*HOSTILE_NAMES, "a|b", "`x`", "[x](http://e.example)", "http://e.example", "*_~\\"])
@@ -62,7 +63,7 @@ def test_it_says_that_rows_are_left_out() -> None:
     report = sample(8).report
     many = report.model_copy(update={"tasks": report.tasks * 50})
 
-    assert f"{len(many.tasks) - 100} smaller rows" in markdown.render(many, "en")
+    assert f"{len(many.tasks) - 100:,} smaller entries" in markdown.render(many, "en")
 
 
 def test_the_rows_left_out_are_the_smaller_ones() -> None:
@@ -73,7 +74,7 @@ def test_the_rows_left_out_are_the_smaller_ones() -> None:
     )
     page = markdown.render(report.model_copy(update={"tasks": [small] * 200 + [large]}), "en")
 
-    assert [row[1] for row in cells(page)].count("large") == 1
+    assert [row[0] for row in cells(page)].count("large") == 1
 
 
 def test_it_begins_as_the_text_does() -> None:
@@ -105,7 +106,7 @@ def test_empty_lists_are_words_and_no_bare_heads(tasks: str, users: str, waste: 
 def test_low_coverage_of_the_whole_is_marked() -> None:
     report = sample(8).report
     whole = report.model_copy(update={"min_coverage_ratio": 0.5})
-    shown = coverage(report.totals.coverage_ratio)
+    shown = coverage(report.totals.coverage_ratio, speech("en"))
 
     assert ["Coverage", f"! {shown}"] in cells(markdown.render(report, "en"))
     assert ["Coverage", shown] in cells(markdown.render(whole, "en"))

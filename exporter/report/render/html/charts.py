@@ -1,13 +1,13 @@
 """The geometry of the HTML report's bars and lines.
 
 They are SVG made by the template: vectors that print, follow the colour scheme, and need no script. A chart library
-would add more bytes to every report than the charts have, and still leave the heat map to do (html_heat.py).
+would add more bytes to every report than the charts have, and still leave the heat map to do (heat.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -17,23 +17,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.report.accounting.rows import Report, Usage
+from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.rows import Report
+from exporter.report.accounting.split import Group, Kind, Parts
 from exporter.report.accounting.timeline import Lane, Timeline, mean
-from exporter.report.languages import Words
 from exporter.report.observed import Floats
 
-_KINDS: Final = (
-    "active",
-    "idle",
-    "idle_vram_held",
-    "idle_empty",
-    "owned_unobserved",
-    "busy_unowned",
-    "free",
-    "free_and_quiet",
-    "unknown",
-)
-_NOBODYS: Final = frozenset({"busy_unowned", "free", "free_and_quiet", "unknown"})
 _LINE_WIDTH: Final = 1000
 _LINE_HEIGHT: Final = 100
 _TICK_HOURS: Final = 3
@@ -43,25 +32,26 @@ _TICK_HOURS: Final = 3
 class Segment:
     """A piece of a stacked bar."""
 
-    kind: str
-    """Its name among `Words`, and its class in the style sheet."""
+    kind: Kind
     hours: float
     start: float
     """Percent of the bar's full width."""
     width: float
+
+    @property
+    def style(self) -> str:
+        """Its class in the style sheet."""
+        return style(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A stacked bar: who, how it splits, and how much of it was busy."""
 
-    name: str
+    group: Group
     segments: tuple[Segment, ...]
-    hours: float
     busy_width: float | None
     """Percent of the full width."""
-    efficiency: float | None
-    coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,74 +75,39 @@ class Panel:
     usage: Usage
 
 
-def split(usage: Usage, full: float) -> tuple[Segment, ...]:
-    """A row's capacity in parts that add up to it, drawn where `full` GPU-hours are the whole width."""
-    return _stacked(_parts(usage), full)
+def style(kind: Kind) -> str:
+    """Returns the class of a kind of GPU-hours in the style sheet."""
+    return kind.name.lower()
 
 
-def _stacked(parts: Iterable[tuple[str, float]], full: float) -> tuple[Segment, ...]:
+def stacked(parts: Parts, full: float) -> tuple[Segment, ...]:
+    """Returns parts one beside the other, where `full` GPU-hours are the whole width."""
     segments, end = [], 0.0
-    for kind, hours in parts:
-        if hours > 0 and full > 0:
+    for kind, hours in parts.items():
+        if hours and hours > 0 and full > 0:
             width = hours / full * 100
             segments.append(Segment(kind, hours, end, width))
             end += width
     return tuple(segments)
 
 
-def _parts(usage: Usage) -> Iterator[tuple[str, float]]:
-    if usage.active_gpu_hours is not None and usage.idle_gpu_hours is not None:
-        yield "active", usage.active_gpu_hours
-        if usage.idle_vram_held_gpu_hours is None or usage.idle_empty_gpu_hours is None:
-            yield "idle", usage.idle_gpu_hours
-        else:
-            yield "idle_vram_held", usage.idle_vram_held_gpu_hours
-            yield "idle_empty", usage.idle_empty_gpu_hours
-    yield "owned_unobserved", usage.owned_unobserved_gpu_hours
-    if usage.unallocated_busy_gpu_hours:
-        yield "busy_unowned", usage.unallocated_busy_gpu_hours
-        yield "free_and_quiet", usage.unallocated_gpu_hours - usage.unallocated_busy_gpu_hours
-    else:
-        yield "free", usage.unallocated_gpu_hours
-    yield "unknown", usage.unknown_gpu_hours
+def bars(groups: Sequence[Group]) -> list[Bar]:
+    """Returns a bar for each group, all on one scale."""
+    full = max((group.hours for group in groups), default=0.0)
+    return [
+        Bar(
+            group,
+            stacked(group.parts, full),
+            None if group.busy_hours is None or full <= 0 else group.busy_hours / full * 100,
+        )
+        for group in groups
+    ]
 
 
-def user_bars(report: Report, most: int, words: Words) -> list[Bar]:
-    """A bar for each of so many users, one for all others, and one for what no user held, all on one scale."""
-    totals = report.totals
-    groups = [(row.username, [row.usage]) for row in report.users[:most]]
-    if others := [row.usage for row in report.users[most:]]:
-        groups.append((words.others, others))
-    rest = totals.capacity_gpu_hours - totals.owned_gpu_hours
-    full = max([rest, *(sum(usage.owned_gpu_hours for usage in usages) for _, usages in groups)])
-    bars = [_user_bar(name, usages, full) for name, usages in groups]
-    nobodys = _stacked((part for part in _parts(totals) if part[0] in _NOBODYS), full)
-    if nobodys:
-        observed = totals.observed_gpu_hours - totals.owned_observed_gpu_hours
-        bars.append(Bar(words.nobody, nobodys, rest, None, None, observed / rest if rest > 0 else None))
-    return bars
-
-
-def _user_bar(name: str, usages: Sequence[Usage], full: float) -> Bar:
-    parts = [dict(_parts(usage)) for usage in usages]
-    hours = sum(usage.owned_gpu_hours for usage in usages)
-    observed = sum(usage.owned_observed_gpu_hours for usage in usages)
-    busy = sum(usage.owned_busy_gpu_hours or 0.0 for usage in usages) if observed > 0 else None
-    return Bar(
-        name=name,
-        segments=_stacked(((kind, sum(part.get(kind, 0.0) for part in parts)) for kind in _KINDS), full),
-        hours=hours,
-        busy_width=None if busy is None or full <= 0 else busy / full * 100,
-        efficiency=None if busy is None else busy / observed,
-        coverage=observed / hours if hours > 0 else None,
-    )
-
-
-def kinds(bars: Sequence[Bar]) -> list[str]:
-    """What a legend of these bars has to name."""
-    drawn = {part.kind for bar in bars for part in bar.segments}
-    busy = ["busy"] if any(bar.busy_width is not None for bar in bars) else []
-    return busy + [kind for kind in _KINDS if kind in drawn]
+def kinds(drawn: Sequence[Bar]) -> list[Kind]:
+    """Returns what a legend of these bars has to name."""
+    found = {part.kind for bar in drawn for part in bar.segments}
+    return [kind for kind in Kind if kind in found]
 
 
 def ticks(report: Report, timeline: Timeline) -> list[Tick]:

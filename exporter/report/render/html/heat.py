@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from exporter.model import Ownership
+from exporter.report.accounting.figures import FIGURES
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Lane, Timeline
-from exporter.report.languages import Words
-from exporter.report.render import figures
 from exporter.report.render.clock import Clock
+from exporter.speech import ABSENT, Speech
 
 USER_COLOURS: Final = 12
 """The users with the most owned time get a colour of their own; all others share the one after."""
@@ -61,7 +61,7 @@ def user_colours(report: Report) -> dict[str, int]:
     return {row.username: min(n, USER_COLOURS) for n, row in enumerate(report.users)}
 
 
-def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any]:
+def heat_data(report: Report, timeline: Timeline, words: Speech) -> dict[str, Any]:
     """What the script paints, and what it says of a cell.
 
     Returns:
@@ -98,7 +98,7 @@ def heat_data(report: Report, timeline: Timeline, words: Words) -> dict[str, Any
         ],
         "spells": spells,
         "cells": _cells(timeline),
-        "not_observed": words.not_observed,
+        "not_observed": words.gettext("Not observed"),
     }
 
 
@@ -108,13 +108,14 @@ def _cells(timeline: Timeline) -> str:
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
-def _name(some: _Owners, words: Words) -> str:
-    names = [*some.usernames, *([words.others] if some.has_others else [])]
-    return " + ".join(names) or (words.unallocated if some.ownership is Ownership.UNALLOCATED else words.unknown)
+def _name(some: _Owners, words: Speech) -> str:
+    names = [*some.usernames, *([words.gettext("others")] if some.has_others else [])]
+    nobody = "unallocated_gpu_hours" if some.ownership is Ownership.UNALLOCATED else "unknown_gpu_hours"
+    return " + ".join(names) or words.gettext(FIGURES[nobody].word)
 
 
 def _label(lane: Lane) -> str:
-    index = figures.ABSENT if lane.gpu is None else str(lane.gpu)
+    index = ABSENT if lane.gpu is None else str(lane.gpu)
     return f"{index} · {lane.gpu_id}" if lane.gpu_id else index
 
 

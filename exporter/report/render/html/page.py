@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from importlib import resources
 from typing import Final
@@ -16,18 +17,23 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from exporter.report.accounting.figures import Figure, Form
 from exporter.report.accounting.rows import Comparison, Report
+from exporter.report.accounting.split import by_user, capacity
 from exporter.report.accounting.timeline import Timeline, condensed
-from exporter.report.languages import Language, Words, words
-from exporter.report.render import figures
-from exporter.report.render.blocks import NOT_AVAILABLE
+from exporter.report.render import headline
+from exporter.report.render.cells import NOT_AVAILABLE, Cells, coverage
 from exporter.report.render.clock import Clock
-from exporter.report.render.html.charts import kinds, panels, split, ticks, user_bars
+from exporter.report.render.html.charts import bars, kinds, panels, stacked, style, ticks
 from exporter.report.render.html.heat import USER_COLOURS, heat_data, heat_nodes, user_colours
+from exporter.report.render.html.meanings import MEANINGS
 from exporter.report.render.html.tables import tables
+from exporter.speech import N_, speech
 
 _MOST_COLUMNS: Final = 288
 """Of what is drawn over time: what a wide screen can show."""
+_DECIMALS: Final = 1
+"""Of the figures on cards."""
 _MOST_BARS: Final = 12
 """Users with a bar of their own; the table has them all."""
 
@@ -38,11 +44,6 @@ _ENVIRONMENT: Final = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {
-    "number": figures.number,
-    "percent": figures.percent,
-    "coverage": figures.coverage,
-}
 
 
 def _read(name: str) -> Markup:
@@ -73,83 +74,70 @@ class Card:
     """Of the day before and of the median: what, its value, and how the figure compares."""
 
 
-def render(report: Report, timeline: Timeline, language: Language) -> str:
-    """The report as HTML.
+def render(report: Report, timeline: Timeline, language: str) -> str:
+    """Returns the report as HTML; the same text for the same arguments.
 
     Args:
         report: The figures.
         timeline: The same GPUs over the same window.
         language: Of all but the names and the warnings.
-
-    Returns:
-        The same text for the same arguments.
     """
-    speech = words(language)
+    cells = Cells(report, speech(language))
     drawn = condensed(timeline, _MOST_COLUMNS)
-    bars = user_bars(report, _MOST_BARS, speech)
+    by_whom = bars(by_user(report.users, report.totals, _MOST_BARS))
     return _ENVIRONMENT.get_template("report.html").render(
-        language=language,
-        w=speech,
+        gettext=cells.speech.gettext,
+        ngettext=cells.speech.ngettext,
+        words=cells.speech,
         policy=_POLICY,
         style=_STYLE,
         script=_SCRIPT,
         report=report,
+        dates=headline.dates(report),
+        weekday=cells.speech.weekday(date.fromisoformat(report.date)) if report.date == report.to else "",
         instant=Clock.of(report).full,
-        cards=_cards(report, speech),
-        split=split(report.totals, report.totals.capacity_gpu_hours),
-        bars=bars,
-        kinds=kinds(bars),
+        sources=headline.sources(report, cells.speech),
+        narrowed=headline.narrowed(report, cells.speech),
+        partial=headline.partial(report, cells.speech),
+        cards=_cards(cells),
+        split=stacked(capacity(report.totals), report.totals.capacity_gpu_hours),
+        bars=by_whom,
+        kinds=[(style(kind), kind.value) for kind in kinds(by_whom)],
         ticks=ticks(report, drawn),
         panels=panels(report, drawn),
         heat_nodes=heat_nodes(report, drawn),
-        heat=heat_data(report, drawn, speech),
+        heat=heat_data(report, drawn, cells.speech),
         colours=user_colours(report),
         user_colours=USER_COLOURS,
         not_available=NOT_AVAILABLE,
         timed=any(lane.spells for lane in drawn.lanes),
-        tables=tables(report, speech),
-        is_low=partial(figures.is_low, least=report.min_coverage_ratio),
+        tables=tables(cells),
+        meanings=MEANINGS,
+        coverage=partial(coverage, speech=cells.speech),
+        is_low=cells.is_low,
     )
 
 
-def _cards(report: Report, speech: Words) -> list[Card]:
-    """The totals; the cost only where there is a price."""
-    totals = report.totals
+def _cards(cells: Cells) -> list[Card]:
+    """The figures at the head of the page."""
+    report = cells.report
     before = {row.measure: row for row in report.comparison}
-
-    def hours(title: str, measure: str) -> Card:
-        return _card(title, getattr(totals, measure), speech.gpu_hours, before.get(measure), speech)
-
-    cards = [
-        hours(speech.owned, "owned_gpu_hours"),
-        hours(speech.busy_owned, "owned_busy_gpu_hours"),
-        hours(speech.idle_owned, "idle_gpu_hours"),
-        hours(speech.free, "unallocated_gpu_hours"),
-        hours(speech.unknown, "unknown_gpu_hours"),
-        _ratio_card(speech.efficiency, totals.efficiency_ratio, before.get("efficiency_ratio"), speech),
-        _card(speech.energy, totals.energy_kwh, "kWh", before.get("energy_kwh"), speech),
+    return [
+        _card(cells, figure, getattr(report.totals, name), before.get(name))
+        for name, figure in cells.told().items()
+        if figure.on_card
     ]
-    if totals.facility_energy_kwh != totals.energy_kwh:
-        measure = "facility_energy_kwh"
-        cards.append(_card(speech.facility_energy, totals.facility_energy_kwh, "kWh", before.get(measure), speech))
-    if totals.cost is not None:
-        cards.append(_card(speech.cost, totals.cost, report.currency or "", before.get("cost"), speech))
-    return cards
 
 
-def _card(title: str, value: float | None, unit: str, before: Comparison | None, speech: Words) -> Card:
+def _card(cells: Cells, figure: Figure, value: float | None, before: Comparison | None) -> Card:
+    unit = {Form.HOURS: cells.speech.gettext("GPU-hours"), Form.ENERGY: "kWh"}.get(figure.form, "")
+    past = {} if before is None else {N_("day before"): before.day_before, N_("7-day median"): before.median_of_seven}
     earlier = tuple(
-        (label, figures.number(past, 1), figures.change(value, past)) for label, past in _earlier(before, speech)
+        (
+            cells.speech.gettext(when),
+            cells.value(figure.form, was, _DECIMALS),
+            cells.change(figure.form, value, was),
+        )
+        for when, was in past.items()
     )
-    return Card(title, figures.number(value, 1), unit, earlier)
-
-
-def _ratio_card(title: str, value: float | None, before: Comparison | None, speech: Words) -> Card:
-    earlier = tuple((label, figures.percent(past), "") for label, past in _earlier(before, speech))
-    return Card(title, figures.percent(value), "", earlier)
-
-
-def _earlier(before: Comparison | None, speech: Words) -> list[tuple[str, float | None]]:
-    if before is None:
-        return []
-    return [(speech.day_before, before.day_before), (speech.median_of_seven, before.median_of_seven)]
+    return Card(cells.speech.gettext(figure.word), cells.value(figure.form, value, _DECIMALS), unit, earlier)

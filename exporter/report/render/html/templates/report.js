@@ -1,8 +1,16 @@
 "use strict";
 
 // Tables: a click on a head, or Enter on it, sorts; what is absent stays last.
-const collator = new Intl.Collator(document.documentElement.lang, { numeric: true });
+const language = document.documentElement.lang;
+const collator = new Intl.Collator(language, { numeric: true });
+const percent = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const decimal = percent.formatToParts(0).find((part) => part.type === "decimal").value;
 const ABSENT = "–";
+
+// Cells have signs of currencies, percent and groups of digits, each in the language's own form.
+function numberOf(text) {
+  return parseFloat(Array.from(text, (char) => (char === decimal ? "." : /[0-9]/.test(char) ? char : "")).join(""));
+}
 
 function sortBy(head) {
   const isNumber = head.classList.contains("number");
@@ -12,7 +20,7 @@ function sortBy(head) {
   head.setAttribute("aria-sort", order);
 
   const sign = order === "ascending" ? 1 : -1;
-  const value = (text) => (isNumber ? parseFloat(text.replace(/[<,]/g, "")) : text);
+  const value = isNumber ? numberOf : (text) => text;
   const compare = isNumber ? (a, b) => a - b : collator.compare;
   const body = head.closest("table").tBodies[0];
   const rows = Array.from(body.rows, (row) => {
@@ -128,7 +136,7 @@ function explain(box, first, gpus) {
     const lines = [
       `${host} · GPU ${labels[gpu].textContent}`,
       `${data.times[column]} – ${data.times[column + 1]}`,
-      level === NOT_OBSERVED ? data.not_observed : `${((level / LEVELS) * 100).toFixed(1)} %`,
+      level === NOT_OBSERVED ? data.not_observed : percent.format(level / LEVELS),
       Array.from(owners).join(" → "),
     ];
     tip.replaceChildren(
