@@ -43,6 +43,7 @@ GLOSSARY = {
     "kWh per busy GPU-hour": "每運算 GPU 小時耗電量",
     "owned": "已分配",
     "retired pages": "已停用記憶體分頁",
+    "socket power": "GPU 封裝功率",
     "task API": "任務 API",
     "unallocated": "未分配",
     "unknown": "歸屬不明",
@@ -52,13 +53,19 @@ GLOSSARY = {
 
 FORBIDDEN = {
     "忙碌": "運算",
-    "管理 API": "任務 API",
+    "(管理|(?<!（)consumption) API": "任務 API",
+    "未知": "歸屬不明",
+    "擁有者": "使用者",
+    "抓取紀錄": "監控歷史資料",
+    "(?<!資料)涵蓋率": "資料涵蓋率",
     "用電量": "耗電量",
     "總時數(?<!可用總時數)": "可用總時數",
-    "觀測涵蓋率": "資料涵蓋率",
     "(?<!近 )7 日中位數": "近 7 日中位數",
     "未使用(?!的)": "未分配",
     "停用記憶體頁": "已停用記憶體分頁",
+    "持有但閒置": "已分配但閒置",
+    "最熱點": "熱點溫度",
+    "插槽": "封裝",
     "信息|默認|軟件|服務器|內存|用戶|網絡|數據|通過|質量": "the words of Taiwan",
     "埠(?<!連接埠)": "連接埠",
     "占": "佔",
@@ -177,19 +184,26 @@ def test_the_terms_of_the_glossary_are_its_words() -> None:
     assert {term: written.get(term.casefold(), word) for term, word in GLOSSARY.items()} == GLOSSARY
 
 
+def chinese() -> Iterator[str]:
+    """Every text in Chinese: what the catalogue holds, and the lines of the README but for its code."""
+    yield from (form for _, form in entries("zh-TW"))
+    readme = (ROOT / "README.zh-TW.md").read_text(encoding="utf-8")
+    yield from re.sub(r"`[^`]*`|\]\([^)]*\)|[*!\[]", "", readme).splitlines()
+
+
 def test_chinese_is_that_of_the_glossary_and_of_taiwan() -> None:
-    forms = [form for _, form in entries("zh-TW")]
+    forms = list(chinese())
 
     assert [(form, better) for wrong, better in FORBIDDEN.items() for form in forms if re.search(wrong, form)] == []
 
 
 def test_punctuation_within_chinese_is_full_width() -> None:
-    for _, form in entries("zh-TW"):
+    for form in chinese():
         assert not re.search(r"[\u4e00-\u9fff][,:;!?()]|[,:;!?(] ?[\u4e00-\u9fff]|[\u4e00-\u9fff]\)", form), form
 
 
 def test_chinese_and_latin_are_set_apart_by_a_blank() -> None:
-    for _, form in entries("zh-TW"):
+    for form in chinese():
         assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9{]|[A-Za-z0-9}][\u4e00-\u9fff]", form), form
 
 
