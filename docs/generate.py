@@ -1,4 +1,4 @@
-"""Writes metrics.md and report.schema.json from the code: `python docs/generate.py`."""
+"""Writes metrics.md, figures.md and report.schema.json from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from prometheus_client import CollectorRegistry
 from exporter.exposition import Instruments
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
+from exporter.report.accounting.figures import FIGURES, PAGE, Figure, TableName, Usage
 from exporter.report.accounting.rows import Report
+from exporter.speech import languages, speech
 
 METRICS = Path(__file__).parent / "metrics.md"
+FIGURES_PAGE = Path(__file__).parent / "figures.md"
 SCHEMA = Path(__file__).parent / "report.schema.json"
 
 _HEAD = """\
@@ -31,6 +34,19 @@ gauges a shared GPU's names, and types, are sorted and joined by `+`, on owner c
 """
 
 
+_FIGURES_HEAD = """\
+# Figures
+
+Generated from the code by `python docs/generate.py`; a test holds it up to date.
+
+What stands in every `usage` of report.json, as columns of the CSV files, and under these words in text, HTML and
+Markdown. Hours are GPU-hours; null, and – for people, means that nothing was observed to tell it from. On users, task
+types, projects and tasks a row holds the share: its capacity is its owned time. Means are weighted by observed time.
+[accounting.md](accounting.md) tells what they are made of, and what they are blind to.
+"""
+_TABLES: dict[str, TableName] = {"nodes": "nodes", "GPUs": "gpus", "users, types, projects": "shares", "tasks": "tasks"}
+
+
 def metrics() -> str:
     """The page."""
     parts = [_HEAD, "## Of each GPU\n", *_table(_row(family) for family in GPU_FAMILIES)]
@@ -38,6 +54,34 @@ def metrics() -> str:
     parts += ["\n## Of the exporter's own work\n", *_table(_instruments())]
     parts.append("\nBeside these there are the usual `process_*` of the service's own process.\n")
     return "\n".join(parts)
+
+
+def figures() -> str:
+    """The page."""
+    words = [speech(language) for language in languages()]
+    head = ["field", *(f"word ({language})" for language in languages()), "unit", "meaning", "shown in"]
+    rows = [
+        [
+            f"`{name}`",
+            *(word.gettext(figure.word) for word in words),
+            figure.form.value,
+            Usage.model_fields[name].description or "",
+            "; ".join(_shown(figure)),
+        ]
+        for name, figure in FIGURES.items()
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join([_FIGURES_HEAD, *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+
+def _shown(figure: Figure) -> Iterator[str]:
+    """Where it shows, and from which width of the terminal."""
+    if figure.in_totals:
+        yield "totals"
+    for word, table in _TABLES.items():
+        width = figure.least_width(table)
+        if width is not None:
+            yield word + (" (HTML)" if width == PAGE else f" (from {width} columns)" if width else "")
 
 
 def schema() -> str:
@@ -78,4 +122,5 @@ def _table(rows: Iterator[tuple[str, str, str, str]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     METRICS.write_text(metrics(), encoding="utf-8")
+    FIGURES_PAGE.write_text(figures(), encoding="utf-8")
     SCHEMA.write_text(schema(), encoding="utf-8")

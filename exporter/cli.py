@@ -24,6 +24,7 @@ from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.names import visible
+from exporter.speech import languages
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
@@ -83,7 +84,7 @@ def serve(config_path: Path | None) -> None:
     help="May be repeated with --output; without it: text, or every usual file.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
-@click.option("--lang", type=click.Choice(["en", "zh-TW"]), help="Instead of report.language.")
+@click.option("--lang", type=click.Choice(languages()), help="Instead of report.language.")
 @click.option("--timezone", help="Instead of report.timezone.")
 @click.option("--prometheus", "url", help="Instead of prometheus.url.")
 @click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")

@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from exporter.errors import ConfigError
+from exporter.speech import SOURCE, languages
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -94,6 +95,12 @@ def _timezone(value: str) -> str:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
         raise _expected("a time zone of the tz database such as Asia/Taipei") from None
+    return value
+
+
+def _language(value: str) -> str:
+    if value not in languages():
+        raise _expected(" or ".join(repr(language) for language in languages()))
     return value
 
 
@@ -215,7 +222,7 @@ class Report(_Section):
     """How a report looks, and what it assumes."""
 
     timezone: Zone = "UTC"
-    language: Literal["en", "zh-TW"] = "en"
+    language: Annotated[str, AfterValidator(_language)] = SOURCE
     directory: FilePath = Path("reports")
     nodes: dict[str, Count] = Field(default_factory=dict)
     min_coverage: Ratio = 0.99

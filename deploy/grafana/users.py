@@ -42,9 +42,7 @@ def _sums(board: Dashboard, words: Speech) -> None:
         figure(_("Owned"), _("GPU-hours; a shared GPU counts in parts."), Series(queries.held_hours("", OF_USER)))
     )
     board.with_panel(figure(_("Busy"), _("GPU-hours of work done."), Series(queries.busy_hours("", OF_USER))))
-    board.with_panel(
-        figure(_("Owned but idle"), _("GPU-hours without work."), Series(queries.idle_hours("", OF_USER)))
-    )
+    board.with_panel(figure(_("Owned but idle"), _("GPU-hours without work."), Series(queries.idle_hours("", OF_USER))))
     board.with_panel(
         figure(
             _("Efficiency"),
