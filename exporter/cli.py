@@ -136,8 +136,8 @@ def demo(config_path: Path | None, finite: bool) -> None:
         from exporter.demo import show
     except ImportError as error:
         raise UsageError(f"{error}: exporter demo needs its extra: pip install 'mi300x-exporter[report]'") from error
-    config_file.load(config_path)
-    asyncio.run(show.demo(finite=finite))
+    config = config_file.load(config_path)
+    asyncio.run(show.demo(config.report.language, finite=finite))
 
 
 @cli.command(short_help="Try every part, and say what to do.")

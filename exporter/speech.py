@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gettext
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -111,6 +111,36 @@ class Speech:
         if currency not in self._locale.currencies:
             return f"{self.number(amount)}{_SPACE}{currency}" if currency else self.number(amount)
         return self._formed(*_bill(self._locale, currency), amount)
+
+    def duration(self, seconds: float) -> str:
+        """Returns `12 sec`, `5 min`, `3 hr 20 min` or `2 days 4 hr`; below 0, where clocks disagree, it is nothing."""
+        from babel.units import format_unit  # noqa: PLC0415
+
+        minutes, rest = divmod(int(max(seconds, 0)), 60)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        if days:
+            parts = {"day": days, "hour": hours}
+        elif hours:
+            parts = {"hour": hours, "minute": minutes}
+        elif minutes:
+            parts = {"minute": minutes}
+        else:
+            parts = {"second": rest}
+        largest = next(iter(parts))
+        return " ".join(
+            format_unit(count, f"duration-{unit}", "short", locale=self._locale)
+            for unit, count in parts.items()
+            if count or unit == largest
+        )
+
+    def ago(self, seconds: float) -> str:
+        """Returns `15 minutes ago`, and `just now` within a second or where clocks disagree."""
+        from babel.dates import format_timedelta  # noqa: PLC0415
+
+        if seconds < 1:
+            return self.gettext("just now")
+        return format_timedelta(timedelta(seconds=-seconds), threshold=2, add_direction=True, locale=self._locale)
 
     def weekday(self, day: date) -> str:
         """Returns `Tuesday`."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tomllib
@@ -25,6 +26,7 @@ from exporter.speech import ABSENT, CATALOGUES, DOMAIN, SOURCE, languages, speec
 
 ROOT = Path(__file__).parents[1]
 SPOKEN_TO_PEOPLE = ("exporter", "deploy/grafana")
+SPEAKING = {"_", "N_", "gettext", "ngettext", "pgettext"}
 TRANSLATED = tuple(language for language in languages() if language != SOURCE)
 every_language = pytest.mark.parametrize("language", languages())
 every_translation = pytest.mark.parametrize("language", TRANSLATED)
@@ -41,6 +43,7 @@ GLOSSARY = {
     "kWh per busy GPU-hour": "每運算 GPU 小時耗電量",
     "owned": "已分配",
     "retired pages": "已停用記憶體分頁",
+    "socket power": "GPU 封裝功率",
     "task API": "任務 API",
     "unallocated": "未分配",
     "unknown": "歸屬不明",
@@ -50,13 +53,19 @@ GLOSSARY = {
 
 FORBIDDEN = {
     "忙碌": "運算",
-    "管理 API": "任務 API",
+    "(管理|(?<!（)consumption) API": "任務 API",
+    "未知": "歸屬不明",
+    "擁有者": "使用者",
+    "抓取紀錄": "監控歷史資料",
+    "(?<!資料)涵蓋率": "資料涵蓋率",
     "用電量": "耗電量",
     "總時數(?<!可用總時數)": "可用總時數",
-    "觀測涵蓋率": "資料涵蓋率",
     "(?<!近 )7 日中位數": "近 7 日中位數",
     "未使用(?!的)": "未分配",
     "停用記憶體頁": "已停用記憶體分頁",
+    "持有但閒置": "已分配但閒置",
+    "最熱點": "熱點溫度",
+    "插槽": "封裝",
     "信息|默認|軟件|服務器|內存|用戶|網絡|數據|通過|質量": "the words of Taiwan",
     "埠(?<!連接埠)": "連接埠",
     "占": "佔",
@@ -105,7 +114,9 @@ def used() -> set[Key]:
     mappings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["babel"]["mappings"]
     methods = [(mapping["pattern"], mapping["method"]) for mapping in mappings]
     found = (entry for folder in SPOKEN_TO_PEOPLE for entry in extract_from_dir(ROOT / folder, methods))
-    return {Key(context, message) for _, _, message, _, context in found}
+    return {
+        Key(context, message if isinstance(message, str) else tuple(message)) for _, _, message, _, context in found
+    }
 
 
 @every_translation
@@ -113,6 +124,29 @@ def test_every_word_that_is_used_is_translated_and_no_other(language: str) -> No
     assert {_key(message) for message in catalogue(language) if message.id} == used()
     assert not catalogue(language).obsolete
     assert [message.id for message, form in entries(language) if not form or message.fuzzy] == []
+
+
+def spoken(file: Path) -> Iterator[str]:
+    """The texts that a file of code or a template hands to the functions of gettext."""
+    source = file.read_text(encoding="utf-8")
+    if file.suffix == ".html":
+        yield from re.findall(r'\b(?:_|n?gettext)\("([^"]*)"', source)
+        return
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and call.args:
+            name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+            text = call.args[1 if name == "pgettext" else 0] if name in SPEAKING else None
+            if isinstance(text, ast.Constant):
+                yield str(text.value)
+
+
+def test_what_is_gathered_is_what_the_code_says_wherever_it_says_it() -> None:
+    files = [
+        file for folder in SPOKEN_TO_PEOPLE for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".html"}
+    ]
+    said = {text for file in files for text in spoken(file) if text}
+
+    assert said == {key.message if isinstance(key.message, str) else key.message[0] for key in used()}
 
 
 @every_translation
@@ -150,19 +184,26 @@ def test_the_terms_of_the_glossary_are_its_words() -> None:
     assert {term: written.get(term.casefold(), word) for term, word in GLOSSARY.items()} == GLOSSARY
 
 
+def chinese() -> Iterator[str]:
+    """Every text in Chinese: what the catalogue holds, and the lines of the README but for its code."""
+    yield from (form for _, form in entries("zh-TW"))
+    readme = (ROOT / "README.zh-TW.md").read_text(encoding="utf-8")
+    yield from re.sub(r"`[^`]*`|\]\([^)]*\)|[*!\[]", "", readme).splitlines()
+
+
 def test_chinese_is_that_of_the_glossary_and_of_taiwan() -> None:
-    forms = [form for _, form in entries("zh-TW")]
+    forms = list(chinese())
 
     assert [(form, better) for wrong, better in FORBIDDEN.items() for form in forms if re.search(wrong, form)] == []
 
 
 def test_punctuation_within_chinese_is_full_width() -> None:
-    for _, form in entries("zh-TW"):
+    for form in chinese():
         assert not re.search(r"[\u4e00-\u9fff][,:;!?()]|[,:;!?(] ?[\u4e00-\u9fff]|[\u4e00-\u9fff]\)", form), form
 
 
 def test_chinese_and_latin_are_set_apart_by_a_blank() -> None:
-    for _, form in entries("zh-TW"):
+    for form in chinese():
         assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9{]|[A-Za-z0-9}][\u4e00-\u9fff]", form), form
 
 
@@ -229,6 +270,40 @@ def test_what_fell_has_a_minus_sign() -> None:
 def test_days_are_named_in_their_language() -> None:
     assert speech("en").weekday(date(2025, 7, 22)) == "Tuesday"
     assert speech("zh-TW").weekday(date(2025, 7, 22)) == "星期二"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (-5, "0 sec", "0 秒"),
+        (0.4, "0 sec", "0 秒"),
+        (59.9, "59 sec", "59 秒"),
+        (60, "1 min", "1 分鐘"),
+        (3600, "1 hr", "1 小時"),
+        (12_000, "3 hr 20 min", "3 小時 20 分鐘"),
+        (86_400, "1 day", "1 天"),
+        (187_200, "2 days 4 hr", "2 天 4 小時"),
+    ],
+)
+def test_durations_have_two_units_at_most(seconds: float, english: str, chinese: str) -> None:
+    assert speech("en").duration(seconds) == english
+    assert speech("zh-TW").duration(seconds) == chinese
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (-100, "just now", "剛剛"),
+        (0.9, "just now", "剛剛"),
+        (12, "12 seconds ago", "12 秒前"),
+        (912, "15 minutes ago", "15 分鐘前"),
+        (4000, "67 minutes ago", "67 分鐘前"),
+        (200_000, "2 days ago", "2 天前"),
+    ],
+)
+def test_ages_have_one_unit_and_are_never_in_the_future(seconds: float, english: str, chinese: str) -> None:
+    assert speech("en").ago(seconds) == english
+    assert speech("zh-TW").ago(seconds) == chinese
 
 
 @every_language

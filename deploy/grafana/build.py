@@ -11,36 +11,21 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from deploy.grafana.cluster import cluster
 from deploy.grafana.node import node
 from deploy.grafana.users import users
-from deploy.grafana.zh_tw import WORDS
+from exporter.speech import Speech, languages, speech
 
 DASHBOARDS = {"cluster": cluster, "node": node, "users": users}
 DIRECTORY = Path(__file__).parent / "dashboards"
 
 
-def english() -> dict[str, Any]:
-    """The three dashboards by name, as decoded JSON."""
-    return {name: json.loads(JSONEncoder().encode(build().build())) for name, build in DASHBOARDS.items()}
-
-
-def translated(node: Any) -> Any:
-    """The same with each string that has a translation replaced; keys, and so Grafana's own words, stay."""
-    match node:
-        case dict():
-            return {key: translated(value) for key, value in node.items()}
-        case list():
-            return [translated(value) for value in node]
-        case str():
-            return WORDS.get(node, node)
-        case _:
-            return node
+def boards(words: Speech) -> dict[str, Any]:
+    """The three dashboards by name, in one language, as decoded JSON."""
+    return {name: json.loads(JSONEncoder().encode(build(words).build())) for name, build in DASHBOARDS.items()}
 
 
 def files() -> dict[Path, str]:
     """What dashboards/ holds."""
-    boards = english()
-    languages = {"en": boards, "zh-TW": translated(boards)}
     return {
         DIRECTORY / language / f"{name}.json": json.dumps(board, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-        for language, boards in languages.items()
-        for name, board in boards.items()
+        for language in languages()
+        for name, board in boards(speech(language)).items()
     }

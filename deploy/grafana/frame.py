@@ -19,51 +19,73 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from deploy.grafana.panels import DATASOURCE
-
-TAG = "mi300x"
-TO_NODE = "/d/mi300x-node?var-host=${__value.text}&${__url_time_range}"
-TO_USER = "/d/mi300x-users?var-user=${__value.text}&${__url_time_range}"
-_ALL = VariableOption(selected=True, text="All", value="$__all")
+from exporter.speech import SOURCE, Speech
 
 
-def framed(name: str, title: str, description: str) -> Dashboard:
-    """An empty dashboard that is linked with the others."""
-    others = DashboardLink("MI300X").type(DashboardLinkType.DASHBOARDS).tags([TAG]).include_vars(include_vars=True)
+def framed(name: str, title: str, description: str, words: Speech) -> Dashboard:
+    """An empty dashboard that is linked with the others of its language."""
+    tag = f"mi300x{_suffix(words)}"
+    others = DashboardLink("MI300X").type(DashboardLinkType.DASHBOARDS).tags([tag]).include_vars(include_vars=True)
     return (
         Dashboard(title)
-        .uid(f"mi300x-{name}")
+        .uid(_uid(name, words))
         .description(description)
-        .tags([TAG])
+        .tags([tag])
         .link(others.keep_time(keep_time=True))
         .timezone(TimeZoneBrowser)
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time("now-24h", "now")
         .refresh("1m")
-        .with_variable(DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(DatasourceVariable("datasource").label(words.gettext("Data source")).type("prometheus"))
     )
 
 
-def host(*, multi: bool) -> QueryVariable:
+def to_node(words: Speech) -> str:
+    """Where a click on a node leads."""
+    return f"/d/{_uid('node', words)}?var-host=${{__value.text}}&${{__url_time_range}}"
+
+
+def to_user(words: Speech) -> str:
+    """Where a click on a user leads."""
+    return f"/d/{_uid('users', words)}?var-user=${{__value.text}}&${{__url_time_range}}"
+
+
+def host(words: Speech, *, multi: bool) -> QueryVariable:
     """The nodes seen in the range shown: one, or any number."""
-    variable = _of_label("host", "Host", "label_values(amdgpu_up, hostname)")
-    return variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(_ALL) if multi else variable
+    variable = _of_label("host", words.gettext("Node"), "label_values(amdgpu_up, hostname)")
+    return _any_number(variable, ".*", words) if multi else variable
 
 
-def user() -> QueryVariable:
+def user(words: Speech) -> QueryVariable:
     """The users seen in the range shown; all of them never takes in the empty name of time nobody held."""
-    values = _of_label("user", "User", 'label_values(amdgpu_owner_seconds_total{username!=""}, username)')
-    return values.multi(multi=True).include_all(include_all=True).all_value(".+").current(_ALL)
+    values = _of_label(
+        "user", words.gettext("User"), 'label_values(amdgpu_owner_seconds_total{username!=""}, username)'
+    )
+    return _any_number(values, ".+", words)
 
 
-def task_type() -> QueryVariable:
+def task_type(words: Speech) -> QueryVariable:
     """The task types seen in the range shown; a task may have none."""
-    values = _of_label("task_type", "Task type", 'label_values(amdgpu_owner_seconds_total{task_type!=""}, task_type)')
-    return values.multi(multi=True).include_all(include_all=True).all_value(".*").current(_ALL)
+    query = 'label_values(amdgpu_owner_seconds_total{task_type!=""}, task_type)'
+    return _any_number(_of_label("task_type", words.gettext("Task type"), query), ".*", words)
 
 
-def price() -> TextBoxVariable:
+def price(words: Speech) -> TextBoxVariable:
     """What a GPU-hour costs."""
-    return TextBoxVariable("price").label("Price of a GPU-hour").default_value("0")
+    return TextBoxVariable("price").label(words.gettext("Price of a GPU-hour")).default_value("0")
+
+
+def _suffix(words: Speech) -> str:
+    return "" if words.language == SOURCE else f"-{words.language}"
+
+
+def _uid(name: str, words: Speech) -> str:
+    return f"mi300x-{name}{_suffix(words).lower()}"
+
+
+def _any_number(variable: QueryVariable, pattern: str, words: Speech) -> QueryVariable:
+    every = VariableOption(selected=True, text=words.gettext("All"), value="$__all")
+    return variable.multi(multi=True).include_all(include_all=True).all_value(pattern).current(every)
 
 
 def _of_label(name: str, label: str, query: str) -> QueryVariable:

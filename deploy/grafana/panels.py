@@ -22,33 +22,34 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.grafana.queries import Query
+from exporter.speech import N_, Speech
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 HEADINGS = {
-    "hostname": "Host",
-    "gpu": "GPU",
-    "gpu_uuid": "Unique id",
-    "gpu_id": "Cluster GPU",
-    "username": "User",
-    "task_type": "Type",
-    "ownership": "Ownership",
-    "task_id": "Task",
-    "project_uuid": "Project",
-    "image": "Image",
-    "model": "Model",
-    "bdf": "PCI address",
-    "card": "Card",
-    "driver_version": "Driver",
-    "vbios_version": "VBIOS",
-    "compute_partition": "Compute partition",
-    "memory_partition": "Memory partition",
+    "hostname": N_("Node"),
+    "gpu": N_("GPU"),
+    "gpu_uuid": N_("Unique id"),
+    "gpu_id": N_("GPU id"),
+    "username": N_("User"),
+    "task_type": N_("Task type"),
+    "ownership": N_("Ownership"),
+    "task_id": N_("Task"),
+    "project_uuid": N_("Project"),
+    "image": N_("Image"),
+    "model": N_("Model"),
+    "bdf": N_("PCI address"),
+    "card": N_("Card"),
+    "driver_version": N_("Driver"),
+    "vbios_version": N_("VBIOS"),
+    "compute_partition": N_("Compute partition"),
+    "memory_partition": N_("Memory partition"),
 }
 STATES = {
-    "owned": "blue",
-    "shared": "purple",
-    "unallocated": "green",
-    "unknown": "orange",
-    "unreadable": "red",
+    N_("owned"): "blue",
+    N_("shared"): "purple",
+    N_("unallocated"): "green",
+    N_("unknown"): "orange",
+    N_("unreadable"): "red",
 }
 
 AnyPanel = TypeVar("AnyPanel", bargauge.Panel, lines.Panel, stat.Panel, statetimeline.Panel, table.Panel)
@@ -60,6 +61,8 @@ class Series:
 
     query: Query
     name: str = ""
+    color: str = ""
+    """Empty where Grafana is to choose one."""
 
 
 def _described(panel: AnyPanel, title: str, description: str, size: tuple[int, int]) -> AnyPanel:
@@ -73,9 +76,11 @@ def _target(series: Series, index: int) -> prometheus.Dataquery:
     return target
 
 
-def _states() -> ValueMap:
+def _states(words: Speech) -> ValueMap:
     """Words and colours of ownership."""
-    return ValueMap({state: ValueMappingResult(text=state, color=color) for state, color in STATES.items()})
+    return ValueMap(
+        {state: ValueMappingResult(text=words.gettext(state), color=color) for state, color in STATES.items()}
+    )
 
 
 def timeseries(
@@ -90,8 +95,8 @@ def timeseries(
         panel.fill_opacity(40).line_width(0).stacking(common.StackingConfig().mode(choices.StackingMode.NORMAL))
     for index, each in enumerate(series):
         panel.with_target(_target(each, index).range().legend_format(each.name))
-        if each.name in STATES:
-            panel.override_by_name(each.name, [_fixed_color(STATES[each.name])])
+        if each.color:
+            panel.override_by_name(each.name, [_fixed_color(each.color)])
     return panel
 
 
@@ -105,8 +110,8 @@ def figure(
     panel.thresholds(dashboard.ThresholdsConfig().steps(steps))
     for index, each in enumerate(series):
         panel.with_target(_target(each, index).instant().legend_format(each.name))
-        if each.name in STATES:
-            panel.override_by_name(each.name, [_fixed_color(STATES[each.name])])
+        if each.color:
+            panel.override_by_name(each.name, [_fixed_color(each.color)])
     return panel
 
 
@@ -128,6 +133,7 @@ def rows(
     description: str,
     labels: Sequence[str],
     *columns: Series,
+    words: Speech,
     size: tuple[int, int] = (24, 10),
     hidden: Sequence[str] = ("gpu_uuid",),
     links: Mapping[str, str] | None = None,
@@ -140,13 +146,14 @@ def rows(
         description: Of the panel.
         labels: Those shown, in order.
         columns: Queries with headings; all with the same labels, or their rows do not meet.
+        words: The language of the labels' headings.
         size: Width and height in the grid.
         hidden: Labels that keep rows apart but are not shown.
         links: By label, where a click on its value leads.
         descending: The heading of the column that orders the rows.
     """
     panel = _described(table.Panel(), title, description, size).filterable(filterable=True)
-    names = {label: HEADINGS[label] for label in labels}
+    names = {label: words.gettext(HEADINGS[label]) for label in labels}
     for index, column in enumerate(columns):
         target = _target(column, index).instant().format(PromQueryFormat.TABLE)
         panel.with_target(target)
@@ -154,9 +161,10 @@ def rows(
         names[f"Value #{ascii_uppercase[index]}" if len(columns) > 1 else "Value"] = column.name
         panel.override_by_name(column.name, [DynamicConfigValue("unit", column.query.unit)])
     if "ownership" in labels:
-        panel.override_by_name(HEADINGS["ownership"], [DynamicConfigValue("mappings", [_states()])])
+        panel.override_by_name(names["ownership"], [DynamicConfigValue("mappings", [_states(words)])])
     for label, url in (links or {}).items():
-        panel.override_by_name(HEADINGS[label], [DynamicConfigValue("links", [{"title": "Open", "url": url}])])
+        link = {"title": words.gettext("Open"), "url": url}
+        panel.override_by_name(names[label], [DynamicConfigValue("links", [link])])
     if descending:
         panel.sort_by([common.TableSortByFieldState().display_name(descending).desc(desc=True)])
     shown = {
@@ -175,14 +183,16 @@ def _convert(field: str, kind: str) -> DataTransformerConfig:
     return DataTransformerConfig("convertFieldType", options={"conversions": [conversion], "fields": {}})
 
 
-def timeline(title: str, description: str, query: Query, size: tuple[int, int] = (24, 10)) -> statetimeline.Panel:
+def timeline(
+    title: str, description: str, query: Query, words: Speech, size: tuple[int, int] = (24, 10)
+) -> statetimeline.Panel:
     """One band for each value of the label `device`, coloured by the label `owner`.
 
     Prometheus knows no strings as values. So the series become a table of labels, and the table a matrix of
     time by device with the owner in its cells; an empty cell is null and stays a gap.
     """
     panel = _described(statetimeline.Panel(), title, description, size)
-    panel.mappings([_states()]).color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    panel.mappings([_states(words)]).color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.merge_values(merge_values=True).show_value(choices.VisibilityMode.AUTO).row_height(0.85).line_width(0)
     panel.with_target(_target(Series(query), 0).range().format(PromQueryFormat.TABLE))
     by_device = {"rowField": "Time", "columnField": "device", "valueField": "owner", "emptyValue": "null"}

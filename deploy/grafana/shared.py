@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from grafana_foundation_sdk.builders import stat, table
 from grafana_foundation_sdk.builders import timeseries as lines
 
 from deploy.grafana import queries
-from deploy.grafana.frame import TO_NODE, TO_USER
-from deploy.grafana.panels import Series, figure, rows, timeseries
+from deploy.grafana.frame import to_node, to_user
+from deploy.grafana.panels import STATES, Series, figure, rows, timeseries
+from exporter.speech import N_, Speech
 
-OWNERSHIPS = (
-    *(Series(queries.gpus(kind), kind) for kind in ("owned", "shared", "unallocated", "unknown")),
-    Series(queries.UNREADABLE, "unreadable"),
-)
-_OWNERSHIPS_EXPLAINED = "By ownership. Unknown: the consumption API has not said whose they are; they are not free."
+_OWNERSHIPS_EXPLAINED = N_("By ownership. Unknown: the consumption API has not said whose they are; they are not free.")
 
 
-def gpus_now() -> stat.Panel:
+def gpus_now(words: Speech) -> stat.Panel:
     """How many GPUs of each ownership there are."""
-    return figure("GPUs", _OWNERSHIPS_EXPLAINED, *OWNERSHIPS, size=(12, 4))
+    _ = words.gettext
+    return figure(_("GPUs"), _(_OWNERSHIPS_EXPLAINED), *_ownerships(words), size=(12, 4))
 
 
-def gpus_over_time() -> lines.Panel:
+def gpus_over_time(words: Speech) -> lines.Panel:
     """How many there were."""
-    return timeseries("GPUs by ownership", _OWNERSHIPS_EXPLAINED, *OWNERSHIPS, stacked=True)
+    _ = words.gettext
+    return timeseries(_("GPUs by ownership"), _(_OWNERSHIPS_EXPLAINED), *_ownerships(words), stacked=True)
 
 
-def idle_now(matchers: str, labels: Sequence[str], size: tuple[int, int]) -> table.Panel:
+def _ownerships(words: Speech) -> Iterator[Series]:
+    for state, color in STATES.items():
+        query = queries.UNREADABLE if state == "unreadable" else queries.gpus(state)
+        yield Series(query, words.gettext(state), color)
+
+
+def idle_now(words: Speech, matchers: str, labels: Sequence[str], size: tuple[int, int]) -> table.Panel:
     """Who holds a GPU without using it, longest first."""
+    _ = words.gettext
     return rows(
-        "Held and idle in the last hour",
-        "The 20 GPUs that were held and idle longest, and the VRAM in use on them.",
+        _("Owned but idle, last hour"),
+        _("The 20 owned GPUs that were idle longest, and the VRAM in use on them."),
         labels,
-        Series(queries.idle_last_hour(matchers), "Idle for"),
-        Series(queries.vram_of_idle(matchers), "VRAM used"),
+        Series(queries.idle_last_hour(matchers), _("Idle for")),
+        Series(queries.vram_of_idle(matchers), _("VRAM used")),
+        words=words,
         size=size,
-        links={"hostname": TO_NODE, "username": TO_USER},
-        descending="Idle for",
+        links={"hostname": to_node(words), "username": to_user(words)},
+        descending=_("Idle for"),
     )
 
 
-def held_by_user(matchers: str, size: tuple[int, int]) -> lines.Panel:
+def held_by_user(words: Speech, matchers: str, size: tuple[int, int]) -> lines.Panel:
     """How many GPUs each user held over time."""
+    _ = words.gettext
     return timeseries(
-        "GPUs held, by user",
-        "A shared GPU counts in parts. A gap: it was not known who held what.",
+        _("GPUs owned, by user"),
+        _("A shared GPU counts in parts. A gap: it was not known who held what."),
         Series(queries.held(matchers), "{{username}}"),
         size=size,
         stacked=True,
     )
 
 
-def throttling() -> lines.Panel:
+def throttling(words: Speech) -> lines.Panel:
     """How much of the GPUs' time was throttled, and why."""
+    _ = words.gettext
     return timeseries(
-        "Throttling",
-        "Share of the GPUs' time, by reason. At the power limit (ppt) a GPU under full load is where it belongs.",
+        _("Throttling"),
+        _("Share of the GPUs' time, by reason. At the power limit (ppt) a GPU under full load is where it belongs."),
         Series(queries.THROTTLED, "{{reason}}"),
         size=(8, 8),
     )

@@ -64,10 +64,11 @@ class Demo:
 
 
 @asynccontextmanager
-async def running(say: Callable[[str], None]) -> AsyncIterator[Demo]:
+async def running(language: str, say: Callable[[str], None]) -> AsyncIterator[Demo]:
     """Brings the cluster up, yesterday's history first, and takes all of it down again.
 
     Args:
+        language: Of the report.
         say: Told in words what is going on.
 
     Raises:
@@ -96,7 +97,10 @@ async def running(say: Callable[[str], None]) -> AsyncIterator[Demo]:
         settings = {
             "tasks": {"url": api.url, "token_file": str(token)},
             "prometheus": {"url": prometheus.url},
-            "report": {"nodes": {name: len(hardware.gpus) for name, hardware in past.nodes.items()}},
+            "report": {
+                "language": language,
+                "nodes": {name: len(hardware.gpus) for name, hardware in past.nodes.items()},
+            },
         }
         pages = tuple(service.web.url for service in services)
         yield Demo(prometheus.url, api.url, pages, config.parse(settings, where="demo"))

@@ -15,15 +15,27 @@ from exporter.report.make import Wanted, make
 from exporter.report.output import WRITTEN, files
 from exporter.report.window import window
 from exporter.report.write import write
+from exporter.speech import ABSENT, N_, Speech, speech
 from exporter.table import table
 
-WINDOW = "30s"
+WINDOW_SECONDS = 30
 _LOOK_SECONDS = 40
 """How long a finite run is scraped before Prometheus is asked."""
+_DIGITS = 9
+_OWNERSHIPS = {
+    "owned": N_("owned"),
+    "shared": N_("shared"),
+    "unallocated": N_("unallocated"),
+    "unknown": N_("unknown"),
+}
 
 
-async def demo(*, finite: bool) -> None:
+async def demo(language: str, *, finite: bool) -> None:
     """Runs the demo until Ctrl-C, or once.
+
+    Args:
+        language: Of what it prints and reports.
+        finite: Whether it ends by itself.
 
     Raises:
         ExporterError: Prometheus is not installed or does not start, or the report failed.
@@ -33,20 +45,23 @@ async def demo(*, finite: bool) -> None:
     for kind in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(kind, this.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await _demo(finite=finite)
+        await _demo(language, finite=finite)
 
 
-async def _demo(*, finite: bool) -> None:
-    async with running(_say) as cluster:
+async def _demo(language: str, *, finite: bool) -> None:
+    words = speech(language)
+    _ = words.gettext
+    async with running(language, _say) as cluster:
         _say("reporting yesterday")
         folder = await _report(cluster)
-        click.echo(_addresses(cluster))
+        where = "  ".join((_("Yesterday's report"), str(folder)))
+        click.echo(_addresses(cluster, words) + "\n")
         if finite:
             _say(f"letting Prometheus scrape for {_LOOK_SECONDS} s")
             await scraped(cluster, _LOOK_SECONDS)
-            click.echo(f"{await now(cluster)}\n\nYesterday's report: {folder}")
+            click.echo(f"{await now(cluster, words)}\n\n{where}")
         else:
-            click.echo(f"\nYesterday's report: {folder}\n\nCtrl-C ends it.")
+            click.echo("\n\n".join((where, _("Ctrl-C ends it."))))
             await asyncio.Event().wait()
 
 
@@ -59,16 +74,17 @@ async def _report(cluster: Demo) -> Path:
     return folder.resolve()
 
 
-def _addresses(cluster: Demo) -> str:
+def _addresses(cluster: Demo, words: Speech) -> str:
+    _ = words.gettext
     first, *others = cluster.pages
     return table(
         ("", ""),
         [
             ("Prometheus", cluster.prometheus),
-            ("Nodes", first),
+            (_("Nodes"), first),
             *(("", page) for page in others),
-            ("Metrics", f"{first}metrics"),
-            ("Consumption API", f"{cluster.api} (a stand-in)"),
+            (_("Metrics"), f"{first}metrics"),
+            (_("consumption API"), " · ".join((cluster.api, _("a stand-in")))),
         ],
     )
 
@@ -77,47 +93,65 @@ def _say(words: str) -> None:
     click.echo(f"demo: {words}", err=True)
 
 
-async def now(demo: Demo) -> str:
+async def now(demo: Demo, words: Speech) -> str:
     """Tells who uses what now, who got how much of the last half minute, and that nothing is lost."""
-    utilization = await demo.ask("amdgpu_utilization_ratio")
-    vram = {labels["gpu_uuid"]: value for labels, value in await demo.ask("amdgpu_vram_used_bytes")}
-    held = await demo.ask(_by_user("amdgpu_owner_seconds_total"))
-    busy = {_user(labels): value for labels, value in await demo.ask(_by_user("amdgpu_owner_busy_seconds_total"))}
+    _ = words.gettext
     observed = await demo.ask("sum(amdgpu_observed_seconds_total)")
     booked = await demo.ask("sum(amdgpu_owner_seconds_total) + sum(amdgpu_exporter_unbooked_seconds)")
+    recent = _("GPU-seconds of the last {seconds} s").format(seconds=WINDOW_SECONDS)
+    conserved = _("Observed {observed} GPU-seconds; owners and unbooked sum to {booked}.")
     return "\n\n".join(
         (
-            "Who uses what now: amdgpu_utilization_ratio, amdgpu_vram_used_bytes",
-            table(
-                ("NODE", "GPU", "OWNER", "TYPE", "", "UTILIZATION", "VRAM GiB"),
-                [
-                    (
-                        labels["hostname"],
-                        labels["gpu"],
-                        labels.get("username", "–"),
-                        labels.get("task_type", "–"),
-                        labels["ownership"],
-                        f"{value:11.0%}",
-                        f"{vram[labels['gpu_uuid']] / 2**30:8.1f}",
-                    )
-                    for labels, value in sorted(utilization, key=lambda one: (one[0]["hostname"], int(one[0]["gpu"])))
-                ],
-            ),
-            f"GPU-seconds of the last {WINDOW}: increase(amdgpu_owner_seconds_total[{WINDOW}])",
-            table(
-                ("USER", "TYPE", "HELD", "BUSY"),
-                [
-                    (*_user(labels), f"{value:6.1f}", f"{busy.get(_user(labels), 0.0):6.1f}")
-                    for labels, value in sorted(held, key=lambda one: -one[1])
-                ],
-            ),
-            f"Observed {observed[0][1]:.3f} GPU-seconds; owners and unbooked sum to {booked[0][1]:.3f}.",
+            " · ".join((_("Who uses what"), "amdgpu_utilization_ratio, amdgpu_vram_used_bytes")),
+            await _gpus(demo, words),
+            f"{recent} · increase(amdgpu_owner_seconds_total[{WINDOW_SECONDS}s])",
+            await _users(demo, words),
+            conserved.format(observed=words.number(observed[0][1], 3), booked=words.number(booked[0][1], 3)),
         )
     )
 
 
+async def _gpus(demo: Demo, words: Speech) -> str:
+    utilization = await demo.ask("amdgpu_utilization_ratio")
+    ownerships = {kind: words.gettext(message) for kind, message in _OWNERSHIPS.items()}
+    vram = {labels["gpu_uuid"]: value for labels, value in await demo.ask("amdgpu_vram_used_bytes")}
+    headings = N_("Node"), N_("GPU"), N_("User"), N_("Task type"), N_("Ownership"), N_("Utilization"), N_("VRAM")
+    return table(
+        [words.gettext(heading).upper() for heading in headings],
+        [
+            (
+                labels["hostname"],
+                labels["gpu"],
+                labels.get("username", ABSENT),
+                labels.get("task_type", ABSENT),
+                ownerships[labels["ownership"]],
+                words.percent(value, 0).rjust(_DIGITS),
+                words.gibibytes(vram[labels["gpu_uuid"]]).rjust(_DIGITS),
+            )
+            for labels, value in sorted(utilization, key=lambda one: (one[0]["hostname"], int(one[0]["gpu"])))
+        ],
+    )
+
+
+async def _users(demo: Demo, words: Speech) -> str:
+    owned = await demo.ask(_by_user("amdgpu_owner_seconds_total"))
+    busy = {_user(labels): value for labels, value in await demo.ask(_by_user("amdgpu_owner_busy_seconds_total"))}
+    headings = N_("User"), N_("Task type"), N_("Owned"), N_("Busy")
+    return table(
+        [words.gettext(heading).upper() for heading in headings],
+        [
+            (
+                *_user(labels),
+                words.number(value, 1).rjust(_DIGITS),
+                words.number(busy.get(_user(labels), 0.0), 1).rjust(_DIGITS),
+            )
+            for labels, value in sorted(owned, key=lambda one: -one[1])
+        ],
+    )
+
+
 def _by_user(metric: str) -> str:
-    return f'sum by (username, task_type) (increase({metric}{{username!=""}}[{WINDOW}]))'
+    return f'sum by (username, task_type) (increase({metric}{{username!=""}}[{WINDOW_SECONDS}s]))'
 
 
 def _user(labels: dict[str, str]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import click
 
 from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
+from exporter.speech import speech
 from exporter.tasks.listing import Held, as_json, as_table, held
 from exporter.tasks.source import TaskSource, task_source
 
@@ -38,7 +39,7 @@ def run(
         raise ConfigError("tasks.url is not set: there is nobody to ask who has which GPU")
     zone = ZoneInfo(settings.report.timezone)
     rows, malformed = asyncio.run(_asked(source, start, end, zone, users=frozenset(users), nodes=frozenset(nodes)))
-    click.echo(as_json(rows) if json else as_table(rows))
+    click.echo(as_json(rows) if json else as_table(rows, speech(settings.report.language)))
     if malformed:
         click.echo(f"exporter: {malformed} entries could not be read", err=True)
 

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 from exporter.errors import UsageError
 from exporter.model import RUNNING, Task
 from exporter.names import natural
+from exporter.speech import N_, Speech
 from exporter.table import table
 
-_HEADINGS = ("NODE", "GPU", "USER", "TYPE", "SINCE", "UNTIL", "TASK")
+_HEADINGS = (N_("Node"), N_("GPU id"), N_("User"), N_("Task type"), N_("Start"), N_("End"), N_("Task"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,10 @@ def as_json(rows: Sequence[Held]) -> str:
     )
 
 
-def as_table(rows: Sequence[Held]) -> str:
+def as_table(rows: Sequence[Held], words: Speech) -> str:
     """Returns columns for a terminal, aligned beside wide characters."""
     return table(
-        _HEADINGS,
+        [words.gettext(heading).upper() for heading in _HEADINGS],
         [
             (
                 row.hostname,
@@ -99,7 +100,7 @@ def as_table(rows: Sequence[Held]) -> str:
                 row.username,
                 row.task_type,
                 row.start[:16].replace("T", " "),
-                row.end[:16].replace("T", " ") if row.end else "running",
+                row.end[:16].replace("T", " ") if row.end else words.gettext("running"),
                 row.task_id,
             )
             for row in rows

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from importlib import resources
+from time import monotonic
 from typing import Final
 
 import jinja2
@@ -16,9 +17,12 @@ from markupsafe import Markup
 
 from exporter import __version__
 from exporter.model import GpuState, Ownership, Snapshot, SourceState
-from exporter.web import words
+from exporter.speech import ABSENT, N_, Speech
 
 REFRESH_SECONDS: Final = 15
+_LIFETIME_SECONDS: Final = 1.0
+_GIB: Final = 2**30
+_SPACE: Final = "\N{NO-BREAK SPACE}"
 
 _TEMPLATES: Final = resources.files(__package__) / "templates"
 _STYLE: Final = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
@@ -37,12 +41,12 @@ CONTENT_SECURITY_POLICY: Final = (
 class Standing(Enum):
     """Where a GPU stands, in the words and with the style class of the page; each GPU stands in exactly one."""
 
-    IN_USE = "in use", "busy"
-    HELD_IDLE = "held, idle", "idle"
-    UNCLAIMED = "busy, no task", "unclaimed"
-    FREE = "free", "free"
-    UNKNOWN = "owner unknown", "unknown"
-    UNREADABLE = "unreadable", "fault"
+    IN_USE = N_("in use"), "busy"
+    HELD_IDLE = N_("held, idle"), "idle"
+    UNCLAIMED = N_("busy, no task"), "unclaimed"
+    FREE = N_("free"), "free"
+    UNKNOWN = N_("owner unknown"), "unknown"
+    UNREADABLE = N_("unreadable"), "fault"
 
     def __init__(self, label: str, style: str) -> None:
         self.label = label
@@ -93,6 +97,7 @@ class Card:
     bars: tuple[Bar, Bar]
     facts: tuple[tuple[str, str], ...]
     problem: str | None
+    """In English, as logs have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +107,62 @@ class Source:
     name: str
     text: str
     problem: str | None
+    """In English, as logs have it."""
 
 
-def render(snapshot: Snapshot, *, idle_threshold: float) -> str:
-    """The page as HTML; `idle_threshold` is the utilization, 0 to 1, below which a GPU is idle."""
-    cards = [_card(state, snapshot.time, idle_threshold) for state in snapshot.gpus]
+class Page:
+    """Renders the page once a second in each language, however many browsers ask.
+
+    Args:
+        snapshot: Returns the node as it is now.
+        idle_threshold: The utilization, 0 to 1, below which a GPU is idle.
+        monotonic: CLOCK_MONOTONIC.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], idle_threshold: float, monotonic: Callable[[], float] = monotonic
+    ) -> None:
+        self._snapshot = snapshot
+        self._idle_threshold = idle_threshold
+        self._monotonic = monotonic
+        self._rendered: dict[str, tuple[float, bytes]] = {}
+        """When, and what, by language."""
+
+    def __call__(self, words: Speech) -> bytes:
+        """Returns the page in UTF-8."""
+        now = self._monotonic()
+        if words.language in self._rendered:
+            rendered_at, body = self._rendered[words.language]
+            if now - rendered_at < _LIFETIME_SECONDS:
+                return body
+        body = render(self._snapshot(), words, idle_threshold=self._idle_threshold).encode(errors="replace")
+        self._rendered[words.language] = now, body
+        return body
+
+
+def render(snapshot: Snapshot, words: Speech, *, idle_threshold: float) -> str:
+    """Returns the page as HTML.
+
+    Args:
+        snapshot: The node.
+        words: The language.
+        idle_threshold: The utilization, 0 to 1, below which a GPU is idle.
+    """
+    _ = words.gettext
+    cards = [_card(state, snapshot.time, words, idle_threshold) for state in snapshot.gpus]
     standings = [card.standing for card in cards]
     return _TEMPLATE.render(
+        _=_,
+        ngettext=words.ngettext,
+        language_tag=words.tag,
         hostname=snapshot.hostname,
         totals=[(standing, standings.count(standing)) for standing in Standing],
         cards=cards,
         sources=[
-            _source("GPU readings", snapshot.devices, snapshot.time),
-            _source("Task ownership", snapshot.tasks, snapshot.time),
+            _source(_("GPU readings"), snapshot.devices, snapshot.time, words),
+            _source(_("Task ownership"), snapshot.tasks, snapshot.time, words),
         ],
-        notices=list(_notices(snapshot)),
+        notices=list(_notices(snapshot, words)),
         time=datetime.fromtimestamp(snapshot.time, UTC),
         version=__version__,
         refresh_seconds=REFRESH_SECONDS,
@@ -124,31 +170,33 @@ def render(snapshot: Snapshot, *, idle_threshold: float) -> str:
     )
 
 
-def _card(state: GpuState, now: float, idle_threshold: float) -> Card:
+def _card(state: GpuState, now: float, words: Speech, idle_threshold: float) -> Card:
+    _ = words.gettext
     reading = state.reading
     utilization = reading.utilization if reading else None
     used = reading.vram_used_bytes if reading else None
     total = state.gpu.vram_total_bytes
     temperatures = reading.temperatures_celsius if reading else {}
+    nobody = state.owner.ownership is Ownership.UNALLOCATED
     return Card(
         index=state.gpu.index,
-        gpu_ids=_gpu_ids(state),
-        model=state.gpu.model,
+        gpu_ids=_gpu_ids(state, words),
+        model=state.gpu.model or _("unknown model"),
         standing=Standing.of(state, idle_threshold),
         owners=_owners(state),
-        ownerless="held by nobody" if state.owner.ownership is Ownership.UNALLOCATED else "owner unknown",
-        detail=_detail(state, now),
+        ownerless=_("held by nobody") if nobody else _("owner unknown"),
+        detail=_detail(state, now, words),
         readable=reading is not None,
         bars=(
-            Bar("Utilization", words.percent(utilization), utilization),
-            Bar("VRAM", words.part_of_bytes(used, total), used / total if used is not None and total else None),
+            Bar(_("Utilization"), _percent(utilization, words), utilization),
+            Bar(_("VRAM"), _part_of_bytes(used, total, words), used / total if used is not None and total else None),
         ),
         facts=(
-            ("Power", words.quantity(reading.power_watts if reading else None, "W")),
-            ("Hotspot", words.quantity(temperatures.get("hotspot"), "°C")),
-            ("Memory", words.quantity(temperatures.get("memory"), "°C")),
+            (_("Socket power"), _quantity(reading.power_watts if reading else None, "W", words)),
+            (_("Hotspot"), _quantity(temperatures.get("hotspot"), "°C", words)),
+            (words.pgettext("temperature", "Memory"), _quantity(temperatures.get("memory"), "°C", words)),
         ),
-        problem=state.problem or (None if reading else "There is no fresh reading."),
+        problem=state.problem,
     )
 
 
@@ -158,35 +206,66 @@ def _owners(state: GpuState) -> tuple[str, ...]:
     return tuple(sorted({task.username for task in state.tasks})) or (state.owner.username,)
 
 
-def _detail(state: GpuState, now: float) -> str:
+def _detail(state: GpuState, now: float, words: Speech) -> str:
     if not _owners(state) or not state.tasks:
         return ""
-    sharing = "shared" if state.owner.ownership is Ownership.SHARED else ""
+    sharing = words.gettext("shared") if state.owner.ownership is Ownership.SHARED else ""
     types = " + ".join(sorted({task.task_type for task in state.tasks} - {""}))
-    since = f"for {words.duration(now - min(task.start for task in state.tasks))}"
-    return ", ".join(part for part in (sharing, types, since) if part)
+    held = words.duration(now - min(task.start for task in state.tasks))
+    since = words.gettext("for {duration}").format(duration=held)
+    return " · ".join(part for part in (sharing, types, since) if part)
 
 
-def _gpu_ids(state: GpuState) -> str:
+def _gpu_ids(state: GpuState, words: Speech) -> str:
     names = state.gpu.aliases | {state.gpu.uuid}
-    return ", ".join(sorted({gpu.gpu_id for task in state.tasks for gpu in task.gpus if gpu.uuid in names} - {""}))
+    return words.listed(sorted({gpu.gpu_id for task in state.tasks for gpu in task.gpus if gpu.uuid in names} - {""}))
 
 
-def _source(name: str, state: SourceState, now: float) -> Source:
-    if state.last_success is None:
-        return Source(name, "no answer yet", state.problem)
-    age = now - state.last_success
-    return Source(name, "just now" if age < 1 else f"{words.duration(age)} ago", state.problem)
+def _source(name: str, state: SourceState, now: float, words: Speech) -> Source:
+    age = words.gettext("no answer yet") if state.last_success is None else words.ago(now - state.last_success)
+    return Source(name, age, state.problem)
 
 
-def _notices(snapshot: Snapshot) -> Iterator[str]:
+def _notices(snapshot: Snapshot, words: Speech) -> Iterator[str]:
     """What is odd on the node as a whole."""
-    found = len(snapshot.gpus)
-    if snapshot.expected_gpus is not None and found != snapshot.expected_gpus:
-        yield f"{words.count(snapshot.expected_gpus, 'GPU')} expected, {found} found."
-    if snapshot.unmatched_gpus:
-        yield f"Tasks of this node name {words.count(snapshot.unmatched_gpus, 'GPU')} that it does not have."
-    if snapshot.hostname_mismatches:
-        yield f"{words.count(snapshot.hostname_mismatches, 'task')} on these GPUs named with another host."
-    if snapshot.malformed_tasks:
-        yield f"{words.count(snapshot.malformed_tasks, 'task')} could not be read in full."
+    found, expected = len(snapshot.gpus), snapshot.expected_gpus
+    if expected is not None and found != expected:
+        expectation = words.ngettext(
+            "{count} GPU expected, {found} found.", "{count} GPUs expected, {found} found.", expected
+        )
+        yield expectation.format(count=expected, found=found)
+    if count := snapshot.unmatched_gpus:
+        yield words.ngettext(
+            "Tasks of this node name {count} GPU that it does not have.",
+            "Tasks of this node name {count} GPUs that it does not have.",
+            count,
+        ).format(count=count)
+    if count := snapshot.hostname_mismatches:
+        yield words.ngettext(
+            "{count} task on these GPUs named with another host.",
+            "{count} tasks on these GPUs named with another host.",
+            count,
+        ).format(count=count)
+    if count := snapshot.malformed_tasks:
+        yield words.ngettext(
+            "{count} task could not be read in full.", "{count} tasks could not be read in full.", count
+        ).format(count=count)
+
+
+def _percent(ratio: float | None, words: Speech) -> str:
+    """Returns `93%`, and below ten `4.2%`."""
+    return words.percent(ratio, 1 if ratio and ratio < 0.0995 else 0)
+
+
+def _part_of_bytes(used: int | None, total: int | None, words: Speech) -> str:
+    """Returns `12.5 of 192 GiB`, as far as either is known."""
+    if total is None:
+        return words.gibibytes(used)
+    known = ABSENT if used is None else words.number(used / _GIB, 1)
+    whole = words.number(total / _GIB, 1 if total % _GIB else 0)
+    return words.gettext("{used} of {total} GiB").format(used=known, total=whole)
+
+
+def _quantity(value: float | None, unit: str, words: Speech) -> str:
+    """Returns `642 W`."""
+    return ABSENT if value is None else f"{words.number(value, 0)}{_SPACE}{unit}"

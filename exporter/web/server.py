@@ -11,9 +11,11 @@ from aiohttp import web
 
 from exporter.config import Listen
 from exporter.model import Snapshot
+from exporter.speech import speech
 from exporter.web import page
 from exporter.web.auth import Authenticator, Verdict
 from exporter.web.listener import Listener, open_socket
+from exporter.web.negotiation import preferred_language
 from exporter.web.responses import document, text
 from exporter.web.tls import Tls
 
@@ -46,12 +48,11 @@ class WebServer:
             idle_threshold: The utilization, 0 to 1, below which the page calls a GPU idle.
         """
         self._settings = settings
-        self._snapshot = snapshot
+        self._page = page.Page(snapshot, idle_threshold)
         self._exposition = exposition
         self._ready = ready
-        self._idle_threshold = idle_threshold
         self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
-            "/": self._page,
+            "/": self._people,
             "/metrics": self._metrics,
             "/-/healthy": lambda _: text("healthy"),
             "/-/ready": self._readiness,
@@ -156,10 +157,11 @@ class WebServer:
         body, content_type = self._exposition(request.headers.get("Accept"))
         return document(body, content_type, request, vary="Accept, Accept-Encoding")
 
-    def _page(self, request: web.BaseRequest) -> web.Response:
-        body = page.render(self._snapshot(), idle_threshold=self._idle_threshold).encode(errors="replace")
-        headers = {"Content-Security-Policy": page.CONTENT_SECURITY_POLICY}
-        return document(body, "text/html; charset=utf-8", request, vary="Accept-Encoding", headers=headers)
+    def _people(self, request: web.BaseRequest) -> web.Response:
+        words = speech(preferred_language(request.headers.get("Accept-Language", "")))
+        headers = {"Content-Language": words.tag, "Content-Security-Policy": page.CONTENT_SECURITY_POLICY}
+        vary = "Accept-Encoding, Accept-Language"
+        return document(self._page(words), "text/html; charset=utf-8", request, vary=vary, headers=headers)
 
     def _readiness(self, _: web.BaseRequest) -> web.Response:
         return text("ready") if self._ready() else text("not ready: no GPU has been read yet", status=503)

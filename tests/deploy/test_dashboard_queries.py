@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from deploy.grafana.build import english
+from deploy.grafana.build import boards
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
 from exporter.demo.remote_write import Column
 from exporter.demo.schedule import Faults
+from exporter.speech import SOURCE, speech
 from tests.support.engines import prometheus
 from tests.support.panels import PanelQuery, View, ask, label_values, queries_of
 
@@ -37,7 +38,7 @@ FAULTS = Faults(
     unreadable=[("colab-gpu1", 3, (START + 7200, START + 9000))],
     api_down=[(START + 20000, START + 22000)],
 )
-BOARDS = english()
+BOARDS = boards(speech(SOURCE))
 QUERIES = list(dict.fromkeys(query for board in BOARDS.values() for query in queries_of(board)))
 each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.dashboard}/{query.panel}")
 

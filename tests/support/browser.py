@@ -42,7 +42,7 @@ class Page:
         target = await self.call("Target.createTarget", url="about:blank")
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = {"sessionId": attached["sessionId"]}
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             await self.call(f"{domain}.enable")
 
     async def call(self, method: str, **params: object) -> dict[str, Any]:
@@ -62,6 +62,10 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def prefer(self, language: str) -> None:
+        """Sets the language that the reader likes best."""
+        await self.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
 
     async def goto(self, url: str) -> None:
         self._events.clear()

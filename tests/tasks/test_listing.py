@@ -8,6 +8,7 @@ import pytest
 
 from exporter.errors import UsageError
 from exporter.model import RUNNING, Task, TaskGpu
+from exporter.speech import speech
 from exporter.tasks.listing import Held, as_json, as_table, held
 
 UTC = ZoneInfo("UTC")
@@ -58,15 +59,21 @@ def test_users_and_nodes_narrow_and_unknown_ones_are_refused_naming_those_there_
 
 
 def test_the_table_is_aligned_beside_wide_and_hostile_names() -> None:
-    lines = as_table(listed(task("陳怡君", "1"), task("a\x1b[2J\n", "2"), task("itrd", "3"))).splitlines()
+    lines = as_table(listed(task("陳怡君", "1"), task("a\x1b[2J\n", "2"), task("itrd", "3")), speech("en")).splitlines()
 
     assert len(lines) == 4
-    assert lines[0].split() == ["NODE", "GPU", "USER", "TYPE", "SINCE", "UNTIL", "TASK"]
-    assert lines[1].startswith("colab-gpu1  1    陳怡君  LAB   2025-07-21 15:59  running  id-")
-    assert lines[2].startswith(
-        "colab-gpu1  2    a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}  LAB   2025-07-21 15:59  running  id-"
-    )
-    assert lines[3].startswith("colab-gpu1  3    itrd    LAB   2025-07-21 15:59  running  id-")
+    assert lines[0].split() == ["NODE", "GPU", "ID", "USER", "TASK", "TYPE", "START", "END", "TASK"]
+    assert lines[1].startswith("colab-gpu1  1       陳怡君  LAB        2025-07-21 15:59  running  id-")
+    odd = "a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"
+    assert lines[2].startswith(f"colab-gpu1  2       {odd}  LAB        2025-07-21 15:59  running  id-")
+    assert lines[3].startswith("colab-gpu1  3       itrd    LAB        2025-07-21 15:59  running  id-")
+
+
+def test_the_table_is_in_the_language_of_the_report() -> None:
+    head, row = as_table(listed(task("陳怡君", "1")), speech("zh-TW")).splitlines()
+
+    assert head.split() == ["節點", "GPU", "編號", "使用者", "任務類型", "開始時間", "結束時間", "任務"]
+    assert "2025-07-21 15:59  執行中" in row
 
 
 def test_json_has_every_field() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from exporter.speech import languages, speech
 from tests.support import snapshots
 from tests.support.browser import Page, browser_page
 from tests.support.endpoint import Endpoint, endpoint
@@ -39,12 +40,17 @@ async def served() -> AsyncIterator[Endpoint]:
         yield served
 
 
+@pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", NODES)
-async def test_nothing_is_wider_than_the_screen(page: Page, served: Endpoint, name: str, width: int) -> None:
+async def test_nothing_is_wider_than_the_screen(
+    page: Page, served: Endpoint, name: str, width: int, language: str
+) -> None:
     served.snapshot = NODES[name]
     await page.show(width, 800, dark=False)
+    await page.prefer(language)
     await page.goto(served.server.url)
+    assert await page.evaluate("document.documentElement.lang") == speech(language).tag
     assert await page.evaluate("innerWidth") == width
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     assert await page.evaluate(OUTSIDE) == []

@@ -2,28 +2,31 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import UNALLOCATED, UNKNOWN, GpuState, Owner, Ownership, Snapshot, SourceState
-from exporter.web import page, words
+from exporter.speech import Speech, languages, speech
+from exporter.web import page
 from exporter.web.page import Standing
 from tests.support import snapshots
 from tests.support.snapshots import node, owned, shared, state
 
 ALICE = Owner("alice", "LAB", Ownership.OWNED)
+ENGLISH, CHINESE = speech("en"), speech("zh-TW")
 BOTH = Owner("alice+bob", "LAB", Ownership.SHARED)
 
 
-def render(*states: GpuState) -> str:
-    return text_of(node(*states))
+def render(*states: GpuState, words: Speech = ENGLISH) -> str:
+    return text_of(node(*states), words)
 
 
-def text_of(snapshot: Snapshot) -> str:
+def text_of(snapshot: Snapshot, words: Speech = ENGLISH) -> str:
     """What a reader sees, on one line."""
-    markup = page.render(snapshot, idle_threshold=0.05)
+    markup = page.render(snapshot, words, idle_threshold=0.05)
     body = re.sub(r"<(style|svg|title)\b.*?</\1>|<(?!/?bdi>)[^>]*>", " ", markup, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub("</?bdi>", "", body)).replace("\N{NO-BREAK SPACE}", " ").split())
 
@@ -61,25 +64,27 @@ def test_unknown_is_never_shown_as_idle_or_free() -> None:
 def test_totals_count_each_gpu_once() -> None:
     shown = text_of(snapshots.EIGHT)
     totals = "3 in use 1 held, idle 1 busy, no task 1 free 1 owner unknown 1 unreadable"
-    assert f"8 GPUs, as of 2025-07-22 08:19:32 UTC {totals} GPU readings" in shown
+    assert f"8 GPUs · as of 2025-07-22 08:19:32 UTC {totals} GPU readings" in shown
 
 
 def test_absent_is_a_dash_and_never_0() -> None:
     shown = render(owned(0, "alice", None, None))
     card = shown[shown.index("GPU 0") :]
-    assert "Utilization – VRAM – of 192 GiB Power – Hotspot – Memory –" in card
-    assert "0 %" not in card
+    assert "Utilization – VRAM – of 192 GiB Socket power – Hotspot – Memory –" in card
+    assert "0%" not in card
 
 
 def test_zero_is_shown_as_zero() -> None:
-    assert "Utilization 0 % VRAM 0.0 of 192 GiB Power 138 W Hotspot 41 °C Memory 36 °C" in render(
+    assert "Utilization 0% VRAM 0.0 of 192 GiB Socket power 138 W Hotspot 41 °C Memory 36 °C" in render(
         state(0, UNALLOCATED, 0, 0)
     )
 
 
 def test_an_unreadable_gpu_tells_its_problem_and_owner_and_no_figures() -> None:
     shown = text_of(node(snapshots.HUNG))
-    assert "GPU 6 id 30 unreadable AMD Instinct MI300X easycard WEBAPP, for 3 d 5 h A read did not come back" in shown
+    assert (
+        "GPU 6 id 30 unreadable AMD Instinct MI300X easycard WEBAPP · for 3 days 5 hr A read did not come back" in shown
+    )
     assert "Utilization" not in shown
 
 
@@ -88,20 +93,20 @@ def test_a_gpu_without_reading_or_reason_says_so() -> None:
 
 
 def test_a_shared_gpu_names_each_user() -> None:
-    assert "in use AMD Instinct MI300X admin, itrd shared, LAB + WEBAPP, for 3 h 24 min" in render(
+    assert "in use AMD Instinct MI300X admin, itrd shared · LAB + WEBAPP · for 3 hr 24 min" in render(
         shared(2, ["itrd", "admin"])
     )
 
 
 def test_a_problem_of_a_readable_gpu_stands_beside_its_figures() -> None:
     shown = render(state(0, ALICE, 0.5, 1, problem="ECC counts cannot be read"))
-    assert "ECC counts cannot be read Utilization 50 %" in shown
+    assert "ECC counts cannot be read Utilization 50%" in shown
 
 
 def test_sources_tell_their_age_and_what_is_wrong() -> None:
     shown = text_of(snapshots.NO_LIBRARY)
     assert "GPU readings no answer yet libamd_smi.so cannot be loaded" in shown
-    assert "Task ownership 15 min ago The consumption API refuses the token" in shown
+    assert "Task ownership 15 minutes ago The consumption API refuses the token" in shown
     assert "8 GPUs expected, 0 found." in shown
     assert "No GPU has been found on this node." in shown
 
@@ -119,44 +124,90 @@ def test_oddities_of_the_node_are_listed() -> None:
 
 @given(st.text())
 def test_no_name_becomes_markup(name: str) -> None:
-    plain = page.render(node(owned(0, "alice", 0.5, 1, "LAB"), hostname="h"), idle_threshold=0.05)
-    named = page.render(node(owned(0, name, 0.5, 1, name), hostname=name), idle_threshold=0.05)
+    plain = page.render(node(owned(0, "alice", 0.5, 1, "LAB"), hostname="h"), ENGLISH, idle_threshold=0.05)
+    named = page.render(node(owned(0, name, 0.5, 1, name), hostname=name), ENGLISH, idle_threshold=0.05)
     assert re.findall(r"<[^>]*>", named) == re.findall(r"<[^>]*>", plain)
 
 
 def test_the_page_asks_for_nothing_elsewhere() -> None:
-    markup = page.render(snapshots.EIGHT, idle_threshold=0.05)
+    markup = page.render(snapshots.EIGHT, ENGLISH, idle_threshold=0.05)
     assert re.findall(r'(?:href|src)="(?!data:)([^"]*)"', markup) == ["metrics"]
     assert "<script" not in markup
     assert " style=" not in markup
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-5, "0 s"),
-        (0.4, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (3600, "1 h"),
-        (12_000, "3 h 20 min"),
-        (187_200, "2 d 4 h"),
-    ],
-)
-def test_durations_read_well(seconds: float, shown: str) -> None:
-    assert words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == shown
-
-
-@pytest.mark.parametrize(
-    ("ratio", "shown"), [(None, "–"), (0, "0 %"), (0.004, "0.4 %"), (0.0996, "10 %"), (0.5, "50 %"), (1, "100 %")]
+    ("ratio", "shown"),
+    [(None, "–"), (0, "0%"), (0.0001, "<0.1%"), (0.004, "0.4%"), (0.0996, "10%"), (0.5, "50%"), (1, "100%")],
 )
 def test_percentages_read_well(ratio: float | None, shown: str) -> None:
-    assert words.percent(ratio).replace("\N{NO-BREAK SPACE}", " ") == shown
+    assert f"Utilization {shown} VRAM" in render(state(0, ALICE, ratio, 1))
 
 
 @pytest.mark.parametrize(
     ("used", "total", "shown"),
-    [(None, None, "–"), (None, 2**30, "– of 1 GiB"), (2**29, None, "0.5 GiB"), (2**29, 3 * 2**29, "0.5 of 1.5 GiB")],
+    [(None, None, "–"), (None, 1, "– of 1 GiB"), (0.5, None, "0.5 GiB"), (0.5, 1.5, "0.5 of 1.5 GiB")],
 )
-def test_parts_of_bytes_read_well(used: int | None, total: int | None, shown: str) -> None:
-    assert words.part_of_bytes(used, total).replace("\N{NO-BREAK SPACE}", " ") == shown
+def test_parts_of_bytes_read_well(used: float | None, total: float | None, shown: str) -> None:
+    one = state(0, ALICE, 0.5, used)
+    size = None if total is None else int(total * snapshots.GIB)
+    assert f"VRAM {shown} Socket power" in render(replace(one, gpu=replace(one.gpu, vram_total_bytes=size)))
+
+
+def test_each_state_has_its_one_word_in_chinese() -> None:
+    assert [CHINESE.gettext(standing.label) for standing in Standing] == [
+        "使用中",
+        "已分配但閒置",
+        "無人使用卻在運算",
+        "未分配",
+        "歸屬不明",
+        "無法讀取",
+    ]
+
+
+def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
+    odd = node(
+        owned(0, "王小明", 0.974, 168.3, ""),
+        shared(1, ["王小明", "陳怡君"]),
+        state(2, UNALLOCATED, 0.83, 64.0),
+        state(3, UNKNOWN, None, None, readable=False),
+        replace(state(4, UNALLOCATED, 0.0, 0.3), gpu=replace(snapshots.gpu(4), model="")),
+        devices=SourceState(snapshots.NOW - 4000),
+        tasks=SourceState(None),
+        expected_gpus=8,
+        unmatched_gpus=1,
+        hostname_mismatches=2,
+        malformed_tasks=3,
+        hostname="節點",
+    )
+    names = r"GPU|VRAM|GiB|UTC|W|°C|Prometheus|mi300x-exporter|AMD Instinct MI300X|LAB|WEBAPP"
+    for snapshot in (odd, node(hostname="節點")):
+        markup = page.render(snapshot, CHINESE, idle_threshold=0.05)
+        labels = [label or title for label, title in re.findall('aria-label="(.*?)"|<title>(.*?)<', markup)]
+        shown = " ".join((*labels, text_of(snapshot, CHINESE)))
+        assert re.findall("[A-Za-z]+", re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z])", "", shown)) == []
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_page_names_its_language_and_that_of_what_logs_say(language: str) -> None:
+    markup = page.render(snapshots.EIGHT, speech(language), idle_threshold=0.05)
+    assert f'<html lang="{speech(language).tag}">' in markup
+    assert '<p class="problem" lang="en">A read did not come back' in markup
+
+
+def test_the_page_is_made_once_a_second_in_each_language() -> None:
+    asked: list[float] = []
+    now = [100.0]
+
+    def snapshot() -> Snapshot:
+        asked.append(now[0])
+        return snapshots.EIGHT
+
+    shown = page.Page(snapshot, 0.05, lambda: now[0])
+    english = shown(ENGLISH)
+    now[0] = 100.9
+    assert shown(ENGLISH) is english
+    assert shown(CHINESE) != english
+    now[0] = 101.0
+    shown(ENGLISH)
+    assert asked == [100.0, 100.9, 101.0]

@@ -121,6 +121,34 @@ async def test_the_page_shows_the_current_snapshot(served: Endpoint) -> None:
     assert b"a-very-long-host-name" in answer.body
 
 
+@pytest.mark.parametrize(
+    ("accept_language", "tag"),
+    [
+        ("zh-TW", "zh-Hant-TW"),
+        ("zh-tw", "zh-Hant-TW"),
+        ("zh-Hant", "zh-Hant-TW"),
+        ("zh-Hant-HK", "zh-Hant-TW"),
+        ("zh-TW,zh;q=0.9,en-US;q=0.8,en;q=0.7", "zh-Hant-TW"),
+        ("fr, en;q=0.3, zh-TW;q=0.7", "zh-Hant-TW"),
+        ("en-US,en;q=0.9,zh-TW;q=0.8", "en"),
+        ("zh-CN,zh;q=0.9", "en"),
+        ("zh-TW;q=0", "en"),
+        ("zh-TWX", "en"),
+        ("fr", "en"),
+        ("*", "en"),
+        ("", "en"),
+        (";q=,,q;;=", "en"),
+    ],
+)
+async def test_the_page_is_in_the_language_that_a_reader_likes_best(
+    served: Endpoint, accept_language: str, tag: str
+) -> None:
+    answer = await served.get("/", headers={"Accept-Language": accept_language, "Accept-Encoding": "identity"})
+    assert answer.headers["Content-Language"] == tag
+    assert answer.headers["Vary"] == "Accept-Encoding, Accept-Language"
+    assert f'<html lang="{tag}">'.encode() in answer.body
+
+
 async def test_a_name_that_utf_8_cannot_say_breaks_no_page(served: Endpoint) -> None:
     served.snapshot = node(owned(0, "lone \ud800 surrogate", 0.5, 1))
     answer = await served.get("/", headers={"Accept-Encoding": "identity"})
