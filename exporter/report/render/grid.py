@@ -13,7 +13,7 @@ from rich.text import Text
 
 from exporter.names import by_hostname, visible
 from exporter.report.accounting.rows import GpuRow, Report
-from exporter.report.accounting.timeline import Lane, Timeline, joined
+from exporter.report.accounting.timeline import Lane, Timeline, by_hours_or_days
 from exporter.report.languages import Words
 from exporter.report.render.blocks import holders
 from exporter.report.render.columns import WIDE
@@ -31,7 +31,7 @@ _STYLES: Final = ("", "cyan", "cyan", "cyan", "green", "green", "green", "bold g
 def draw(page: Page, report: Report, timeline: Timeline, words: Words) -> None:
     """Draws the utilization of every GPU, with who held it."""
     zone = ZoneInfo(report.timezone)
-    drawn = joined(timeline, zone)
+    drawn = by_hours_or_days(timeline, zone)
     starts = [datetime.fromtimestamp(edge, zone) for edge in drawn.edges[:-1].tolist()]
     is_day = report.date == report.to
     page.heading(words.utilization_by_hour if is_day else words.utilization_by_day)
