@@ -29,14 +29,14 @@ def test_nothing_was_observed_where_there_are_no_samples() -> None:
     assert curve.at_each(np.array([1.0, 2.0])).tolist() == [[0.0] * 6] * 2
 
 
-def test_after_a_restart_the_counters_grew_in_the_seconds_they_say() -> None:
+def test_after_a_reset_the_counters_grew_in_the_seconds_they_say() -> None:
     curve = device_curve(table((1000, 500), (2000, 40)), APART, math.inf)
     assert curve.at(1960).observed_seconds == pytest.approx(0)
     assert curve.at(1980).observed_seconds == pytest.approx(20)
     assert curve.at(2000).observed_seconds == pytest.approx(40)
 
 
-def test_energy_goes_on_evenly_across_a_restart() -> None:
+def test_energy_goes_on_evenly_across_a_reset() -> None:
     curve = device_curve(table((1000, 500), (2000, 40)), APART, math.inf)
     for time in (1000, 1500, 1960, 1990, 2000):
         assert curve.at(time).energy_joules == pytest.approx(100 * (time - 1000))
@@ -99,7 +99,7 @@ def test_all_that_was_booked_to_an_owner_starts_anew_with_the_exporter() -> None
     assert curve.at(2015).energy_joules == pytest.approx(99_000)
 
 
-def test_counters_born_within_the_reading_count_from_their_birth() -> None:
+def test_counters_that_began_within_the_reading_count_from_their_beginning() -> None:
     curve = device_curve(table((1000, 60), (1015, 75)), APART, since=900)
     assert curve.at(939).observed_seconds == 0
     assert curve.at(970).observed_seconds == pytest.approx(30)
@@ -112,13 +112,13 @@ def test_the_mean_of_a_whole_life_says_nothing_of_a_part_of_it() -> None:
     assert curve.at(1015).minus(curve.at(0)).observed_seconds == pytest.approx(15)
 
 
-def test_a_fall_too_high_for_a_restart_is_a_clock_that_differs() -> None:
+def test_a_fall_too_high_for_a_reset_is_a_clock_that_differs() -> None:
     samples = table((1000, 50_000), (1001, 49_999), (1016, 50_014))
     assert not resets(samples, APART).any()
     assert device_curve(samples, APART, math.inf).at(1016).observed_seconds == pytest.approx(15)
 
 
-def test_the_last_bits_of_a_value_that_stands_still_are_no_restart() -> None:
+def test_the_last_bits_of_a_value_that_stands_still_are_no_reset() -> None:
     samples = table((1000, 10.0), (1015, math.nextafter(10.0, 0)))
     assert not resets(samples, APART).any()
 
@@ -131,7 +131,7 @@ def test_counters_that_passed_their_old_values_before_the_next_scrape_started_an
     assert curve.at(600).observed_seconds == pytest.approx(300)
 
 
-def test_young_counters_may_hide_a_restart_and_old_ones_cannot() -> None:
+def test_young_counters_may_hide_a_reset_and_old_ones_cannot() -> None:
     assert resets(table((0, 30), (600, 300)), 22).tolist() == [True]
     assert resets(table((0, 9000), (600, 9300)), 22).tolist() == [False]
     assert resets(table((0, 30), (600, 30)), 22).tolist() == [False]

@@ -21,7 +21,7 @@ def test_replicas_are_never_added_up() -> None:
     assert len(merged) == len(ours)
 
 
-def test_what_another_replica_scraped_last_before_a_restart_counts() -> None:
+def test_what_another_replica_scraped_last_before_a_reset_counts() -> None:
     ours = table(*((t, t - 1000) for t in range(2000, 3000, 15)), *((t, t - 3030) for t in range(3050, 4000, 15)))
     theirs = table(*((t, t - 1000) for t in range(2007, 3010, 15)), *((t, t - 3030) for t in range(3042, 4000, 15)))
     for order in ((ours, theirs), (theirs, ours)):
@@ -29,7 +29,7 @@ def test_what_another_replica_scraped_last_before_a_restart_counts() -> None:
         assert curve.at(3980).minus(curve.at(2007)).observed_seconds == pytest.approx(2997 - 2007 + 950)
 
 
-def test_servers_whose_clocks_differ_see_no_restart_in_each_others_samples() -> None:
+def test_servers_whose_clocks_differ_see_no_reset_in_each_others_samples() -> None:
     ours = table(*((t, t - 2000) for t in range(2015, 2100, 15)), *((t, t - 2000) for t in range(2150, 2300, 15)))
     theirs = table(*((t + 0.4, t - 2000) for t in range(2015, 2300, 15)))
     merged = replicas_merged((ours, theirs), APART)
