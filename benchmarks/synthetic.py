@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from exporter.demo.remote_write import STALE, Column
-from exporter.model import Amounts
 from exporter.report.history.queries import DEVICES
-from exporter.report.observed import Floats
+from exporter.report.history.samples import NO_SAMPLES, Samples
+from exporter.report.observed import ENERGY, VRAM, Floats
 
 _VRAM = 191.98 * 2**30
-_ENERGY = Amounts._fields.index("energy_joules")
 _HARDWARE_JOULES = 5e9
 """What the energy accumulator shows before anything."""
 _LOAD_SECONDS = 600.0
@@ -48,8 +47,8 @@ class SyntheticGpu:
     truth_times: Floats
     truth: Floats
     """What accrued by each, as long as the exporter could read it; energy always. Shape (n, 6)."""
-    scrapes: Floats
-    """Rows as in `exporter.report.history.counters`."""
+    scrapes: Samples
+    """Of its device counters."""
     vram_used: Floats
     """At each scrape."""
 
@@ -93,16 +92,16 @@ class Cluster:
         times, rates = _load(chance, instants, self.start - 3600, self.end, faults)
         truth = np.concatenate([np.zeros((1, rates.shape[1])), np.cumsum(rates * np.diff(times)[:, None], axis=0)])
         gpu = SyntheticGpu(
-            hostname, number % 8, f"{0xA1000000 + number:016x}", instants, times, truth, np.empty(0), np.empty(0)
+            hostname, number % 8, f"{0xA1000000 + number:016x}", instants, times, truth, NO_SAMPLES, np.empty(0)
         )
         scraped = self._scrape_times(node, faults)
         counters = gpu.at(scraped)
         for _, back in sorted(faults.down):  # the latest restart before each scrape counts
             base = gpu.at(np.array([back]))[0]
-            base[_ENERGY] = 0.0
+            base[ENERGY] = 0.0
             counters[scraped >= back] = gpu.at(scraped[scraped >= back]) - base
-        counters[:, _ENERGY] += _HARDWARE_JOULES
-        vram = rates[np.clip(np.searchsorted(times, scraped, side="right") - 1, 0, len(rates) - 1), 4]
+        counters[:, ENERGY] += _HARDWARE_JOULES
+        vram = rates[np.clip(np.searchsorted(times, scraped, side="right") - 1, 0, len(rates) - 1), VRAM]
         return SyntheticGpu(
             hostname,
             gpu.index,
@@ -110,7 +109,7 @@ class Cluster:
             instants,
             times,
             truth,
-            np.column_stack([scraped, counters]),
+            Samples(scraped, counters),
             np.where(vram > 0, vram, np.nan),
         )
 
@@ -144,7 +143,7 @@ def _load(
     idle = (utilization < 0.05).astype(float)
     rates = np.column_stack([np.ones(count), utilization, idle, idle * (vram > 2**30), vram, 140 + 600 * utilization])
     for since, until in blind:
-        rates[(times[:-1] >= since) & (times[:-1] < until), :_ENERGY] = 0.0
+        rates[(times[:-1] >= since) & (times[:-1] < until), :ENERGY] = 0.0
     return times, rates
 
 
@@ -155,9 +154,9 @@ def columns(gpus: list[SyntheticGpu], labels: Mapping[str, str] | None = None) -
 
 def _columns(gpu: SyntheticGpu, labels: Mapping[str, str]) -> list[Column]:
     device = {"hostname": gpu.hostname, "gpu": str(gpu.index), "gpu_uuid": gpu.uuid, **labels}
-    times = gpu.scrapes[:, 0]
+    times = gpu.scrapes.times
     ones = np.ones(len(times))
-    found = [({"__name__": str(metric)}, gpu.scrapes[:, 1 + n]) for n, metric in enumerate(DEVICES.metrics)]
+    found = [({"__name__": str(metric)}, gpu.scrapes.counters[:, n]) for n, metric in enumerate(DEVICES.metrics)]
     found += [
         ({"__name__": "amdgpu_info", "model": "AMD Instinct MI300X", "card": f"card{1 + 8 * gpu.index}"}, ones),
         ({"__name__": "amdgpu_up"}, (~np.isnan(gpu.vram_used)).astype(float)),

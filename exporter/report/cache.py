@@ -1,4 +1,4 @@
-"""The API's answers for days that are over, kept so that a month's report does not ask again."""
+"""The task source's answers for days that are over, kept so that a month's report does not ask again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _log = logging.getLogger(__name__)
 SETTLED_SECONDS = 86400.0
 """How long after its end a day's answer may still change: tasks are entered late, and ends corrected."""
 
-Entries = tuple[tuple[Task, ...], tuple[MalformedTask, ...]]
-_ENTRIES: TypeAdapter[Entries] = TypeAdapter(Entries, config=ConfigDict(ser_json_inf_nan="constants"))
+DayOfTasks = tuple[tuple[Task, ...], tuple[MalformedTask, ...]]
+"""What is kept of an answer: its age means nothing later."""
+_KEPT: TypeAdapter[DayOfTasks] = TypeAdapter(DayOfTasks, config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 class TaskCache:
@@ -35,18 +36,18 @@ class TaskCache:
         self._directory = directory
         self._server = hashlib.sha256(f"{url} {timezone}".encode()).hexdigest()[:12]
 
-    def get(self, day: Window) -> Entries | None:
-        """The tasks of a day, if they were kept."""
+    def get(self, day: Window) -> DayOfTasks | None:
+        """Returns the tasks of a day, if they were kept."""
         file = self._file(day)
         try:
-            return _ENTRIES.validate_json(file.read_bytes())
+            return _KEPT.validate_json(file.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             _log.warning("%s: not usable, asking the API instead: %s", file, type(error).__name__)
             return None
 
-    def keep(self, day: Window, entries: Entries, now: float) -> None:
+    def keep(self, day: Window, tasks: DayOfTasks, now: float) -> None:
         """Keeps the tasks of a day that ended a day or more ago; of others, nothing."""
         if not day.is_over or now - day.end < SETTLED_SECONDS:
             return
@@ -56,7 +57,7 @@ class TaskCache:
             handle, name = tempfile.mkstemp(dir=self._directory, prefix=".tasks-")
             try:
                 with os.fdopen(handle, "wb") as out:
-                    out.write(_ENTRIES.dump_json(entries))
+                    out.write(_KEPT.dump_json(tasks))
                 Path(name).replace(file)
             except BaseException:
                 Path(name).unlink(missing_ok=True)

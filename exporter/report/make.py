@@ -1,35 +1,39 @@
-"""Makes a report: asks both sources, and says what could not be had."""
+"""Makes a report: asks who held what, asks the scrape history, accounts, and compares with the days before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
-from exporter.model import Answer, MalformedTask, Task
-from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
-from exporter.report.accounting.comparison import Measures, compared, days_before, observed, owned
+from exporter.report.accounting.comparison import compared
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
 from exporter.report.accounting.usage import Tariff
-from exporter.report.cache import Entries, TaskCache
-from exporter.report.history import fetch as history
+from exporter.report.completeness import (
+    Fault,
+    GpusUnlisted,
+    HistoryMissing,
+    HistoryRemark,
+    TasksMalformed,
+    TasksMissing,
+    TasksUnset,
+    is_complete,
+    low_coverage,
+)
+from exporter.report.days_before import days_before
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.fetch import History
-from exporter.report.history.sampler import together
-from exporter.report.render.cells import coverage, is_low
+from exporter.report.history.fetch import History, fetch
+from exporter.report.holders import Held, Holders, holders
+from exporter.report.warnings import warning
 from exporter.report.window import Window
-from exporter.speech import Speech, speech
-from exporter.tasks.source import TaskSource, task_source
+from exporter.speech import speech
 
 Progress = Callable[[str], None]
-_Entry = TypeVar("_Entry", Task, MalformedTask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,6 @@ class Made:
     report: Report
     timeline: Timeline
     is_complete: bool
-    """False if a source was unavailable, or a node's coverage is under `report.min_coverage`."""
 
 
 async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -> Made:
@@ -68,185 +71,117 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
         TasksError: Only tasks were asked for, and the API gave no answer.
         ReportError: Neither source gave an answer; there is no history at all; or shares and totals disagree.
         UsageError: An unknown user or node.
+        ConfigError: A source's settings are not usable.
     """
-    return await _Maker(config, wanted, now, progress, speech(config.report.language)).make()
+    faults: list[Fault] = []
+    progress("asking who had which GPU")
+    asked = holders(config, now, use_cache=wanted.use_cache) if wanted.with_tasks else None
+    held = await _held(asked, wanted, faults)
+    progress("reading the scrape history")
+    read = await _read(config, wanted, held, now, faults) if wanted.with_history else None
+    progress("accounting")
+    chosen = _accounted(config, wanted, held, read, faults)
+    report = _report(config, wanted, chosen, held, read)
+    if read:
+        faults += low_coverage(report.nodes, config.report.min_coverage)
+    progress("comparing with the days before")
+    before = await days_before(
+        config.prometheus if read else None, asked if held else None, wanted.window, report, wanted.narrowed_to.users
+    )
+    words = speech(config.report.language)
+    report = report.model_copy(
+        update={
+            "warnings": [warning(fault, words) for fault in faults],
+            "comparison": compared(report.totals, before),
+            "only_users": sorted(wanted.narrowed_to.users),
+            "only_nodes": sorted(wanted.narrowed_to.nodes),
+        }
+    )
+    drawn = timeline(wanted.window, chosen, timed=held is not None, users=wanted.narrowed_to.users)
+    return Made(report, drawn, is_complete(faults))
 
 
-@dataclass(slots=True)
-class _Maker:
-    """One report in the making."""
-
-    config: Config
-    wanted: Wanted
-    now: float
-    progress: Progress
-    speech: Speech
-    warnings: list[str] = field(default_factory=list)
-    is_complete: bool = True
-    _gpu_ids: dict[str, str] = field(default_factory=dict)
-    _source: TaskSource | None = None
-    """One for all days, which warns of its token once."""
-
-    async def make(self) -> Made:
-        window, nodes = self.wanted.window, self.config.report.nodes
-        self.progress("asking who had which GPU")
-        entries = await self._tasks()
-        tasks, _ = entries or ((), ())
-        holdings = Holdings(Answer(*entries, as_of=0.0)) if entries is not None else None
-        self.progress("reading the scrape history")
-        found = await self._history(tasks, holdings) if self.wanted.with_history else None
-        self.progress("accounting")
-        known = accounts(window, found.gpus if found else (), holdings, tasks, self._gpu_ids)
-        missing, surplus = inventory_gap(window, known, nodes, answered=entries is not None)
-        self.warnings += [
-            self.speech.gettext("the scrape history's server says: {said}").format(said=said)
-            for said in (found.warnings if found else ())
-        ]
-        wanted = self.wanted.narrowed_to.nodes or surplus.keys()
-        self.warnings += [
-            self.speech.gettext("{hostname}: {seen} GPUs were seen, report.nodes lists {listed}").format(
-                hostname=hostname, seen=seen, listed=nodes[hostname]
-            )
-            for hostname, seen in surplus.items()
-            if hostname in wanted
-        ]
-        chosen = narrowed([*known, *missing], self.wanted.narrowed_to, nodes)
-        report = self._built(chosen, found, entries)
-        self.progress("comparing with the days before")
-        before = await self._days_before(report, with_history=found is not None, with_tasks=entries is not None)
-        report = report.model_copy(
-            update={
-                "warnings": self.warnings,
-                "comparison": compared(report.totals, before),
-                "only_users": sorted(self.wanted.narrowed_to.users),
-                "only_nodes": sorted(self.wanted.narrowed_to.nodes),
-            }
-        )
-        drawn = timeline(window, chosen, timed=entries is not None, users=self.wanted.narrowed_to.users)
-        return Made(report, drawn, self.is_complete)
-
-    def _built(self, chosen: Sequence[GpuAccount], found: History | None, entries: Entries | None) -> Report:
-        settings = self.config.report
-        sources = Sources(
-            history="prometheus" if found else "none",
-            tasks="api" if entries is not None else "labels" if found else "none",
-        )
-        costs = Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency)
-        report = build(
-            self.wanted.window, chosen, sources=sources, costs=costs, min_coverage_ratio=settings.min_coverage
-        )
-        if found:
-            for row in report.nodes:
-                if is_low(row.usage.coverage_ratio, settings.min_coverage):
-                    self._lacks(
-                        self.speech.gettext(
-                            "{hostname}: {coverage} of its GPU time was observed, expected {expected} or more"
-                        ).format(
-                            hostname=row.hostname,
-                            coverage=coverage(row.usage.coverage_ratio, self.speech),
-                            expected=coverage(settings.min_coverage, self.speech),
-                        )
-                    )
-        return report
-
-    async def _days_before(self, report: Report, *, with_history: bool, with_tasks: bool) -> list[Measures]:
-        """What is known of the seven days before a single day that is over; whatever fails leaves a blank."""
-        window, users = self.wanted.window, self.wanted.narrowed_to.users
-        if window.first != window.last or not window.is_over:
-            return []
-        uuids = {row.gpu_uuid for row in report.gpus if row.gpu_uuid}
-        days = days_before(window)
-        measures: list[Measures] = [{} for _ in days]
-        if with_history and not users:
-            with suppress(HistoryError):
-                async with PrometheusClient(self.config.prometheus) as client:
-                    measures = await together(observed(client, day, uuids) for day in days)
-        if with_tasks:
-            with suppress(TasksError):
-                for measured, day in zip(measures, days, strict=True):
-                    entries = await self._day_of_tasks(day)
-                    measured.update(owned(Holdings(Answer(*entries, as_of=0.0)), day, uuids, users))
-        return measures
-
-    def _lacks(self, what: str) -> None:
-        self.warnings.append(what)
-        self.is_complete = False
-
-    async def _tasks(self) -> Entries | None:
-        """The tasks of the window, or None if labels have to tell."""
-        if not self.wanted.with_tasks:
-            return None
-        if self.config.tasks.url is None:
-            self.warnings.append(self.speech.gettext("tasks.url is not set: owners come from the history's labels"))
-            return None
-        try:
-            entries = await self._days_of_tasks()
-        except TasksError as error:
-            if not self.wanted.with_history:
-                raise
-            self._lacks(self.speech.gettext("{error}; owners come from the history's labels").format(error=error))
-            return None
-        if entries[1]:
-            self.warnings.append(
-                self.speech.ngettext(
-                    "{count} entry of the consumption API cannot be accounted in full: "
-                    "the GPUs it names are unknown where no other task holds them",
-                    "{count} entries of the consumption API cannot be accounted in full: "
-                    "the GPUs they name are unknown where no other task holds them",
-                    len(entries[1]),
-                ).format(count=len(entries[1]))
-            )
-        return entries
-
-    async def _day_of_tasks(self, day: Window) -> Entries:
-        """As they were kept, or else as the API says, which is kept if the day is over."""
-        settings = self.config.tasks
-        directory = self.config.report.cache
-        cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
-        entries = cache.get(day) if cache and self.wanted.use_cache else None
-        if entries is None:
-            self._source = self._source or task_source(settings)
-            assert self._source is not None, "days are asked for only where there is somebody to ask"
-            answer = await self._source.tasks(day.start, day.end)
-            entries = answer.tasks, answer.malformed
-            if cache:
-                cache.keep(day, entries, self.now)
-        return entries
-
-    async def _days_of_tasks(self) -> Entries:
-        """Day by day, as each that is over is kept; of a task that several days show, the last day's word counts.
-
-        What an earlier day was kept with may be outdated: an entry that a later day does not show had ended before.
-        """
-        window = self.wanted.window
-        tasks: dict[str, Task] = {}
-        malformed: dict[str, MalformedTask] = {}
-        for day in window.days():
-            entries = await self._day_of_tasks(day)
-            tasks = _ended(tasks, day.start) | {task.task_id: task for task in entries[0]}
-            malformed = _ended(malformed, day.start) | {entry.task_id: entry for entry in entries[1]}
-        overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)
-        return tuple(overlapping), tuple(malformed.values())
-
-    async def _history(self, tasks: Iterable[Task], holdings: Holdings | None) -> History | None:
-        """The scrape history, or None if it cannot be had and tasks alone can be reported."""
-        settings, window = self.config.prometheus, self.wanted.window
-        try:
-            async with PrometheusClient(settings) as client:
-                found = await history.fetch(client, window, holdings)
-                if not found.gpus:
-                    raise ReportError(f"{settings.url}: {await inventory.absence(client, window, self.now)}")
-                named = {gpu.uuid for task in tasks for gpu in task.gpus}
-                unnamed = {gpu.uuid for gpu in found.gpus} - named
-                self._gpu_ids = await inventory.gpu_ids(client, window, unnamed)
-        except HistoryError as error:
-            if holdings is None:
-                raise ReportError("\n".join([*self.warnings, str(error)])) from error
-            self._lacks(self.speech.gettext("{error}; only owned time can be told").format(error=error))
-            return None
-        self.is_complete = self.is_complete and not found.is_partial
-        return found
+async def _held(asked: Holders | None, wanted: Wanted, faults: list[Fault]) -> Held | None:
+    """Returns who held what in the window, or None if labels have to tell; adds what is wrong to the faults."""
+    if asked is None:
+        if wanted.with_tasks:
+            faults.append(TasksUnset())
+        return None
+    try:
+        held = await asked.held(wanted.window)
+    except TasksError as error:
+        if not wanted.with_history:
+            raise
+        faults.append(TasksMissing(error))
+        return None
+    if held.malformed:
+        faults.append(TasksMalformed(len(held.malformed)))
+    return held
 
 
-def _ended(entries: Mapping[str, _Entry], by: float) -> dict[str, _Entry]:
-    return {task_id: replace(entry, end=min(entry.end, by)) for task_id, entry in entries.items()}
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the scrape history says."""
+
+    history: History
+    gpu_ids: Mapping[str, str]
+    """The cluster-wide numbers of GPUs that no task of the window names."""
+
+
+async def _read(config: Config, wanted: Wanted, held: Held | None, now: float, faults: list[Fault]) -> _Read | None:
+    """Returns the scrape history, or None if it cannot be had and tasks alone can be reported; adds to the faults."""
+    window = wanted.window
+    try:
+        async with PrometheusClient(config.prometheus) as client:
+            history = await fetch(client, window, held.holdings if held else None)
+            if not history.gpus:
+                raise ReportError(f"{config.prometheus.url}: {await inventory.absence(client, window, now)}")
+            named = {gpu.uuid for task in (held.tasks if held else ()) for gpu in task.gpus}
+            unnamed = {gpu.uuid for gpu in history.gpus} - named
+            gpu_ids = await inventory.gpu_ids(client, window, unnamed)
+    except HistoryError as error:
+        if held is None:
+            words = speech(config.report.language)
+            said = [warning(fault, words) for fault in faults]
+            raise ReportError("\n".join([*said, str(error)])) from error
+        faults.append(HistoryMissing(error))
+        return None
+    faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in history.remarks]
+    return _Read(history, gpu_ids)
+
+
+def _accounted(
+    config: Config, wanted: Wanted, held: Held | None, read: _Read | None, faults: list[Fault]
+) -> list[GpuAccount]:
+    """Returns the accounts that the report is about; adds hosts with more GPUs than listed to the faults."""
+    window, only, nodes = wanted.window, wanted.narrowed_to, config.report.nodes
+    known = accounts(
+        window,
+        read.history.gpus if read else (),
+        held.holdings if held else None,
+        held.tasks if held else (),
+        read.gpu_ids if read else {},
+    )
+    missing, surplus = inventory_gap(window, known, nodes, answered=held is not None)
+    faults += [
+        GpusUnlisted(hostname, seen, nodes[hostname])
+        for hostname, seen in surplus.items()
+        if not only.nodes or hostname in only.nodes
+    ]
+    return narrowed([*known, *missing], only, nodes)
+
+
+def _report(
+    config: Config, wanted: Wanted, chosen: Sequence[GpuAccount], held: Held | None, read: _Read | None
+) -> Report:
+    settings = config.report
+    return build(
+        wanted.window,
+        chosen,
+        sources=Sources(
+            history="prometheus" if read else "none",
+            tasks=held.source if held else "labels" if read else "none",
+        ),
+        costs=Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency),
+        min_coverage_ratio=settings.min_coverage,
+    )

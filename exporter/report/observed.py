@@ -1,7 +1,7 @@
 """What the scrape history hands to the accounting: the seam between asking and arithmetic.
 
-Counters are arrays with one column for each field of `Amounts`, in its order; seconds are of Unix time where they are
-instants.
+Instants are in Unix seconds. Counters are arrays with one column for each field of `Amounts`, in its order; the columns
+are named here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from exporter.model import Amounts, Owner
 Floats = NDArray[np.float64]
 
 OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD, VRAM, ENERGY = range(len(Amounts._fields))
-"""The columns of counters."""
+"""The columns of counters: seconds, but byte-seconds of VRAM and joules of energy."""
+
+LEAST_OBSERVED_SECONDS = 1e-6
+"""A mean over less than this is a mean of nothing: so little is a rounding of time that was not observed."""
 _IDLE_THROUGHOUT = 0.95
 
 
@@ -29,30 +32,35 @@ class Cells:
     seconds: Floats
     """Length of each; the last may be shorter."""
     amounts: Floats
-    """What accrued in each, shape (cells, 6), in the order of Amounts."""
+    """What accrued in each; shape (cells, 6)."""
     peak_vram_bytes: Floats
     """Highest VRAM in use seen in each; NaN where none was."""
     vram_total_bytes: int | None
 
+    @property
+    def observed_seconds(self) -> Floats:
+        """How much of each was observed."""
+        return self.amounts[:, OBSERVED]
+
     @cached_property
     def utilization(self) -> Floats:
-        """Mean of each, 0 to 1; NaN where nothing was observed."""
-        return ratio(self.amounts[:, BUSY], self.amounts[:, OBSERVED])
+        """The mean of each, 0 to 1; NaN where nothing was observed."""
+        return mean_over(self.observed_seconds, self.amounts[:, BUSY])
 
     @cached_property
     def vram_used(self) -> Floats:
-        """Mean VRAM in use of each, 0 to 1; NaN where nothing was observed."""
-        return ratio(self.amounts[:, VRAM], self.amounts[:, OBSERVED] * (self.vram_total_bytes or np.nan))
+        """The mean VRAM in use of each, 0 to 1; NaN where nothing was observed, or its size is not known."""
+        return mean_over(self.observed_seconds, self.amounts[:, VRAM], whole=self.vram_total_bytes or np.nan)
 
     @cached_property
     def is_idle(self) -> NDArray[np.bool_]:
-        """Cells that were observed, and idle throughout but for what scrapes blur at their edges."""
-        observed, idle = self.amounts[:, OBSERVED], self.amounts[:, IDLE]
+        """Which cells were observed, and idle throughout but for what scrapes blur at their edges."""
+        observed, idle = self.observed_seconds, self.amounts[:, IDLE]
         return (observed > 0) & (idle >= observed * _IDLE_THROUGHOUT)
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedGpu:
     """One GPU as the scrape history knows it."""
 
     uuid: str
@@ -67,7 +75,23 @@ class Observed:
     """What the owner series gained in the window."""
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Element by element; NaN where the denominator is not above 0."""
+@dataclass(frozen=True, slots=True)
+class ObservedDay:
+    """What some GPUs gained together on a day before the window; VRAM, and idle time with VRAM held, are not told."""
+
+    whole: Amounts
+    """Of their device counters; nothing where the history does not reach."""
+    unowned: Amounts
+    """Of this, while nobody held them or it was not known who did; without energy."""
+
+
+def mean_over(observed_seconds: Floats, integral: Floats, *, whole: float = 1.0) -> Floats:
+    """Returns integrals over time as means, element by element; NaN where nothing was observed.
+
+    Args:
+        observed_seconds: The time that each integral is over.
+        integral: In units of `whole` × seconds.
+        whole: What counts as 1.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
+        return np.where(observed_seconds < LEAST_OBSERVED_SECONDS, np.nan, integral / (observed_seconds * whole))

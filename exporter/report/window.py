@@ -38,7 +38,7 @@ class Window:
         return str(self.first) if self.first == self.last else f"{self.first}_{self.last}"
 
     def days(self) -> list[Window]:
-        """Each of its days as a window of its own."""
+        """Returns each of its days as a window of its own."""
         count = (self.last - self.first).days + 1
         days = [day_of(self.first + timedelta(days=n), self.zone) for n in range(count)]
         return [
@@ -46,6 +46,10 @@ class Window:
             for day in days
             if day.start < self.end
         ]
+
+    def days_before(self, count: int) -> list[Window]:
+        """Returns so many days before its first, the latest first."""
+        return [day_of(self.first - timedelta(days=n), self.zone) for n in range(1, count + 1)]
 
     @cached_property
     def edges(self) -> tuple[float, ...]:
@@ -57,11 +61,11 @@ class Window:
         return (*edges, self.end)
 
     def overlap(self, start: float, end: float) -> float:
-        """Seconds of [start, end) that lie in the window; 0 if none do."""
+        """Returns the seconds of [start, end) that lie in the window; 0 if none do."""
         return max(0.0, min(end, self.end) - max(start, self.start))
 
     def local(self, instant: float) -> datetime:
-        """An instant on the clocks of the report's time zone."""
+        """Returns an instant on the clocks of the report's time zone."""
         return datetime.fromtimestamp(instant, self.zone)
 
 
@@ -96,7 +100,7 @@ def window(first: str | None, last: str | None, zone_name: str, now: float) -> W
 
 
 def day_of(day: date, zone: ZoneInfo) -> Window:
-    """A whole day that is over."""
+    """Returns a whole day that is over."""
     return Window(day, day, zone, _midnight(day, zone), _midnight(day + timedelta(days=1), zone), is_over=True)
 
 
@@ -111,5 +115,5 @@ def _date(text: str, option: str) -> date:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> float:
-    """The first instant of a day; where clocks skip midnight, the first that exists."""
+    """Returns the first instant of a day; where clocks skip midnight, the first that exists."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

@@ -100,3 +100,12 @@ def test_a_running_range_ends_with_the_days_past_part() -> None:
 
     assert [day.seconds for day in span.days()] == [86400, span.end - span.days()[1].start]
     assert [day.is_over for day in span.days()] == [True, False]
+
+
+def test_the_days_before_are_days_of_the_clock_the_latest_first() -> None:
+    day = window("2025-10-27", None, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    days = day.days_before(7)
+
+    assert [str(one.first) for one in days][::6] == ["2025-10-26", "2025-10-20"]
+    assert [one.seconds / 3600 for one in days][:2] == [25, 24]
+    assert days[0].end == day.start

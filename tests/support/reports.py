@@ -19,7 +19,7 @@ from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.rows import Comparison, Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
 from exporter.report.accounting.usage import Tariff
-from exporter.report.observed import Cells, Floats, Observed
+from exporter.report.observed import OBSERVED, VRAM, Cells, Floats, ObservedGpu
 from exporter.report.window import Window, window
 
 NODE_GPUS = 8
@@ -142,7 +142,7 @@ def _compared(totals: Usage, measure: str) -> Comparison:
     )
 
 
-def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[Observed]:
+def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[ObservedGpu]:
     edges = np.array(span.edges)
     last = len(cluster.nodes) - 1
     for node, (hostname, hardware) in enumerate(cluster.nodes.items()):
@@ -157,7 +157,7 @@ def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterat
             if node == 1 and last > 1:
                 amounts[72:90] = 0.0
             counters = _Counters(edges, amounts)
-            yield Observed(
+            yield ObservedGpu(
                 uuid=gpu.uuid,
                 index=gpu.index,
                 hostname=hostname,
@@ -181,9 +181,9 @@ class _Counters:
         return Amounts(*(float(np.interp(time, self._edges, column)) for column in self._sums.T))
 
     def cells(self, vram_total_bytes: int | None) -> Cells:
-        seconds, observed = np.diff(self._edges), self._amounts[:, 0]
+        seconds, observed = np.diff(self._edges), self._amounts[:, OBSERVED]
         with np.errstate(divide="ignore", invalid="ignore"):
-            peak = np.where(observed > 0, self._amounts[:, 4] / observed, np.nan)
+            peak = np.where(observed > 0, self._amounts[:, VRAM] / observed, np.nan)
         return Cells(seconds, self._amounts, peak, vram_total_bytes)
 
 

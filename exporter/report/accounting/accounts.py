@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from exporter.metering.shares import shares, slices
-from exporter.model import Amounts, Hold, Owner, Ownership, Task
+from exporter.model import Amounts, Hold, Owner, Ownership, Task, TaskGpu
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
-from exporter.report.accounting.usage import Part, check_conservation
-from exporter.report.observed import Cells, Floats, Observed
+from exporter.report.accounting.usage import Part, ReportGpu, check_conservation
+from exporter.report.observed import Floats, ObservedGpu
 from exporter.report.window import Window
 
 _LEAST_SECONDS = 0.001
@@ -25,13 +25,7 @@ _LEAST_SECONDS = 0.001
 class GpuAccount:
     """One GPU of the report, and all of its window in parts."""
 
-    hostname: str
-    index: int | None
-    uuid: str | None
-    gpu_id: str | None
-    model: str | None
-    card: str | None
-    cells: Cells | None
+    gpu: ReportGpu
     parts: tuple[Part, ...]
     holds: tuple[Hold, ...]
     """The tasks that named it, as the API gave them."""
@@ -39,7 +33,7 @@ class GpuAccount:
 
 def accounts(
     window: Window,
-    observed: Iterable[Observed],
+    observed: Iterable[ObservedGpu],
     holdings: Holdings | None,
     tasks: Sequence[Task],
     gpu_ids: Mapping[str, str] = MappingProxyType({}),
@@ -59,18 +53,16 @@ def accounts(
     Raises:
         ConservationError: The parts of a GPU do not make up its whole.
     """
-    named = _named(tasks)
-    found = [
-        _account(window, gpu, holdings, _number(named.pop(gpu.uuid, ())) or gpu_ids.get(gpu.uuid)) for gpu in observed
-    ]
-    found += [_unobserved(window, uuid, holdings, naming) for uuid, naming in named.items()]
+    naming = _tasks_by_gpu(tasks)
+    found = [_account(window, gpu, holdings, naming.pop(gpu.uuid, ()), gpu_ids) for gpu in observed]
+    found += [_unobserved(window, uuid, holdings, those) for uuid, those in naming.items()]
     return sorted(found, key=place)
 
 
 def inventory_gap(
     window: Window, found: Sequence[GpuAccount], nodes: Mapping[str, int], *, answered: bool
 ) -> tuple[list[GpuAccount], dict[str, int]]:
-    """The GPUs that the inventory lists and nobody ever saw, and how many were seen where that is more than listed.
+    """Returns the GPUs listed that nobody ever saw, and how many were seen where that is more than listed.
 
     Args:
         window: The stretch of time.
@@ -81,55 +73,71 @@ def inventory_gap(
     missing: list[GpuAccount] = []
     surplus: dict[str, int] = {}
     kind = ownership(() if answered else None)
-    part = Part(None, *Owner.of(None, kind), None, window.seconds, Amounts(), None)
     for hostname, listed in nodes.items():
-        seen = sum(account.hostname == hostname for account in found)
+        seen = sum(account.gpu.hostname == hostname for account in found)
         if seen > listed:
             surplus[hostname] = seen
-        empty = GpuAccount(hostname, None, None, None, None, None, None, (part,), ())
-        missing += [empty] * max(0, listed - seen)
+        for _ in range(listed - seen):
+            gpu = ReportGpu(hostname, None, None, None, None, None, None)
+            part = Part(gpu, *Owner.of(None, kind), None, window.seconds, Amounts(), None)
+            missing.append(GpuAccount(gpu, (part,), ()))
     return missing, surplus
 
 
-def _named(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, str, str]]]:
-    """By unique id: the tasks that name a GPU, with the id and the model they give it."""
-    named: dict[str, list[tuple[Task, str, str]]] = {}
+def _tasks_by_gpu(tasks: Iterable[Task]) -> dict[str, list[tuple[Task, TaskGpu]]]:
+    """Returns, by unique id, the tasks that name a GPU, and how each describes it."""
+    naming: dict[str, list[tuple[Task, TaskGpu]]] = {}
     for task in tasks:
         for gpu in task.gpus:
-            named.setdefault(gpu.uuid, []).append((task, gpu.gpu_id, gpu.model))
-    return named
+            naming.setdefault(gpu.uuid, []).append((task, gpu))
+    return naming
 
 
-def _number(naming: Iterable[tuple[Task, str, str]]) -> str | None:
-    return next((gpu_id for _, gpu_id, _ in naming if gpu_id), None)
-
-
-def _account(window: Window, gpu: Observed, holdings: Holdings | None, gpu_id: str | None) -> GpuAccount:
-    accrued = gpu.at(window.end).minus(gpu.at(window.start))
+def _account(
+    window: Window,
+    observed: ObservedGpu,
+    holdings: Holdings | None,
+    naming: Iterable[tuple[Task, TaskGpu]],
+    gpu_ids: Mapping[str, str],
+) -> GpuAccount:
+    gpu = ReportGpu(
+        hostname=observed.hostname,
+        index=observed.index,
+        uuid=observed.uuid,
+        gpu_id=_number(naming) or gpu_ids.get(observed.uuid),
+        model=observed.model,
+        card=observed.card,
+        cells=observed.cells,
+    )
+    accrued = observed.at(window.end).minus(observed.at(window.start))
     if holdings is None:
         holds: tuple[Hold, ...] = ()
-        parts = _parts_by_label(gpu.cells, gpu.owners, window.seconds, accrued)
+        parts = _parts_by_label(gpu, observed.owners, window.seconds, accrued)
     else:
-        holds = holdings.holds({gpu.uuid})
-        parts = _parts(gpu.cells, gpu.at, holds, window)
+        holds = holdings.holds({observed.uuid})
+        parts = _parts(gpu, observed.at, holds, window)
     check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
-    return GpuAccount(gpu.hostname, gpu.index, gpu.uuid, gpu_id, gpu.model, gpu.card, gpu.cells, tuple(parts), holds)
+    return GpuAccount(gpu, tuple(parts), holds)
 
 
 def _unobserved(
-    window: Window, uuid: str, holdings: Holdings | None, naming: list[tuple[Task, str, str]]
+    window: Window, uuid: str, holdings: Holdings | None, naming: Sequence[tuple[Task, TaskGpu]]
 ) -> GpuAccount:
-    task, _, model = naming[-1]
+    task, described = naming[-1]
+    gpu = ReportGpu(task.hostname, None, uuid, _number(naming), described.model or None, None, None)
     holds = holdings.holds({uuid}) if holdings else ()
-    parts = _parts(None, lambda _: Amounts(), holds, window)
-    return GpuAccount(task.hostname, None, uuid, _number(naming), model or None, None, None, tuple(parts), holds)
+    return GpuAccount(gpu, tuple(_parts(gpu, lambda _: Amounts(), holds, window)), holds)
 
 
-def _parts(cells: Cells | None, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:
+def _number(naming: Iterable[tuple[Task, TaskGpu]]) -> str | None:
+    return next((described.gpu_id for _, described in naming if described.gpu_id), None)
+
+
+def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold], window: Window) -> list[Part]:
     held = _held(holds, window)
     return [
         Part(
-            cells,
+            gpu,
             *share.owner,
             share.task,
             share.seconds,
@@ -141,7 +149,7 @@ def _parts(cells: Cells | None, at: Callable[[float], Amounts], holds: Sequence[
 
 
 def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Ownership], Floats]:
-    """GPU-seconds in each ten-minute cell, by task and kind of ownership."""
+    """Returns the GPU-seconds held in each ten-minute cell, by task and kind of ownership."""
     edges = np.array(window.edges)
     held: dict[tuple[str | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
@@ -152,8 +160,8 @@ def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Owner
     return held
 
 
-def _parts_by_label(cells: Cells, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:
-    """What the owner series gained; the rest is unknown.
+def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:
+    """Returns what the owner series gained; the rest is unknown.
 
     Held back at their birth, they may gain in the window what was observed shortly before it: where they
     claim more than the GPU accrued, each gets its proportion. An owner whose series only stood still had no part.
@@ -168,12 +176,13 @@ def _parts_by_label(cells: Cells, owners: Mapping[Owner, Amounts], seconds: floa
     for owner, amounts in sorted(owners.items()):
         mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
         rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
-        parts.append(Part(cells, *owner, None, mine.observed_seconds, mine, None))
-    parts.append(Part(cells, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
+        parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))
+    parts.append(Part(gpu, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
     return parts
 
 
 def place(account: GpuAccount) -> tuple[Any, ...]:
-    """What the report's GPUs are in order of: hostname, then index; those nobody ever saw are their host's last."""
-    index = float("inf") if account.index is None else account.index
-    return natural(account.hostname), index, account.uuid is None, natural(account.gpu_id or ""), account.uuid or ""
+    """Sorts by hostname, then index; GPUs nobody ever saw are their host's last."""
+    gpu = account.gpu
+    index = float("inf") if gpu.index is None else gpu.index
+    return natural(gpu.hostname), index, gpu.uuid is None, natural(gpu.gpu_id or ""), gpu.uuid or ""

@@ -46,16 +46,16 @@ class Costs:
 
 
 def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterable[str]) -> list[GpuAccount]:
-    """The accounts of the nodes wanted, with the parts of the users wanted, by hostname, then index.
+    """Returns the accounts of the nodes wanted, with the parts of the users wanted, by hostname, then index.
 
     Raises:
         UsageError: A user or node that is not known; the message names those that are.
     """
-    hosts = {account.hostname for account in accounts} | set(known_nodes)
+    hosts = {account.gpu.hostname for account in accounts} | set(known_nodes)
     users = {part.username for account in accounts for part in account.parts if part.is_owned}
     _check("node", wanted.nodes - hosts, hosts)
     _check("user", wanted.users - users, users)
-    chosen = (account for account in accounts if not wanted.nodes or account.hostname in wanted.nodes)
+    chosen = (account for account in accounts if not wanted.nodes or account.gpu.hostname in wanted.nodes)
     kept = sorted(chosen, key=place)
     if not wanted.users:
         return kept
@@ -89,7 +89,6 @@ def build(
     tariff = costs.tariff
     parts = [part for account in accounts for part in account.parts]
     owned = [part for part in parts if part.is_owned]
-    placed = {id(part): account for account in accounts for part in account.parts}
     tasks = _grouped(owned, lambda part: part.task.task_id if part.task else None)
     return Report(
         date=str(window.first),
@@ -110,14 +109,14 @@ def build(
                 gpu_count=len(members),
                 usage=summed([part for account in members for part in account.parts], tariff),
             )
-            for hostname, members in _grouped(accounts, lambda account: account.hostname).items()
+            for hostname, members in _grouped(accounts, lambda account: account.gpu.hostname).items()
         ],
         gpus=[_gpu_row(account, tariff) for account in accounts],
         users=[
             UserRow(
                 username=username,
                 task_count=_task_count(mine),
-                gpu_count=len({id(placed[id(part)]) for part in mine}),
+                gpu_count=len({part.gpu for part in mine}),
                 usage=summed(mine, tariff),
             )
             for username, mine in _by_hours(owned, lambda part: part.username)
@@ -140,7 +139,7 @@ def build(
             for project, mine in _by_hours(owned, lambda part: part.task.project_uuid if part.task else None)
         ],
         tasks=[_task_row(window, mine, tariff) for mine in sorted(tasks.values(), key=_task_order)],
-        waste=_waste(window, tasks.values(), placed, tariff),
+        waste=_waste(window, tasks.values(), tariff),
     )
 
 
@@ -159,19 +158,20 @@ def _grouped(items: Iterable[_T], key: Callable[[_T], _K | None]) -> dict[_K, li
 
 
 def _by_hours(parts: Iterable[Part], key: Callable[[Part], str | None]) -> list[tuple[str, list[Part]]]:
-    """Groups with the most time held first."""
+    """Returns groups, those with the most time held first."""
     groups = _grouped(parts, key).items()
     return sorted(groups, key=lambda group: (-sum(part.seconds for part in group[1]), group[0]))
 
 
 def _gpu_row(account: GpuAccount, tariff: Tariff) -> GpuRow:
+    gpu = account.gpu
     return GpuRow(
-        hostname=account.hostname,
-        gpu=account.index,
-        gpu_uuid=account.uuid,
-        gpu_id=account.gpu_id,
-        model=account.model,
-        card=account.card or None,
+        hostname=gpu.hostname,
+        gpu=gpu.index,
+        gpu_uuid=gpu.uuid,
+        gpu_id=gpu.gpu_id,
+        model=gpu.model,
+        card=gpu.card or None,
         users=sorted({part.username for part in account.parts if part.is_owned}),
         usage=summed(account.parts, tariff),
     )
@@ -200,7 +200,7 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
 
 
 def _task_count(parts: Iterable[Part]) -> int | None:
-    """None where labels alone tell whose the parts are."""
+    """Returns how many tasks; None where labels alone tell whose the parts are."""
     return len({part.task.task_id for part in parts if part.task}) or None
 
 
@@ -215,10 +215,8 @@ def _task_order(parts: Sequence[Part]) -> tuple[Any, ...]:
     return natural(task.hostname), task.start, task.task_id
 
 
-def _waste(
-    window: Window, tasks: Iterable[Sequence[Part]], placed: dict[int, GpuAccount], tariff: Tariff
-) -> list[WasteRow]:
-    """Tasks that left GPUs idle, the most idle time first."""
+def _waste(window: Window, tasks: Iterable[Sequence[Part]], tariff: Tariff) -> list[WasteRow]:
+    """Returns the tasks that left GPUs idle, the most idle time first."""
     rows = []
     for parts in tasks:
         task = _task_of(parts)
@@ -233,7 +231,7 @@ def _waste(
                 task_id=task.task_id,
                 task_type=task.task_type,
                 hostname=task.hostname,
-                gpu_ids=list(dict.fromkeys(gpu_id for part in parts if (gpu_id := placed[id(part)].gpu_id))),
+                gpu_ids=list(dict.fromkeys(gpu_id for part in parts if (gpu_id := part.gpu.gpu_id))),
                 idle_gpu_hours=idle / HOUR,
                 idle_vram_held_gpu_hours=sum(part.amounts.idle_vram_held_seconds for part in parts) / HOUR,
                 longest_idle_hours=longest / HOUR,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exporter.metering.shares import slices
 from exporter.model import Ownership
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.observed import Floats, ratio
+from exporter.report.observed import Floats, mean_over
 from exporter.report.window import CELL_SECONDS, Window
 
 _CELLS_PER_HOUR = int(3600 / CELL_SECONDS)
@@ -76,8 +76,8 @@ def timeline(window: Window, accounts: Sequence[GpuAccount], *, timed: bool, use
     )
 
 
-def joined(drawn: Timeline, zone: ZoneInfo) -> Timeline:
-    """The same in coarser cells: the hours of a single day, or the days of several.
+def by_hours_or_days(drawn: Timeline, zone: ZoneInfo) -> Timeline:
+    """Returns the same in coarser cells: the hours of a single day, or the days of several.
 
     Hours are counted from midnight, so where clocks change by half an hour the last is cut short.
     """
@@ -90,20 +90,20 @@ def joined(drawn: Timeline, zone: ZoneInfo) -> Timeline:
 
 
 def condensed(drawn: Timeline, most: int) -> Timeline:
-    """The same in at most so many cells, each of equally many of those before."""
+    """Returns the same in at most so many cells, each of equally many of those before."""
     cells = len(drawn.edges) - 1
     return drawn if cells <= most else _coarser(drawn, np.arange(0, cells, -(-cells // most)))
 
 
 def mean(values: Floats, observed_seconds: Floats, axis: int | None = None) -> Floats:
-    """The mean weighted by observed time, of all or along an axis; NaN where nothing was observed."""
+    """Returns the mean weighted by observed time, of all or along an axis; NaN where nothing was observed."""
     known = ~np.isnan(values)
     weight = np.where(known, observed_seconds, 0.0)
-    return ratio(np.sum(np.where(known, values, 0.0) * weight, axis), np.sum(weight, axis))
+    return mean_over(np.sum(weight, axis), np.sum(np.where(known, values, 0.0) * weight, axis))
 
 
 def _coarser(drawn: Timeline, first: NDArray[np.int_]) -> Timeline:
-    """Cells joined, each from one of `first` up to the next."""
+    """Returns coarser cells, each from one of `first` up to the next."""
     return Timeline(
         np.append(drawn.edges[first], drawn.edges[-1]), tuple(_coarser_lane(lane, first) for lane in drawn.lanes)
     )
@@ -112,7 +112,7 @@ def _coarser(drawn: Timeline, first: NDArray[np.int_]) -> Timeline:
 def _coarser_lane(lane: Lane, first: NDArray[np.int_]) -> Lane:
     def coarse(values: Floats) -> Floats:
         weight = np.where(np.isnan(values), 0.0, lane.observed_seconds)
-        return ratio(np.add.reduceat(np.nan_to_num(values) * weight, first), np.add.reduceat(weight, first))
+        return mean_over(np.add.reduceat(weight, first), np.add.reduceat(np.nan_to_num(values) * weight, first))
 
     return replace(
         lane,
@@ -123,21 +123,21 @@ def _coarser_lane(lane: Lane, first: NDArray[np.int_]) -> Lane:
 
 
 def _lane(account: GpuAccount, cells: int, spells: Iterable[Spell]) -> Lane:
-    nothing = np.full(cells, np.nan)
+    gpu, nothing = account.gpu, np.full(cells, np.nan)
     return Lane(
-        account.hostname,
-        account.index,
-        account.uuid,
-        account.gpu_id,
-        account.cells.amounts[:, 0] if account.cells else np.zeros(cells),
-        account.cells.utilization if account.cells else nothing,
-        account.cells.vram_used if account.cells else nothing,
+        gpu.hostname,
+        gpu.index,
+        gpu.uuid,
+        gpu.gpu_id,
+        gpu.cells.observed_seconds if gpu.cells else np.zeros(cells),
+        gpu.cells.utilization if gpu.cells else nothing,
+        gpu.cells.vram_used if gpu.cells else nothing,
         tuple(spells),
     )
 
 
 def _spells(window: Window, account: GpuAccount, named: Collection[str]) -> list[Spell]:
-    """Slices, joined where they would read the same."""
+    """Returns slices, one for all neighbours that would read the same."""
     spells: list[Spell] = []
     for piece in slices(account.holds, window.start, window.end):
         users = {task.username for task in piece.tasks}

@@ -19,12 +19,26 @@ _OWNED = (Ownership.OWNED, Ownership.SHARED)
 _TOLERANCE = 1e-9
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportGpu:
+    """One GPU of the report."""
+
+    hostname: str
+    index: int | None
+    uuid: str | None
+    gpu_id: str | None
+    """The consumption API's cluster-wide number."""
+    model: str | None
+    card: str | None
+    cells: Cells | None
+    """None if it was not observed at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What of one GPU falls to one task, owner or nobody in the window."""
 
-    cells: Cells | None
-    """Of the GPU; None if it was not observed at all."""
+    gpu: ReportGpu
     username: str
     task_type: str
     ownership: Ownership
@@ -35,6 +49,11 @@ class Part:
     amounts: Amounts
     held: Floats | None
     """GPU-seconds held in each cell; None where it cannot be told when."""
+
+    @property
+    def cells(self) -> Cells | None:
+        """The GPU's; None if it was not observed at all."""
+        return self.gpu.cells
 
     @property
     def is_owned(self) -> bool:

@@ -25,7 +25,7 @@ from exporter.errors import (
     HistoryUnreachableError,
 )
 from exporter.report.history.queries import Question
-from exporter.report.history.responses import Series, all_series, join, parsed
+from exporter.report.history.responses import Remark, Series, all_series, concatenated, parsed
 
 _T = TypeVar("_T")
 
@@ -53,18 +53,15 @@ class PrometheusClient:
     """
 
     def __init__(self, settings: config.Prometheus) -> None:
-        self.matchers = settings.matchers
         self._settings = settings
-        self.is_partial = False
-        """Whether the server said that some answer lacks data."""
-        self._warnings: set[str] = set()
+        self._remarks: dict[str, Remark] = {}
         self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._session: aiohttp.ClientSession | None = None
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the server warned of so far, each once: partial data, for example. In the same order on every run."""
-        return tuple(sorted(self._warnings))
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the server remarked on its answers so far, each once. In the same order on every run."""
+        return tuple(self._remarks[text] for text in sorted(self._remarks))
 
     async def __aenter__(self) -> Self:
         """Reads the token and opens the session."""
@@ -82,32 +79,32 @@ class PrometheusClient:
             await self._session.close()
 
     def scope(self, *matchers: str) -> str:
-        """Label matchers, joined with `prometheus.matchers`."""
-        return ",".join(filter(None, (*matchers, self.matchers)))
+        """Returns label matchers, joined with `prometheus.matchers`."""
+        return ",".join(filter(None, (*matchers, self._settings.matchers)))
 
     async def instant(self, question: Question, time: float) -> list[Series]:
-        """One sample of each series, or with a range selector all samples of the range that ends at `time`."""
+        """Returns one sample of each series, or with a range selector all samples of the range that ends at `time`."""
         return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, all_series)
 
     async def range(
         self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
     ) -> list[Series]:
-        """The query at `start`, `start + step` … `end`, in requests of at most `max_steps` each."""
+        """Returns the query at `start`, `start + step` … `end`, in requests of at most `max_steps` each."""
         stride = max_steps * step
         parts = []
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)
             form = {"query": question.promql, "start": _decimal(first), "end": _decimal(last), "step": _decimal(step)}
             parts.append(await self._ask("query_range", question, form, all_series))
-        return parts[0] if len(parts) == 1 else join(parts)
+        return parts[0] if len(parts) == 1 else concatenated(parts)
 
     async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
-        """The label sets of a selector that had samples about then; some servers tell whole blocks or days."""
+        """Returns the label sets of a selector that had samples about then; some servers tell whole blocks or days."""
         form = {"match[]": question.promql, "start": _decimal(start), "end": _decimal(end)}
         return await self._ask("series", question, form, lambda found: [dict(labels) for labels in found])
 
     async def _ask(self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]) -> _T:
-        """The decoded `data` of the answer; what may pass is tried again.
+        """Returns the decoded `data` of the answer; what may pass is tried again.
 
         Decoded before the next question may be asked: so many raw answers are in memory, and no more.
         """
@@ -157,7 +154,7 @@ class PrometheusClient:
             ) from error
 
     def _checked(self, url: str, question: Question, status: int, body: bytes) -> Any:
-        """The `data` of a good answer."""
+        """Returns the `data` of a good answer, and keeps what the server remarks on it."""
         if status in {401, 403}:
             raise HistoryAuthError(
                 f"{url}: {status}: are prometheus.token_file and prometheus.headers what the server expects?"
@@ -171,19 +168,21 @@ class PrometheusClient:
                 f"{url}: expected Prometheus' JSON, found {_quoted(body)} ({status}): does prometheus.url lead to its "
                 f"API, path prefix included?"
             )
-        for kind in ("warnings", "infos"):
-            said = document.get(kind) or ()
-            self._warnings.update(map(str, said))
-            self.is_partial = self.is_partial or (kind == "warnings" and bool(said))
-        if document.get("isPartial"):  # VictoriaMetrics' cluster says so in its own way
-            self.is_partial = True
-            self._warnings.add(f"{self._settings.url}: some storage nodes did not answer: the data are partial")
+        self._keep_remarks(document)
         if document["status"] != "success" or "data" not in document:
             reason = str(document.get("error", ""))[:_MAX_QUOTE] or f"status {status}"
             error = HistoryQueryError(f"{url}: {question.name}: the server says: {reason}")
             passing = status in _PASSING and document.get("errorType") not in _HOPELESS
             raise _PassingError(error) if passing else error
         return document["data"]
+
+    def _keep_remarks(self, document: Mapping[str, Any]) -> None:
+        infos, warnings = (map(str, document.get(kind) or ()) for kind in ("infos", "warnings"))
+        partial = (f"{self._settings.url}: some storage nodes did not answer: the data are partial",)
+        for text in infos:
+            self._remarks.setdefault(text, Remark(text, lacks_data=False))
+        for text in (*warnings, *(partial if document.get("isPartial") else ())):  # VictoriaMetrics' cluster says so
+            self._remarks[text] = Remark(text, lacks_data=True)
 
 
 class _PassingError(Exception):
@@ -213,7 +212,7 @@ def _sendable(where: str, secret: SecretStr) -> str:
 
 
 def _quoted(body: bytes) -> str:
-    """The beginning of an answer, for an error message."""
+    """Returns the beginning of an answer, for an error message."""
     text = " ".join(body[:80].decode(errors="replace").split())
     return f'"{text}"' if text else "nothing"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,8 +18,9 @@ from exporter.report.history.queries import (
     VRAM_PEAK,
     VRAM_TOTAL,
     any_of,
+    batches,
 )
-from exporter.report.history.sampler import batches
+from exporter.report.history.samples import SamplesBySeries
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS, Window
 
@@ -43,16 +44,16 @@ class Vram:
 
 
 async def identities(client: PrometheusClient, window: Window) -> dict[str, list[Identity]]:
-    """By GPU, every identity it had in the window and the seven days before; some servers tell more than that."""
+    """Returns every identity each GPU had in the window and the seven days before; some servers tell more than that."""
     found: dict[str, list[Identity]] = {}
     for labels in await client.label_sets(IDENTITY.ask(client.scope()), window.start - _BEFORE, window.end):
         if labels.get("gpu_uuid") and labels.get("gpu", "").isdecimal() and labels.get("hostname"):
             found.setdefault(labels["gpu_uuid"], []).append(labels)
-    return {uuid: sorted(labels, key=_order) for uuid, labels in found.items()}
+    return {uuid: sorted(labels, key=_preference) for uuid, labels in found.items()}
 
 
 async def scrape_interval(client: PrometheusClient, window: Window) -> float | None:
-    """Seconds between the typical GPU's scrapes; None if there were none in the window."""
+    """Returns the seconds between the typical GPU's scrapes; None if there were none in the window."""
     for step, matcher in ((_HOUR, 'gpu="0"'), (CELL_SECONDS, "")):  # the first look is cheap, but may miss everything
         question = SCRAPES.ask(client.scope(matcher), range_seconds=CELL_SECONDS - _INSTANT)
         steps = int((window.end - window.start) / step)
@@ -64,7 +65,7 @@ async def scrape_interval(client: PrometheusClient, window: Window) -> float | N
 
 
 async def read_before(client: PrometheusClient, window: Window, uuids: Collection[str]) -> set[str]:
-    """Those of the GPUs that were read in the seven days before the window."""
+    """Returns those of the GPUs that were read in the seven days before the window."""
     found: set[str] = set()
     for some in batches(uuids, 1):
         question = READ_BEFORE.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=_BEFORE)
@@ -75,7 +76,7 @@ async def read_before(client: PrometheusClient, window: Window, uuids: Collectio
 
 
 async def gpu_ids(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, str]:
-    """The cluster-wide numbers that tasks of the window and the seven days before it knew these GPUs by."""
+    """Returns the cluster-wide numbers that tasks of the window and the seven days before it knew these GPUs by."""
     numbers: dict[str, str] = {}
     for some in batches(uuids, 1):
         question = GPU_IDS.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.seconds + _BEFORE)
@@ -85,7 +86,7 @@ async def gpu_ids(client: PrometheusClient, window: Window, uuids: Collection[st
 
 
 async def vram(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, Vram]:
-    """What is known of each GPU's VRAM."""
+    """Returns what is known of each GPU's VRAM."""
     totals, peaks = await _vram_totals(client, window, uuids), await _vram_peaks(client, window, uuids)
     unseen = np.full(len(window.edges) - 1, np.nan)
     return {uuid: Vram(totals.get(uuid), peaks.get(uuid, unseen)) for uuid in uuids}
@@ -113,7 +114,7 @@ async def _vram_peaks(client: PrometheusClient, window: Window, uuids: Collectio
 
 
 async def absence(client: PrometheusClient, window: Window, now: float) -> str:
-    """Says why a window has no history: since when, if at all, the server has any."""
+    """Returns why a window has no history: since when, if at all, the server has any."""
     question = PRESENCE.ask(client.scope())
     later = await client.range(question, window.start, max(now, window.start), _HOUR)
     times = [series.times[0] for series in later if len(series.times)]
@@ -124,6 +125,34 @@ async def absence(client: PrometheusClient, window: Window, now: float) -> str:
     return f"{asked}: the history goes on about {since}: is the date before the server's retention?"
 
 
-def _order(labels: Identity) -> tuple[bool, list[tuple[str, str]]]:
-    """Those with a model, which only `amdgpu_info` tells, come last and so are preferred."""
+def reference_gpus(known: Mapping[str, Iterable[Identity]]) -> set[str]:
+    """Returns the GPUs that ever were the first of their node."""
+    places = [(one["hostname"], int(one["gpu"]), uuid) for uuid, identities in known.items() for one in identities]
+    first: dict[str, int] = {}
+    for hostname, index, _ in places:
+        first[hostname] = min(index, first.get(hostname, index))
+    return {uuid for hostname, index, uuid in places if index == first[hostname]}
+
+
+def placed(known: Mapping[str, Sequence[Identity]], samples_of: SamplesBySeries) -> dict[str, Identity]:
+    """Returns each GPU's identity at the host and index at which it was seen last; with a model where one is told.
+
+    Args:
+        known: Every identity of each GPU, the preferred last.
+        samples_of: The device counters, by labels that tell the place.
+    """
+    last: dict[str, tuple[float, str, str]] = {}
+    for items, samples in samples_of.items():
+        labels = dict(items)
+        if len(samples):
+            place = (samples.times[-1], labels.get("hostname", ""), labels.get("gpu", ""))
+            last[labels["gpu_uuid"]] = max(place, last.get(labels["gpu_uuid"], place))
+    return {
+        uuid: max(reversed(each), key=lambda one: (one["hostname"], one["gpu"]) == last.get(uuid, (0.0, "", ""))[1:])
+        for uuid, each in known.items()
+    }
+
+
+def _preference(labels: Identity) -> tuple[bool, list[tuple[str, str]]]:
+    """Sorts those with a model, which only `amdgpu_info` tells, last: they are preferred."""
     return "model" in labels, sorted(labels.items())

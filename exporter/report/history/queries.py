@@ -16,8 +16,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from string import Template
 
-QUESTION_GPUS = 400
+_QUESTION_GPUS = 400
 """GPUs named in one question: VictoriaMetrics reads 16 KiB of it, and each unique id takes 17 bytes."""
+_ANSWER_SAMPLES = 60_000
+"""In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +54,27 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class CounterGroup:
     """Counters that one scrape tells together, and how to get at them."""
 
     metrics: tuple[str | None, ...]
-    """In the order of `Amounts`; None where the family has no such metric."""
+    """In the order of `Amounts`; None where the group has no such metric. The first speaks for the group."""
     values: Query
     samples: Query
     """All in a range. VictoriaMetrics returns the staleness markers among them, as NaN."""
 
 
-def _family(name: str, *metrics: str | None) -> Family:
+def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
     selector = f'{{__name__=~"{"|".join(filter(None, metrics))}",$scope}}'
     unit = "s, byte·s (VRAM), J (energy)"
-    return Family(
+    return CounterGroup(
         metrics,
         Query(f"{name} counters", unit, f"{selector}$offset"),
         Query(f"{name} samples", unit, f"{selector}[$range]"),
     )
 
 
-DEVICES = _family(
+DEVICES = _counter_group(
     "device",
     "amdgpu_observed_seconds_total",
     "amdgpu_busy_seconds_total",
@@ -82,7 +84,7 @@ DEVICES = _family(
     "amdgpu_energy_joules_total",
 )
 
-OWNERS = _family(
+OWNERS = _counter_group(
     "owner",
     "amdgpu_owner_seconds_total",
     "amdgpu_owner_busy_seconds_total",
@@ -92,7 +94,8 @@ OWNERS = _family(
     "amdgpu_owner_energy_joules_total",
 )
 
-UNBOOKED = _family("unbooked", "amdgpu_exporter_unbooked_seconds", *[None] * 5)
+# A gauge, read like counters; its column is that of observed seconds, of which it tells a part.
+UNBOOKED = _counter_group("unbooked", "amdgpu_exporter_unbooked_seconds", *[None] * 5)
 
 # A plain selector it must be: only of one do both engines give the sample's own time, not the evaluation's.
 SCRAPE_TIMES = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope}$offset)")
@@ -148,13 +151,20 @@ PRESENCE = Query("GPUs scraped", "GPUs", "count(amdgpu_observed_seconds_total{$s
 IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_observed_seconds_total",$scope}')
 
 
+def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
+    """Returns GPUs in batches whose ids fit one question and whose samples fit one answer."""
+    size = min(_QUESTION_GPUS, max(1, int(_ANSWER_SAMPLES / max(1.0, samples_each))))
+    ordered = sorted(uuids)
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
 def any_of(label: str, values: Collection[str]) -> str:
-    """The matcher of a label that has one of these values; engines look such alternatives up one by one."""
+    """Returns the matcher of a label that has one of these values; engines look such alternatives up one by one."""
     pattern = "|".join(re.escape(value) for value in sorted(values))
     escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
     return f'{label}=~"{escaped}"'
 
 
 def _duration(seconds: float) -> str:
-    """In whole milliseconds, which every engine reads."""
+    """Returns a duration in whole milliseconds, which every engine reads."""
     return f"{round(seconds * 1000)}ms"

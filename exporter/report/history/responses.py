@@ -33,8 +33,17 @@ class Series:
     """Without staleness markers and other NaNs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What the server says beside an answer, as it put it."""
+
+    text: str
+    lacks_data: bool
+    """Whether some answer is not all that was asked for."""
+
+
 def parsed(body: bytes) -> dict[str, Any] | None:
-    """The JSON object it is, if any; `values` are arrays of (time, value).
+    """Returns the JSON object it is, if any; `values` are arrays of (time, value).
 
     Raises:
         ValueError: Samples that are not pairs of numbers.
@@ -65,7 +74,7 @@ def parsed(body: bytes) -> dict[str, Any] | None:
 
 
 def _pairs(samples: Sequence[bytes]) -> list[Floats]:
-    """Times and values of each series, shape (n, 2); all are read at once, as most series have but a few."""
+    """Returns times and values of each series, shape (n, 2); all are read at once, as most series have but a few."""
     plain = b",".join(samples).translate(None, _PUNCTUATION)
     try:
         numbers = from_json(b"[%b]" % plain)  # a third of the time that float() of each takes
@@ -79,7 +88,7 @@ def _pairs(samples: Sequence[bytes]) -> list[Floats]:
 
 
 def all_series(data: Mapping[str, Any]) -> list[Series]:
-    """Of a vector or a matrix.
+    """Returns the series of a vector or a matrix.
 
     Raises:
         AttributeError, IndexError, KeyError, TypeError, ValueError: It is neither.
@@ -89,8 +98,8 @@ def all_series(data: Mapping[str, Any]) -> list[Series]:
     return [_series(one["metric"], one["values"] if "values" in one else (one["value"],)) for one in data["result"]]
 
 
-def join(parts: Sequence[Sequence[Series]]) -> list[Series]:
-    """The series of consecutive stretches of time as one."""
+def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
+    """Returns the series of consecutive stretches of time as one each."""
     by_labels: dict[frozenset[tuple[str, str]], list[Series]] = {}
     for part in parts:
         for series in part:
@@ -106,7 +115,7 @@ def join(parts: Sequence[Sequence[Series]]) -> list[Series]:
 
 def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]]) -> Series:
     samples = np.asarray(pairs, dtype=np.float64)
-    times, values = samples[:, 0], samples[:, 1]
+    times, values = samples.T
     missing = np.isnan(values)
     if missing.any():
         times, values = times[~missing], values[~missing]

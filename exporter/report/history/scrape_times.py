@@ -8,9 +8,9 @@ from collections.abc import Collection
 import numpy as np
 
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import Labels, Tables
-from exporter.report.history.queries import QUESTION_GPUS, SCRAPE_TIMES, any_of
+from exporter.report.history.queries import SCRAPE_TIMES, any_of, batches
 from exporter.report.history.responses import Series
+from exporter.report.history.samples import Labels, Samples, SamplesBySeries
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
 
@@ -19,49 +19,48 @@ _OF_GPU = frozenset({"gpu", "gpu_uuid"})
 
 
 class ScrapeTimes:
-    """The samples' own times. All that one scrape tells has one time, so a speaker for each node is enough.
+    """The samples' own times. All that one scrape tells has one time, so one reference GPU of each node is enough.
 
     Args:
         client: The server.
         start: The first instant of the grid, in Unix seconds.
         end: No instant of the grid is later.
-        speakers: GPUs, one or more of each node.
+        reference_gpus: Unique ids, one or more of each node.
     """
 
-    def __init__(self, client: PrometheusClient, start: float, end: float, speakers: Collection[str]) -> None:
+    def __init__(self, client: PrometheusClient, start: float, end: float, reference_gpus: Collection[str]) -> None:
         self._client = client
         self._start = start
         self._end = end
-        self._speakers = speakers
-        self._spoken: dict[float, dict[Labels, Series]] = {}
+        self._reference_gpus = reference_gpus
+        self._of_reference: dict[float, dict[Labels, Series]] = {}
+        """By offset."""
 
     async def load(self, offset: float) -> None:
-        """Asks the speakers for the grid at an offset in seconds, if that is not done yet."""
-        if offset not in self._spoken:
-            self._spoken[offset] = await self._ask(self._speakers, offset, _OF_OWNER | _OF_GPU)
+        """Asks for the times of the grid at an offset in seconds, if that is not done yet."""
+        if offset not in self._of_reference:
+            self._of_reference[offset] = await self._ask(self._reference_gpus, offset, _OF_OWNER | _OF_GPU)
 
-    async def stamp(self, tables: Tables, offset: float) -> Tables:
-        """Puts the samples' own times where the instants of the grid stand; rows that have none are left out."""
-        spoken = self._spoken[offset]
+    async def stamp(self, tables: SamplesBySeries, offset: float) -> SamplesBySeries:
+        """Puts the samples' own times where the instants of the grid stand; samples that have none are left out."""
+        of_reference = self._of_reference[offset]
         times = {
-            labels: _looked_up(rows[:, 0], spoken.get(_without(_OF_OWNER | _OF_GPU, labels)))
-            for labels, rows in tables.items()
+            labels: _looked_up(samples.times, of_reference.get(_without(_OF_OWNER | _OF_GPU, labels)))
+            for labels, samples in tables.items()
         }
-        # Where a speaker was lost, or its node is not scraped as one, the others speak for themselves.
-        silent = [labels for labels, found in times.items() if np.isnan(found).any()]
-        if silent:
-            own = await self._ask({dict(labels)["gpu_uuid"] for labels in silent}, offset, _OF_OWNER)
-            for labels in silent:
-                found = _looked_up(tables[labels][:, 0], own.get(_without(_OF_OWNER, labels)))
+        # Where a reference GPU was lost, or its node is not scraped as one, the others are asked themselves.
+        untold = [labels for labels, found in times.items() if np.isnan(found).any()]
+        if untold:
+            own = await self._ask({dict(labels)["gpu_uuid"] for labels in untold}, offset, _OF_OWNER)
+            for labels in untold:
+                found = _looked_up(tables[labels].times, own.get(_without(_OF_OWNER, labels)))
                 times[labels] = np.where(np.isnan(times[labels]), found, times[labels])
-        return {labels: _stamped(rows, times[labels]) for labels, rows in tables.items()}
+        return {labels: _stamped(samples, times[labels]) for labels, samples in tables.items()}
 
     async def _ask(self, uuids: Collection[str], offset: float, left_out: frozenset[str]) -> dict[Labels, Series]:
-        """By the labels that are not left out."""
-        ordered = sorted(uuids)
-        groups = [ordered[n : n + QUESTION_GPUS] for n in range(0, len(ordered), QUESTION_GPUS)]
+        """Returns the times of some GPUs, by the labels that are not left out."""
         found: dict[Labels, Series] = {}
-        for some in groups:
+        for some in batches(uuids, 1):
             found |= await self._ask_some(some, offset, left_out)
         return found
 
@@ -79,7 +78,7 @@ def _without(names: frozenset[str], labels: Labels) -> Labels:
 
 
 def _looked_up(instants: Floats, series: Series | None) -> Floats:
-    """The values at instants; NaN where there is none."""
+    """Returns the values at instants; NaN where there is none."""
     found = np.full(len(instants), np.nan)
     if series is not None:
         _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)
@@ -87,8 +86,6 @@ def _looked_up(instants: Floats, series: Series | None) -> Floats:
     return found
 
 
-def _stamped(rows: Floats, times: Floats) -> Floats:
+def _stamped(samples: Samples, times: Floats) -> Samples:
     known = ~np.isnan(times)
-    stamped = rows[known]
-    stamped[:, 0] = times[known]
-    return stamped
+    return Samples(times[known], samples.counters[known])

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from exporter.names import by_hostname, visible
 from exporter.report.accounting.figures import WIDE
 from exporter.report.accounting.rows import GpuRow
-from exporter.report.accounting.timeline import Lane, Timeline, joined
+from exporter.report.accounting.timeline import Lane, Timeline, by_hours_or_days
 from exporter.report.render.blocks import holders
 from exporter.report.render.columns import Column, Columns, HasUsage, coverage_last
 from exporter.report.render.terminal import Page
@@ -37,7 +37,7 @@ def draw(page: Page, columns: Columns, timeline: Timeline) -> None:
     """Draws the utilization of every GPU, with who held it."""
     report, gettext = columns.cells.report, columns.cells.speech.gettext
     zone = ZoneInfo(report.timezone)
-    drawn = joined(timeline, zone)
+    drawn = by_hours_or_days(timeline, zone)
     starts = [datetime.fromtimestamp(edge, zone) for edge in drawn.edges[:-1].tolist()]
     is_day = report.date == report.to
     page.heading(gettext("Utilization by hour") if is_day else gettext("Utilization by day"))

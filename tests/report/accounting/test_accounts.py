@@ -18,7 +18,7 @@ from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import timeline
 from exporter.report.accounting.usage import Part, Tariff, check_conservation
-from exporter.report.observed import Cells, Floats, Observed
+from exporter.report.observed import OBSERVED, Cells, Floats, ObservedGpu
 from exporter.report.window import window
 
 DAY = window("2025-07-22", None, "UTC", datetime(2025, 7, 24, tzinfo=UTC).timestamp())
@@ -36,7 +36,7 @@ def gpu(
     seen: tuple[float, float] = (0.0, 24.0),
     index: int = 3,
     owners: dict[Owner, Amounts] | None = None,
-) -> Observed:
+) -> ObservedGpu:
     """A GPU observed from and to these hours of the day, with counters that grow evenly."""
     first, last = (DAY.start + hour * HOUR for hour in seen)
 
@@ -45,9 +45,9 @@ def gpu(
 
     edges = np.array(DAY.edges)
     values = np.array([at(edge) for edge in edges])
-    peaks = np.where(np.diff(values[:, 0]) > 0, 150.0, np.nan)
+    peaks = np.where(np.diff(values[:, OBSERVED]) > 0, 150.0, np.nan)
     cells = Cells(np.diff(edges), cast("Floats", np.diff(values, axis=0)), peaks, 200)
-    return Observed(uuid, index, "colab-gpu4", "MI300X", "card25", at, cells, owners or {})
+    return ObservedGpu(uuid, index, "colab-gpu4", "MI300X", "card25", at, cells, owners or {})
 
 
 def task(start: float, end: float, user: str = "itrd", uuids: Sequence[str] = (UUID,), task_id: str = "") -> Task:
@@ -59,7 +59,7 @@ def task(start: float, end: float, user: str = "itrd", uuids: Sequence[str] = (U
 
 
 def accounted(
-    observed: Sequence[Observed], tasks: Sequence[Task] = (), malformed: Sequence[MalformedTask] = ()
+    observed: Sequence[ObservedGpu], tasks: Sequence[Task] = (), malformed: Sequence[MalformedTask] = ()
 ) -> list[GpuAccount]:
     answer = Answer(tuple(tasks), tuple(malformed), 0.0)
     return accounts(DAY, observed, Holdings(answer), tasks)
@@ -267,7 +267,7 @@ def test_gpus_nobody_ever_saw_stand_with_the_others_of_their_host() -> None:
     missing, _ = inventory_gap(DAY, found, {"colab-gpu4": 2}, answered=True)
     chosen = narrowed([*found, *missing], Filter(), [])
 
-    assert [(account.hostname, account.index) for account in chosen] == [
+    assert [(account.gpu.hostname, account.gpu.index) for account in chosen] == [
         ("colab-gpu4", 3),
         ("colab-gpu4", None),
         ("colab-gpu9", 3),

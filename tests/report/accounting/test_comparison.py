@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import numpy as np
+import pytest
 
-from exporter.model import Answer, Task, TaskGpu
+from exporter.model import Amounts, Answer, Task, TaskGpu
 from exporter.ownership import Holdings
-from exporter.report.accounting.comparison import DAYS, _gains, compared, days_before, owned
+from exporter.report.accounting.comparison import DAYS, compared, observed_measures, owned_measures
 from exporter.report.accounting.figures import Usage
-from exporter.report.history.responses import Series
+from exporter.report.observed import ObservedDay
 from exporter.report.window import window
 
 DAY = window("2025-10-27", None, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
@@ -19,20 +19,24 @@ def usage(**figures: float) -> Usage:
     return Usage.model_construct(None, **figures)
 
 
-def test_the_days_before_are_days_of_the_clock_the_latest_first() -> None:
-    days = days_before(DAY)
+def test_what_owners_had_is_what_all_gained_less_what_was_nobodys() -> None:
+    whole = Amounts(observed_seconds=80_000.0, busy_seconds=36_000.0, idle_seconds=20_000.0, energy_joules=7.2e6)
+    unowned = Amounts(observed_seconds=20_000.0, busy_seconds=7200.0, idle_seconds=9200.0)
 
-    assert [str(day.first) for day in days][::6] == ["2025-10-26", "2025-10-20"]
-    assert [day.seconds / 3600 for day in days][:2] == [25, 24]
-    assert days[0].end == DAY.start
+    assert observed_measures(ObservedDay(whole, unowned)) == pytest.approx(
+        {
+            "owned_busy_gpu_hours": 8.0,
+            "idle_gpu_hours": 3.0,
+            "mean_utilization_ratio": 0.45,
+            "energy_kwh": 2.0,
+            "efficiency_ratio": 0.48,
+        }
+    )
+    assert "efficiency_ratio" not in observed_measures(ObservedDay(whole, whole))
 
 
-def test_a_counter_that_fell_started_anew_from_zero() -> None:
-    looks = [100.0, 160.0, 30.0, 90.0]
-    series = Series({"__name__": "busy", "gpu_uuid": UUID}, np.arange(4.0), np.array(looks))
-
-    assert list(_gains([series], {UUID})) == [("busy", 60 + 30 + 60)]
-    assert list(_gains([series], {"another"})) == []
+def test_a_day_that_the_history_does_not_reach_has_no_measures() -> None:
+    assert observed_measures(ObservedDay(Amounts(), Amounts())) == {}
 
 
 def test_owned_hours_are_those_of_the_gpus_and_users_asked_for() -> None:
@@ -41,9 +45,9 @@ def test_owned_hours_are_those_of_the_gpus_and_users_asked_for() -> None:
 
     holdings = Holdings(Answer((task("a", -10, 6), task("b", 4, 8)), (), 0.0))
 
-    assert owned(holdings, DAY, {UUID}, ()) == {"owned_gpu_hours": 8.0}
-    assert owned(holdings, DAY, {UUID}, {"a"}) == {"owned_gpu_hours": 5.0}
-    assert owned(holdings, DAY, {"another"}, ()) == {"owned_gpu_hours": 0.0}
+    assert owned_measures(holdings, DAY, {UUID}, ()) == {"owned_gpu_hours": 8.0}
+    assert owned_measures(holdings, DAY, {UUID}, {"a"}) == {"owned_gpu_hours": 5.0}
+    assert owned_measures(holdings, DAY, {"another"}, ()) == {"owned_gpu_hours": 0.0}
 
 
 def test_the_median_needs_all_seven_days_and_the_day_before_only_itself() -> None:

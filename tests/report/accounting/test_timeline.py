@@ -4,10 +4,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.report.accounting.timeline import condensed, joined, mean
+from exporter.report.accounting.timeline import by_hours_or_days, condensed, mean
+from exporter.report.observed import LEAST_OBSERVED_SECONDS
 from tests.support.reports import sample
 
 
@@ -23,7 +24,7 @@ from tests.support.reports import sample
 )
 def test_a_day_is_joined_to_hours_and_a_range_to_days(date: str, to: str | None, zone: str, count: int) -> None:
     fine = sample(8, date=date, to=to, zone=zone).timeline
-    coarse = joined(fine, ZoneInfo(zone))
+    coarse = by_hours_or_days(fine, ZoneInfo(zone))
 
     assert len(coarse.edges) == count + 1
     assert coarse.edges[[0, -1]].tolist() == fine.edges[[0, -1]].tolist()
@@ -35,19 +36,22 @@ def test_a_day_is_joined_to_hours_and_a_range_to_days(date: str, to: str | None,
 
 
 def test_an_hour_is_not_observed_only_if_none_of_it_was() -> None:
-    lane = next(lane for lane in joined(sample(8).timeline, ZoneInfo("Asia/Taipei")).lanes if lane.gpu == 1)
+    lane = next(lane for lane in by_hours_or_days(sample(8).timeline, ZoneInfo("Asia/Taipei")).lanes if lane.gpu == 1)
 
     assert np.isnan(lane.utilization[2:5]).all()
     assert not np.isnan(lane.utilization[[1, 5]]).any()
 
 
 @given(st.lists(st.tuples(st.floats(0, 1) | st.just(np.nan), st.floats(0, 600)), min_size=1))
+@example(cells=[(0.5, 5e-324)])
+@example(cells=[(0.5, 5e-324), (0.25, 600.0)])
 def test_a_mean_lies_among_what_was_observed_and_is_nan_where_nothing_was(cells: list[tuple[float, float]]) -> None:
     values, seconds = np.array(cells).T
-    seen = values[~np.isnan(values) & (seconds > 0)]
+    known = ~np.isnan(values)
+    seen = values[known & (seconds > 0)]
     found = float(mean(values, seconds))
 
-    if len(seen):
+    if seconds[known].sum() >= LEAST_OBSERVED_SECONDS:
         assert seen.min() - 1e-9 <= found <= seen.max() + 1e-9
     else:
         assert np.isnan(found)

@@ -23,6 +23,7 @@ from exporter.errors import (
 )
 from exporter.report.history.client import MAX_STEPS, PrometheusClient
 from exporter.report.history.queries import Question
+from exporter.report.history.responses import Remark, Series
 
 QUESTION = Question("a question", "x{}")
 SECRET = "s3cr3t-token"
@@ -59,11 +60,10 @@ def matrix(*series: tuple[dict[str, str], list[list[Any]]], **more: Any) -> web.
     return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}, **more})
 
 
-async def asked(url: str, **settings: Any) -> PrometheusClient:
-    """A client that has asked one question."""
+async def asked(url: str, **settings: Any) -> list[Series]:
+    """The answer to one question."""
     async with PrometheusClient(config.Prometheus(url=url, **settings)) as client:
-        await client.instant(QUESTION, 1000.0)
-    return client
+        return await client.instant(QUESTION, 1000.0)
 
 
 async def test_staleness_markers_are_no_samples() -> None:
@@ -163,14 +163,8 @@ async def test_each_bad_answer_has_its_error_and_its_words(
 
 
 async def test_what_may_pass_is_tried_again() -> None:
-    answers = [matrix(({"a": "b"}, [[1, "0.5"]])), web.Response(status=503, text="starting")]
-
-    async def handler(_: web.Request) -> web.Response:
-        return answers.pop()
-
-    async with serving(handler) as url:
-        await asked(url)
-    assert not answers
+    async with serving(answering(web.Response(status=503, text="starting"), matrix())) as url:
+        assert await asked(url) == []
 
 
 async def test_what_does_not_pass_is_told_after_three_attempts() -> None:
@@ -214,7 +208,7 @@ async def test_a_lost_connection_is_tried_again() -> None:
         return matrix()
 
     async with serving(handler) as url:
-        await asked(url)
+        assert await asked(url) == []
     assert attempts == 2
 
 
@@ -250,7 +244,7 @@ async def test_a_refused_connection_asks_for_the_url() -> None:
         await asked("http://127.0.0.1:9")
 
 
-async def test_warnings_are_passed_on_once_and_in_order() -> None:
+async def test_remarks_are_passed_on_once_and_in_order() -> None:
     async with (
         serving(
             answering(matrix(warnings=["partial"], infos=["hint"]), matrix(warnings=["partial"], isPartial=True))
@@ -259,9 +253,20 @@ async def test_warnings_are_passed_on_once_and_in_order() -> None:
     ):
         for _ in range(3):
             await client.instant(QUESTION, 1.0)
-    hint, storage, partial = client.warnings
-    assert (hint, partial) == ("hint", "partial")
-    assert "storage nodes" in storage
+    hint, storage, partial = client.remarks
+    assert (hint, partial) == (Remark("hint", lacks_data=False), Remark("partial", lacks_data=True))
+    assert "storage nodes" in storage.text
+    assert storage.lacks_data
+
+
+async def test_a_remark_that_once_was_a_warning_stays_one() -> None:
+    async with (
+        serving(answering(matrix(infos=["late"]), matrix(warnings=["late"]), matrix(infos=["late"]))) as url,
+        PrometheusClient(config.Prometheus(url=url)) as client,
+    ):
+        for _ in range(3):
+            await client.instant(QUESTION, 1.0)
+    assert client.remarks == (Remark("late", lacks_data=True),)
 
 
 async def test_few_queries_are_under_way_at_once() -> None:

@@ -18,12 +18,13 @@ from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.ownership import Holdings
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.counters import accumulate
+from exporter.report.history.counters import device_curve
 from exporter.report.history.fetch import History, fetch
 from exporter.report.history.gpus import absence
 from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
-from exporter.report.observed import Floats, Observed
+from exporter.report.history.samples import Samples
+from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
 from exporter.report.window import Window, window
 from tests.support.engines import ENGINES
 
@@ -69,10 +70,10 @@ LONG_GONE = Cluster(1, DAY.start - 9 * 86400, DAY.start - 9 * 86400 + 1800)
 
 def shifted(gpu: SyntheticGpu, seconds: float) -> SyntheticGpu:
     """As another server scrapes it: the same counters at other times, by a clock that is a little off."""
-    times = np.round(gpu.scrapes[:, 0] + seconds, 3)
-    values = gpu.at(times)
-    values[:, 5] += 5e9
-    return replace(gpu, scrapes=np.column_stack([times + 0.2, values]))
+    times = np.round(gpu.scrapes.times + seconds, 3)
+    counters = gpu.at(times)
+    counters[:, ENERGY] += 5e9
+    return replace(gpu, scrapes=Samples(times + 0.2, counters))
 
 
 def owner_columns() -> list[Column]:
@@ -163,7 +164,7 @@ async def read(
         return await fetch(client, day, holdings)
 
 
-def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[Observed, SyntheticGpu]]:
+def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[ObservedGpu, SyntheticGpu]]:
     assert [gpu.uuid for gpu in history.gpus] == [gpu.uuid for gpu in gpus]
     return list(zip(history.gpus, gpus, strict=True))
 
@@ -171,13 +172,13 @@ def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[Observed, Sy
 async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
     gpus = FAULTY.make()
     for observed, gpu in pairs(await read(engine, "faulty", gpus=gpus), gpus):
-        times = gpu.scrapes[:, 0]
+        times = gpu.scrapes.times
         near = gpu.scrapes[(times >= DAY.start - HOUR) & (times <= DAY.end + HOUR)]
-        track = accumulate(near, 1.5 * INTERVAL, DAY.start - HOUR)
+        curve = device_curve(near, 1.5 * INTERVAL, DAY.start - HOUR)
         instants = np.array([DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end])
         found = np.diff([observed.at(instant) for instant in instants], axis=0)
-        np.testing.assert_allclose(found, np.diff(track.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)
-        cells = np.diff(track.at_each(np.array(DAY.edges)), axis=0)
+        np.testing.assert_allclose(found, np.diff(curve.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)
+        cells = np.diff(curve.at_each(np.array(DAY.edges)), axis=0)
         np.testing.assert_allclose(observed.cells.amounts, cells, rtol=RTOL, atol=1e-4)
 
 
@@ -197,7 +198,7 @@ async def test_the_truth_of_a_gpu_that_was_always_scraped_is_met(engine: str) ->
             late = np.array(observed.at(instant).minus(observed.at(DAY.start))) - np.subtract(
                 *gpu.at(np.array([instant, DAY.start]))
             )
-            assert np.abs(late[:4]).max() <= INTERVAL
+            assert np.abs(late[[OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD]]).max() <= INTERVAL
 
 
 async def test_all_but_unseen_edges_of_faults_is_counted(engine: str) -> None:
@@ -206,7 +207,7 @@ async def test_all_but_unseen_edges_of_faults_is_counted(engine: str) -> None:
     for observed, gpu in pairs(await read(engine, "faulty", gpus=gpus), gpus):
         faults = FAULTY.faults.get(gpu.hostname, Faults())
         truth = np.subtract(*gpu.at(np.array([DAY.end, DAY.start])))
-        missing = truth[0] - (observed.at(DAY.end).observed_seconds - observed.at(DAY.start).observed_seconds)
+        missing = truth[OBSERVED] - (observed.at(DAY.end).observed_seconds - observed.at(DAY.start).observed_seconds)
         assert -2.0 <= missing <= INTERVAL * (len(faults.down) + 1)
 
 
@@ -218,7 +219,7 @@ async def test_identity_size_and_peaks_are_those_of_the_gpu(engine: str) -> None
         assert observed.cells.vram_total_bytes == int(191.98 * 2**30)
         peaks = observed.cells.peak_vram_bytes
         assert len(peaks) == 144
-        times = gpu.scrapes[:, 0]
+        times = gpu.scrapes.times
         for cell, (start, end) in enumerate(zip(DAY.edges[:-1], DAY.edges[1:], strict=True)):
             seen = gpu.vram_used[(times > start) & (times <= end) & ~np.isnan(gpu.vram_used)]
             assert np.isclose(peaks[cell], seen.max() if len(seen) else np.nan, rtol=RTOL, equal_nan=True)
@@ -275,5 +276,5 @@ async def test_a_sample_at_either_end_of_a_span_is_read(engine: str) -> None:
     uuid, span = "00000000000000bb", (at(1.5), at(1.5) + 30)
     async with PrometheusClient(config.Prometheus(url=engine, matchers='cluster="aligned"')) as client:
         tables = await Sampler(client, at(-1), at(25), INTERVAL, [uuid]).within(DEVICES, {uuid: [span]})
-    (rows,) = tables.values()
-    assert set(span) <= set(rows[:, 0])
+    (samples,) = tables.values()
+    assert set(span) <= set(samples.times)

@@ -1,0 +1,92 @@
+"""What a report lacks, and whether that makes it incomplete: exit code 3. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from exporter.errors import HistoryError, TasksError
+from exporter.report.accounting.rows import NodeRow
+
+
+@dataclass(frozen=True, slots=True)
+class TasksUnset:
+    """No `tasks.url`: there is nobody to ask who held what."""
+
+
+@dataclass(frozen=True, slots=True)
+class TasksMissing:
+    """Who held what was asked, and not answered."""
+
+    error: TasksError
+
+
+@dataclass(frozen=True, slots=True)
+class TasksMalformed:
+    """Some entries of the answer cannot be accounted in full."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMissing:
+    """The scrape history was asked, and did not answer."""
+
+    error: HistoryError
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRemark:
+    """The scrape history's server remarked something on its answers."""
+
+    text: str
+    lacks_data: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GpusUnlisted:
+    """On a host there are more GPUs than `report.nodes` lists."""
+
+    hostname: str
+    seen: int
+    listed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageLow:
+    """Less of a host's GPU time was observed than `report.min_coverage` expects."""
+
+    hostname: str
+    ratio: float
+    expected: float
+
+
+Fault = TasksUnset | TasksMissing | TasksMalformed | HistoryMissing | HistoryRemark | GpusUnlisted | CoverageLow
+
+
+def is_complete(faults: Iterable[Fault]) -> bool:
+    """Returns whether a report with these faults is all that it should be; if not, `exporter report` exits with 3."""
+    return not any(_is_grave(fault) for fault in faults)
+
+
+def _is_grave(fault: Fault) -> bool:
+    match fault:
+        case TasksMissing() | HistoryMissing() | CoverageLow():
+            return True
+        case HistoryRemark():
+            return fault.lacks_data
+        case TasksUnset() | TasksMalformed() | GpusUnlisted():
+            return False
+
+
+def low_coverage(nodes: Iterable[NodeRow], expected: float) -> Iterator[CoverageLow]:
+    """Yields the hosts of which too little was observed.
+
+    Args:
+        nodes: The report's rows.
+        expected: The least coverage, 0 to 1.
+    """
+    for row in nodes:
+        ratio = row.usage.coverage_ratio
+        if ratio is not None and ratio < expected:
+            yield CoverageLow(row.hostname, ratio, expected)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from exporter import config
+from exporter.demo.api import Fault, StandInApi
+from exporter.errors import ConfigError, TasksServerError
+from exporter.model import Task, TaskGpu
+from exporter.report.holders import Holders, holders
+from exporter.report.window import Window, window
+
+NOW = datetime(2026, 4, 1, tzinfo=UTC).timestamp()
+DAY = window("2026-03-03", None, "Asia/Taipei", NOW)
+WEEK = window("2026-03-03", "2026-03-09", "Asia/Taipei", NOW)
+HOUR = 3600.0
+UUID = "52f67b3700dcc6f3"
+
+
+def task(name: str, start: float, end: float) -> Task:
+    """From and to these hours of the first day."""
+    return Task(name, "itrd", "LAB", (TaskGpu(UUID),), DAY.start + start * HOUR, DAY.start + end * HOUR, "colab-gpu1")
+
+
+@dataclass(slots=True)
+class Desk:
+    """A real server of tasks, and the settings that lead to it."""
+
+    directory: Path
+    api: StandInApi
+    tasks: list[Task] = field(default_factory=list)
+
+    def holders(self, *, use_cache: bool = True) -> Holders:
+        token = self.directory / "token"
+        token.touch(mode=0o600)
+        token.write_text(self.api.token, encoding="utf-8")
+        settings = {
+            "tasks": {"url": self.api.url, "token_file": str(token)},
+            "report": {"cache": str(self.directory / "cache")},
+        }
+        found = holders(config.parse(settings, where="test"), NOW, use_cache=use_cache)
+        assert found is not None
+        return found
+
+    async def names(self, span: Window, *, use_cache: bool = True) -> list[str]:
+        held = await self.holders(use_cache=use_cache).held(span)
+        return sorted(one.task_id for one in held.tasks)
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    tasks: list[Task] = []
+    async with StandInApi(tasks, clock=lambda: NOW) as api:
+        yield Desk(tmp_path, api, tasks)
+
+
+async def test_the_tasks_that_overlap_the_window_are_told_once_and_by_whom(desk: Desk) -> None:
+    desk.tasks += [task("before", -5, 0), task("across", -5, 30), task("within", 3, 4), task("after", 24, 30)]
+    held = await desk.holders().held(DAY)
+
+    assert [one.task_id for one in held.tasks] == ["across", "within"]
+    assert (held.malformed, held.source) == ((), "api")
+    assert [hold.task for hold in held.holdings.holds({UUID})] == list(held.tasks)
+    assert await desk.names(WEEK) == ["across", "after", "within"]
+
+
+async def test_each_day_is_asked_for_by_itself_and_once_if_it_is_kept(desk: Desk) -> None:
+    desk.tasks += [task("long", 3, 100)]
+    await desk.names(WEEK)
+    assert desk.api.count == 7
+    await desk.names(WEEK)
+    assert desk.api.count == 7
+
+
+async def test_without_the_cache_every_day_is_asked_for_and_kept_anew(desk: Desk) -> None:
+    await desk.names(DAY)
+    desk.tasks += [task("late", 3, 4)]
+    assert await desk.names(DAY) == []
+    assert await desk.names(DAY, use_cache=False) == ["late"]
+    assert await desk.names(DAY) == ["late"]
+
+
+async def test_of_a_task_that_several_days_show_the_last_days_word_counts(desk: Desk) -> None:
+    desk.tasks += [task("moved", 3, 100), task("ended", 3, 100)]
+    await desk.names(DAY)
+    desk.tasks[:] = [task("moved", 3, 30)]
+    held = await desk.holders().held(WEEK)
+
+    assert {one.task_id: (one.end - DAY.start) / HOUR for one in held.tasks} == {"moved": 30, "ended": 24}
+
+
+async def test_entries_that_cannot_be_accounted_are_told_too(desk: Desk) -> None:
+    desk.api.extra = {"x": {"gpus": 3}}
+    assert [entry.task_id for entry in (await desk.holders().held(WEEK)).malformed] == ["x"]
+
+
+async def test_a_source_that_fails_is_no_answer(desk: Desk) -> None:
+    desk.api.fault = Fault(status=500)
+    with pytest.raises(TasksServerError):
+        await desk.holders().held(DAY)
+
+
+def test_without_a_url_there_is_nobody_to_ask() -> None:
+    assert holders(config.Config(), NOW, use_cache=True) is None
+
+
+def test_settings_that_cannot_be_used_are_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    settings = {"tasks": {"url": "https://127.0.0.1:9", "ca_file": str(tmp_path / "none.pem")}}
+    with pytest.raises(ConfigError, match="ca_file"):
+        holders(config.parse(settings, where="test"), NOW, use_cache=True)
