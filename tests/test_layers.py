@@ -18,7 +18,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.model": set(),
     "exporter.errors": set(),
     "exporter.ownership": {"exporter.model"},
-    "exporter.metering": {"exporter.model"},
+    "exporter.metering": {"exporter.model", "exporter.ownership"},
     "exporter.report.observed": {"exporter.model"},
 }
 """All that a part may import of the project, beside itself."""
