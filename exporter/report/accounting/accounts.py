@@ -166,14 +166,15 @@ def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: fl
     Held back at their birth, they may gain in the window what was observed shortly before it: where they
     claim more than the GPU accrued, each gets its proportion. An owner whose series only stood still had no part.
     """
-    owners = {owner: amounts for owner, amounts in owners.items() if amounts.observed_seconds > _LEAST_SECONDS}
+    # In one order: servers answer in any, and the last digit of a sum depends on it.
+    owners = {who: amounts for who, amounts in sorted(owners.items()) if amounts.observed_seconds > _LEAST_SECONDS}
     claimed = Amounts()
     for amounts in owners.values():
         claimed = claimed.plus(amounts)
     claimed = claimed._replace(idle_vram_held_seconds=0.0)
     scale = [min(1.0, whole / part) if part > 0 else 0.0 for part, whole in zip(claimed, accrued, strict=True)]
     rest, rest_seconds, parts = accrued, seconds, []
-    for owner, amounts in sorted(owners.items()):
+    for owner, amounts in owners.items():
         mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
         rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
         parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import cast
 
 import numpy as np
@@ -245,6 +246,18 @@ def test_labels_that_claim_more_than_was_observed_are_cut_in_proportion() -> Non
 
     assert [row.usage.owned_gpu_hours for row in result.users] == [pytest.approx(19.2), pytest.approx(4.8)]
     assert result.totals.unknown_gpu_hours == pytest.approx(0, abs=1e-9)
+
+
+def test_labels_tell_the_same_to_the_last_digit_in_whatever_order_a_server_gives_them() -> None:
+    claims = [
+        (Owner(user, "LAB", Ownership.OWNED), Amounts(*[seconds] * 6))
+        for user, seconds in (("a", 1e5 / 3), ("b", 1e5 / 7), ("c", 1e5 / 2))
+    ]
+    told = [accounts(DAY, [gpu(owners=dict(order))], None, [])[0].parts for order in permutations(claims)]
+
+    assert [[(part.username, part.seconds, part.amounts) for part in parts] for parts in told] == [
+        [(part.username, part.seconds, part.amounts) for part in told[0]]
+    ] * 6
 
 
 def test_the_inventory_adds_gpus_nobody_ever_saw_and_tells_of_more_than_listed() -> None:
