@@ -8,8 +8,8 @@ from pydantic import Field
 
 from exporter.report.accounting.figures import Row, Usage
 
-Source = Literal["prometheus", "none"]
-TaskSource = Literal["api", "labels", "none"]
+HistoryFrom = Literal["prometheus", "none"]
+OwnersFrom = Literal["api", "labels", "none"]
 
 
 class NodeRow(Row):
@@ -116,8 +116,8 @@ class Comparison(Row):
 class Sources(Row):
     """Where the figures come from."""
 
-    history: Source
-    tasks: TaskSource
+    history: HistoryFrom
+    tasks: OwnersFrom
 
 
 class Report(Row):
