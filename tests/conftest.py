@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, settings
 from tests.support.amdsmi import build
 
 # A slow machine is no failure: speed is the benchmarks' business.
-settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 

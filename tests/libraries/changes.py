@@ -1,0 +1,118 @@
+"""What may be wrong with a node's library: changes that are laid over a root."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+from tests.libraries.machine import Machine
+from tests.libraries.suites import VENV
+
+_SHIM = r"""
+#include <dlfcn.h>
+#include <stdint.h>
+
+int amdsmi_get_lib_version(uint32_t *version) {
+    int (*known)(uint32_t *) = (int (*)(uint32_t *))dlsym(RTLD_NEXT, "amdsmi_get_lib_version");
+    int status = known(version);
+    version[0] += 1;  // the year, or the major
+    return status;
+}
+"""
+
+
+def remove_library(machine: Machine) -> None:
+    """The bindings are there, and what they are to load is not."""
+    for file in _libraries(machine.root):
+        _remove(machine, file)
+
+
+def remove_bindings(machine: Machine) -> None:
+    """The node has a library and no bindings but PyPI's, which the exporter brings along."""
+    for folder in _bindings(machine.root):
+        _remove(machine, folder)
+
+
+def advance_version(machine: Machine) -> None:
+    """Library and bindings are of the next major version, which nobody has seen yet."""
+    library = next(file for file in _libraries(machine.root) if not file.is_symlink())
+    soname = _soname(library)
+    # The real one under another name, and one before it that changes what it says of itself.
+    hidden = soname[:-2] + "._"
+    real = _over(machine, library.with_name(hidden))
+    real.write_bytes(_replaced(library.read_bytes(), soname, hidden))
+    source = machine.folder / "shim.c"
+    source.write_text(_SHIM)
+    shim = _over(machine, library)
+    flags = ("-shared", "-fPIC", "-Wl,--no-as-needed,--allow-shlib-undefined", f"-Wl,-soname,{soname}")
+    subprocess.run(["gcc", *flags, str(source), str(real), "-o", str(shim)], check=True)
+    for folder in _bindings(machine.root):
+        text = (folder / "_version.py").read_text()
+        major = re.search(r"\d+", text)
+        assert major is not None
+        newer = text.replace(major[0], str(int(major[0]) + 1), 1)
+        _over(machine, folder / "_version.py").write_text(newer)
+
+
+def remove_calls(machine: Machine, *calls: str) -> None:
+    """A release has done away with calls: neither library nor bindings have them."""
+    for folder in _bindings(machine.root):
+        init = folder / "__init__.py"
+        removal = "".join(f"\nglobals().pop({call!r}, None)" for call in calls)
+        _over(machine, init).write_text(init.read_text() + removal)
+
+
+def remove_symbol(machine: Machine, symbol: str) -> None:
+    """The library is of another release than the bindings: it lacks what they bind as they are imported."""
+    for library in _libraries(machine.root):
+        if not library.is_symlink():
+            _over(machine, library).write_bytes(_replaced(library.read_bytes(), symbol, symbol[:-1] + "_"))
+
+
+def pypi_first(machine: Machine) -> dict[str, str]:
+    """Returns the variables that put PyPI's bindings before the node's own; where they look, they find its library."""
+    site = next(machine.root.glob(f"{VENV}/lib/python3*/site-packages"))
+    assert (site / "amdsmi").is_dir()
+    library = _libraries(machine.root)[0]
+    found = _over(machine, machine.root / "opt/rocm/lib/libamd_smi.so")
+    found.symlink_to(f"/{library.relative_to(machine.root)}")
+    return {"PYTHONPATH": f"/{site.relative_to(machine.root)}"}
+
+
+def _libraries(root: Path) -> list[Path]:
+    return sorted(root.glob("usr/lib/x86_64-linux-gnu/libamd_smi.so*"))
+
+
+def _bindings(root: Path) -> list[Path]:
+    """Returns the folders of the node's own bindings: in Debian 13 one, later one with a copy."""
+    return [folder.parent for folder in root.glob("usr/*/**/amdsmi/_version.py")]
+
+
+def _over(machine: Machine, place: Path) -> Path:
+    """Returns where a file must be written to lie over that of the root."""
+    target = machine.folder / "changes" / place.relative_to(machine.root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _remove(machine: Machine, place: Path) -> None:
+    """Makes the root appear without a file or folder: a whiteout, in the words of overlayfs."""
+    os.mknod(_over(machine, place), stat.S_IFCHR, os.makedev(0, 0))
+
+
+def _soname(library: Path) -> str:
+    told = subprocess.run(["readelf", "-d", str(library)], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"soname: \[(.+)\]", told)
+    assert found is not None
+    return found[1]
+
+
+def _replaced(data: bytes, old: str, new: str) -> bytes:
+    """Replaces one whole string of an object file by another of the same length."""
+    assert len(old) == len(new)
+    before, after = (b"\0%b\0" % text.encode() for text in (old, new))
+    assert before in data
+    return data.replace(before, after)
