@@ -11,7 +11,7 @@ from enum import StrEnum
 from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
-from exporter.model import Gpu, Health, Reading
+from exporter.model import Gpu, Health, Process, Reading
 from exporter.tasks.client import ConsumptionClient
 from exporter.web.tls import Tls
 
@@ -56,6 +56,9 @@ class _Look:
 
     def inspected(self, uuid: str, health: Health) -> None:
         """Nobody waits for slow facts here."""
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """Nobody waits for processes here."""
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
@@ -116,7 +119,7 @@ async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIt
         yield Finding(Verdict.FAULT, "devices", failure)
     for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
         if (one := look.readings.get(uuid)) is not None:
-            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}")
+            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, {_source(gpu)}")
     expected = config.devices.expected
     if expected is not None and len(look.gpus) != expected:
         yield Finding(Verdict.FAULT, "devices", f"{len(look.gpus)} GPUs found, devices.expected says {expected}")
@@ -126,6 +129,13 @@ def _shown(reading: Reading) -> str:
     utilization = "–" if reading.utilization is None else f"{reading.utilization:.0%}"
     vram = "–" if reading.vram_used_bytes is None else f"{reading.vram_used_bytes / 2**30:.1f} GiB"
     return f"utilization {utilization}, VRAM {vram}"
+
+
+def _source(gpu: Gpu) -> str:
+    """Where its readings come from, and why not all of them through amdsmi."""
+    words = {"sysfs": "the kernel's files", "both": f"amdsmi {gpu.library_version} and the kernel's files"}
+    source = words.get(gpu.source, f"{gpu.source} {gpu.library_version}".strip())
+    return f"from {source} ({gpu.stand_in})" if gpu.stand_in else f"from {source}"
 
 
 async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:

@@ -13,7 +13,20 @@ from exporter.config import Config
 from exporter.errors import DeviceError, TasksError
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
-from exporter.model import UNKNOWN, Answer, Gpu, GpuState, Health, Hold, Owner, Reading, Snapshot, SourceState, Task
+from exporter.model import (
+    UNKNOWN,
+    Answer,
+    Gpu,
+    GpuState,
+    Health,
+    Hold,
+    Owner,
+    Process,
+    Reading,
+    Snapshot,
+    SourceState,
+    Task,
+)
 from exporter.tasks.ownership import Holdings, owner_of
 
 _log = logging.getLogger(__name__)
@@ -32,6 +45,7 @@ class _Package:
     reading: Reading | None = None
     health: Health | None = None
     problem: DeviceError | None = None
+    processes: tuple[Process, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,10 @@ class Node:
     def inspected(self, uuid: str, health: Health) -> None:
         """Keeps the slow facts of one GPU."""
         self._packages[uuid].health = health
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """Keeps which processes hold VRAM of one GPU."""
+        self._packages[uuid].processes = tuple(processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """Keeps what is wrong with a GPU, or with the whole source."""
@@ -178,7 +196,8 @@ class Node:
     def _state(self, package: _Package) -> GpuState:
         now = self.monotonic()
         reading, counters = package.reading, package.meter.counters
-        fresh = reading is not None and now - reading.taken < self.config.devices.max_gap
+        max_gap = self.config.devices.max_gap
+        fresh = reading is not None and now - reading.taken < max(max_gap, 3 * reading.period)
         shown = package.ledger.shown_seconds(now)
         return GpuState(
             gpu=package.gpu,
@@ -193,6 +212,7 @@ class Node:
             unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
             tasks=self._running(package.gpu),
             problem=str(package.problem) if package.problem else None,
+            processes=package.processes,
         )
 
     def _owner(self, gpu: Gpu) -> Owner:

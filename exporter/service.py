@@ -15,7 +15,7 @@ from exporter import exposition, log, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
-from exporter.model import Answer, Gpu, Health, Reading
+from exporter.model import Answer, Gpu, Health, Process, Reading
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.web.server import WebServer
@@ -144,6 +144,10 @@ class Service:
     def inspected(self, uuid: str, health: Health) -> None:
         """See DeviceSink."""
         self.node.inspected(uuid, health)
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """See DeviceSink."""
+        self.node.used_by(uuid, processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """See DeviceSink."""
