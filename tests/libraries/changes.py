@@ -11,17 +11,20 @@ from pathlib import Path
 from tests.libraries.machine import Machine
 from tests.libraries.suites import VENV
 
-_SHIM = r"""
-#include <dlfcn.h>
-#include <stdint.h>
-
-int amdsmi_get_lib_version(uint32_t *version) {
-    int (*known)(uint32_t *) = (int (*)(uint32_t *))dlsym(RTLD_NEXT, "amdsmi_get_lib_version");
+_NEXT_VERSION = r"""
+int amdsmi_get_lib_version(unsigned *version) {
+    int (*known)(unsigned *) = (int (*)(unsigned *))dlsym(RTLD_NEXT, "amdsmi_get_lib_version");
     int status = known(version);
     version[0] += 1;  // the year, or the major
     return status;
 }
 """
+NONSENSE = (
+    "int amdsmi_get_gpu_metrics_info(void *gpu, void *metrics) { (void)gpu; memset(metrics, 0x55, 1024); return 0; }"
+)
+"""Every metric is 0x55…, and the call a success."""
+CRASH = "int amdsmi_get_gpu_metrics_info(void) { __builtin_trap(); }"
+HANG = "int amdsmi_get_gpu_metrics_info(void) { for (;;) pause(); }"
 
 
 def remove_library(machine: Machine) -> None:
@@ -38,23 +41,34 @@ def remove_bindings(machine: Machine) -> None:
 
 def advance_version(machine: Machine) -> None:
     """Library and bindings are of the next major version, which nobody has seen yet."""
-    library = next(file for file in _libraries(machine.root) if not file.is_symlink())
-    soname = _soname(library)
-    # The real one under another name, and one before it that changes what it says of itself.
-    hidden = soname[:-2] + "._"
-    real = _over(machine, library.with_name(hidden))
-    real.write_bytes(_replaced(library.read_bytes(), soname, hidden))
-    source = machine.folder / "shim.c"
-    source.write_text(_SHIM)
-    shim = _over(machine, library)
-    flags = ("-shared", "-fPIC", "-Wl,--no-as-needed,--allow-shlib-undefined", f"-Wl,-soname,{soname}")
-    subprocess.run(["gcc", *flags, str(source), str(real), "-o", str(shim)], check=True)
+    put_before(machine, _NEXT_VERSION)
     for folder in _bindings(machine.root):
         text = (folder / "_version.py").read_text()
         major = re.search(r"\d+", text)
         assert major is not None
         newer = text.replace(major[0], str(int(major[0]) + 1), 1)
         _over(machine, folder / "_version.py").write_text(newer)
+
+
+def put_before(machine: Machine, calls: str) -> None:
+    """Some calls of the library do something else.
+
+    Args:
+        machine: whose library it is.
+        calls: their C code; `dlsym(RTLD_NEXT, …)` is the real one.
+    """
+    library = next(file for file in _libraries(machine.root) if not file.is_symlink())
+    soname = _soname(library)
+    # The real library under another name, and in its place one that is linked to it.
+    hidden = soname[:-2] + "._"
+    real = _over(machine, library.with_name(hidden))
+    real.write_bytes(_replaced(library.read_bytes(), soname, hidden))
+    source = machine.folder / "calls.c"
+    source.write_text(f"#include <dlfcn.h>\n#include <string.h>\n#include <unistd.h>\n{calls}\n")
+    # The real library may want a newer libc than the compiler's.
+    linked = ("-Wl,--no-as-needed,--allow-shlib-undefined", f"-Wl,-soname,{soname}")
+    command = ["gcc", "-D_GNU_SOURCE", "-shared", "-fPIC", *linked, str(source), str(real)]
+    subprocess.run([*command, "-o", str(_over(machine, library))], check=True)
 
 
 def remove_calls(machine: Machine, *calls: str) -> None:

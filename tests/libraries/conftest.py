@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from exporter.table import table
 from tests.libraries.machine import Machine
-from tests.libraries.made_up_gpu import MadeUpGpu
 from tests.libraries.made_up_sys import Node
 from tests.libraries.suites import SUITES, Suite, UnavailableError, bindings_version
+from tests.libraries.watching import Library, MachineMaker, Recorder, served_from
 from tests.support.exporter import Metrics
 
-GPUS = 8
 _HEADINGS = ("library", "scenario", "served from", "version", "utilization", "VRAM GiB", "power W", "energy J", "right")
 _ROW = "row"
-
-
-class Library(NamedTuple):
-    """One of AMD's real libraries."""
-
-    suite: str
-    root: Path
-    version: str
-    """As its bindings call themselves: 24.5.2, 27.1.0."""
-
-
-MachineMaker = Callable[..., Machine]
-Recorder = Callable[[str, Metrics, int, int], None]
 
 
 @pytest.fixture(params=SUITES, ids=lambda suite: suite.name, scope="session")
@@ -46,11 +32,10 @@ def library(request: pytest.FixtureRequest) -> Library:
 
 @pytest.fixture
 def machine(library: Library, tmp_path: Path) -> MachineMaker:
-    """Makes the machine of a test, of eight GPUs that differ in every value unless it is given others."""
+    """Makes the machine of a test."""
 
-    def make(node: Node | None = None, **properties: Any) -> Machine:
-        gpus = [MadeUpGpu.example(index) for index in range(GPUS)]
-        return Machine(library.root, node or Node(gpus), tmp_path, **properties)
+    def make(made_up: Node, **properties: Any) -> Machine:
+        return Machine(library.root, made_up, tmp_path, **properties)
 
     return make
 
@@ -75,12 +60,6 @@ def record(library: Library, record_property: Callable[[str, object], None]) -> 
         record_property(_ROW, (f"{library.suite} {library.version}", scenario, source, version, *seen, right))
 
     return note
-
-
-def served_from(metrics: Metrics) -> tuple[str, str]:
-    """Returns the labels of amdgpu_exporter_device_source_info: source, and the library's version."""
-    (labels,) = metrics.labels("amdgpu_exporter_device_source_info")
-    return labels["source"], labels["library_version"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.libraries.conftest import GPUS, Library, MachineMaker, Recorder, served_from
 from tests.libraries.expected import ABSENT_16, differences, health, partitioned, series
 from tests.libraries.made_up_gpu import MadeUpGpu
 from tests.libraries.made_up_sys import Node
 from tests.libraries.serving import checked, serving
+from tests.libraries.watching import GPUS, Library, MachineMaker, Recorder, served_from
 from tests.support.exporter import Metrics
 
 pytestmark = pytest.mark.libraries
@@ -73,5 +73,6 @@ async def test_check_names_each_gpu_and_what_it_does(
         assert f"{gpu.unique_id:016x}" in line
         assert f"{sum(gpu.telemetry.gfx_busy_inst) / 800:.0%}" in line
         assert f"{gpu.vram_used / 2**30:.1f} GiB" in line
-    assert library.version.rpartition(".")[0] in text
+    # No library reads 1.8 of partitioned GPUs: 24.5 does not know it, 27.1 takes partitions for longer than they are.
+    assert (library.version if mode == "SPX" else "the kernel's files") in text
     assert status == 0, text
