@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -37,6 +38,14 @@ def remove_bindings(machine: Machine) -> None:
     """The node has a library and no bindings but PyPI's, which the exporter brings along."""
     for folder in _bindings(machine.root):
         _remove(machine, folder)
+
+
+def lay_out_as_rocm(machine: Machine) -> None:
+    """The bindings stand in the folder of one ROCm release only, beside what is left of an older one."""
+    newest, older = (machine.root / f"opt/rocm/core-{release}/share/amd_smi/amdsmi" for release in ("7.14", "7.9"))
+    shutil.copytree(_bindings(machine.root)[0], _over(machine, newest))
+    _over(machine, older / "__init__.py").write_text("raise ImportError('of an older release')\n")
+    remove_bindings(machine)
 
 
 def advance_version(machine: Machine) -> None:

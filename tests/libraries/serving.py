@@ -54,7 +54,7 @@ async def serving(
             process.terminate()
         status = await process.wait()
         await reader
-        sys.stderr.write("\n".join(running.log))  # shown by pytest where a test fails
+        sys.stderr.write("\n".join([*running.log, ""]))  # shown by pytest where a test fails
     assert status == 0, running.log
 
 

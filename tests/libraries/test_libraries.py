@@ -30,6 +30,15 @@ async def test_missing_bindings_are_stood_in_for(machine: MachineMaker, record: 
     await shows_the_files(here, record, "bindings missing")
 
 
+async def test_the_bindings_of_the_newest_rocm_release_are_found(
+    library: Library, machine: MachineMaker, record: Recorder
+) -> None:
+    here = machine(node())
+    changes.lay_out_as_rocm(here)
+    _, version = await shows_the_files(here, record, "bindings in /opt/rocm/core-*")
+    assert library.version in version
+
+
 async def test_a_library_newer_than_any_known_works(library: Library, machine: MachineMaker, record: Recorder) -> None:
     here = machine(node())
     changes.advance_version(here)

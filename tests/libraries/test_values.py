@@ -49,7 +49,7 @@ async def test_every_value_is_the_files_own_and_follows_it(
         assert not wrong
         source, version = served_from(shown)
         assert source in {"amdsmi", "both"}
-        assert library.version.startswith(version)
+        assert library.version in version
 
         changed = before.gpus[3].with_telemetry(
             curr_socket_power=640,
