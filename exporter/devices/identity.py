@@ -37,8 +37,8 @@ def established(unique_id: object, serial: object, device_uuid: object, *others:
 def merged(kernel: Gpu | None, library: Gpu | None) -> Gpu:
     """Returns one identity from what the kernel and the library say of one GPU.
 
-    The kernel's key is the key: it does not depend on permissions, as the library's may. VRAM's total, too, is the
-    kernel's where it tells it. For the rest the library's words come first.
+    The kernel's key is the key: it does not depend on permissions, as the library's may. Model and VRAM, too, are the
+    kernel's where it tells them, so that no label flips with the library. For the rest the library's words come first.
 
     Raises:
         PermissionDeniedError: neither tells an id.
@@ -51,7 +51,7 @@ def merged(kernel: Gpu | None, library: Gpu | None) -> Gpu:
             library,
             uuid=kernel.uuid or library.uuid,
             aliases=kernel.aliases | library.aliases,
-            model=library.model or kernel.model,
+            model=kernel.model or library.model,
             card=library.card or kernel.card,
             driver_version=library.driver_version or kernel.driver_version,
             vbios_version=library.vbios_version or kernel.vbios_version,

@@ -30,6 +30,11 @@ def inspection(address: str) -> str:
     return f"inspect {address}"
 
 
+def is_inspection(key: str) -> bool:
+    """Tells whether a key is about a GPU's health."""
+    return " " in key
+
+
 def address_of(key: str) -> str:
     """Returns the address of the GPU that a key is about; empty for the library as a whole."""
     return "" if key == LIBRARY else key.rpartition(" ")[2]
@@ -99,6 +104,8 @@ class LibraryNews:
     state: LibraryState
     error: Failure | None = None
     """Why it refuses."""
+    listed: list[str] = field(default_factory=list)
+    """The GPUs that it knows, once it serves."""
     given_up: Mapping[str, Failure] = field(default_factory=dict)
     """What this worker asks no more, by key, and why."""
     late: str | None = None

@@ -10,14 +10,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter.config import Devices
-from exporter.devices import process, supervisor
-from exporter.devices.supervisor import AmdsmiSource
+from exporter.devices.supervisor import HardwareSource
+from exporter.devices.supervisor import source as supervisor
 from exporter.errors import (
     DeviceError,
     DriverMissingError,
@@ -28,7 +29,7 @@ from exporter.errors import (
     ReadTimeoutError,
     WorkerCrashedError,
 )
-from exporter.model import Gpu, Health, Reading
+from exporter.model import Gpu, Health, Process, Reading
 from tests.support.amdsmi import Call, SimulatedLibrary
 
 
@@ -39,6 +40,7 @@ class Recorder:
         self.gpus: list[Gpu] = []
         self.readings: dict[str, list[Reading]] = {}
         self.health: dict[str, Health] = {}
+        self.processes: dict[str, tuple[Process, ...]] = {}
         self.failures: list[tuple[str | None, DeviceError]] = []
         self.recoveries: list[str | None] = []
         self.restarts: Counter[str] = Counter()
@@ -55,6 +57,10 @@ class Recorder:
 
     def inspected(self, uuid: str, health: Health) -> None:
         self.health[uuid] = health
+        self._news.set()
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        self.processes[uuid] = tuple(processes)
         self._news.set()
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
@@ -83,6 +89,11 @@ class Recorder:
     def count(self, uuid: str) -> int:
         return len(self.readings.get(uuid, []))
 
+    def gaps(self, uuid: str, since: float) -> list[float]:
+        """Seconds between the readings of a GPU that were taken since."""
+        taken = [reading.taken for reading in self.readings[uuid] if reading.taken >= since]
+        return [later - earlier for earlier, later in pairwise(taken)]
+
     def kinds(self, uuid: str | None) -> list[type[DeviceError]]:
         return [type(error) for failed, error in self.failures if failed == uuid]
 
@@ -91,13 +102,19 @@ class Recorder:
 async def source(interval: float = 0.1, limit: float = 3.0, **settings: Any) -> AsyncIterator[Recorder]:
     sink = Recorder()
     devices = Devices.model_validate({"interval": f"{interval}s", "timeout": f"{limit}s", **settings})
-    task = asyncio.create_task(AmdsmiSource(devices).run(sink))
+    task = asyncio.create_task(HardwareSource(devices, sysfs="/nonexistent").run(sink))
     try:
         yield sink
     finally:
         task.cancel()
         await asyncio.wait([task])
     assert task.cancelled()
+
+
+def faults_told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log tells, but for where readings come from."""
+    messages = [record.getMessage() for record in caplog.records]
+    return [message for message in messages if not message.startswith("readings of GPU")]
 
 
 def uuids(library: SimulatedLibrary, *without: int) -> list[str]:
@@ -133,19 +150,18 @@ async def test_a_hung_gpu_does_not_hold_up_the_others(library: SimulatedLibrary)
     hung = library[3].uuid
     async with source(limit=5.0) as sink:
         await sink.more(uuids(library), 1)
+        before = time.monotonic()
         library[3].fault(Call.METRICS, hang=True)
-        identified = library[3].calls(Call.IDENTIFY)
-        await sink.more(uuids(library, 3), 5)
-        assert not sink.failures  # the others were back in their beat before the GPU was even given up
-        before, asked = sink.count(hung), library[3].calls(Call.METRICS)
         await sink.until(lambda: sink.failures)
-        assert sink.kinds(hung) == [ReadTimeoutError]
-        assert sink.restarts == {"timeout": 1}
+        count = sink.count(hung)
         await sink.more(uuids(library, 3))
+        assert set(sink.kinds(hung)) == {ReadTimeoutError}
         assert {uuid for uuid, _ in sink.failures} == {hung}
-        assert sink.count(hung) == before
-        # The worker of the others lists the hung GPU, but asks nothing of it.
-        assert (library[3].calls(Call.IDENTIFY), library[3].calls(Call.METRICS)) == (identified, asked)
+        assert sink.restarts["timeout"] == 1
+        assert sink.count(hung) == count
+    for uuid in uuids(library, 3):
+        gaps = sink.gaps(uuid, since=before)
+        assert max(gaps) < 5.0  # so the time between is observed
 
 
 async def test_a_hung_gpu_that_wakes_is_read_again(library: SimulatedLibrary, caplog: pytest.LogCaptureFixture) -> None:
@@ -157,23 +173,37 @@ async def test_a_hung_gpu_that_wakes_is_read_again(library: SimulatedLibrary, ca
         library[3].fault(Call.METRICS)
         await sink.until(lambda: sink.recoveries == [library[3].uuid])
         await sink.more(uuids(library))
-    messages = [record.getMessage() for record in caplog.records]
+    messages = faults_told(caplog)
     assert len(messages) == 2
     assert "GPU 3" in messages[0]
     assert "see dmesg" in messages[0]
     assert "can be read again" in messages[1]
 
 
-async def test_a_slow_gpu_is_read_by_a_worker_of_its_own(library: SimulatedLibrary) -> None:
+async def test_a_slow_gpu_is_read_in_a_rhythm_of_its_own(library: SimulatedLibrary) -> None:
     async with source(limit=3.0) as sink:
         await sink.more(uuids(library), 1)
-        library[3].fault(Call.METRICS, delay_seconds=1.3)
-        await sink.more([library[3].uuid], 2)
-        assert len(children()) == 2
+        library[3].fault(Call.METRICS, delay_seconds=0.3)
+        await sink.until(lambda: sink.readings[library[3].uuid][-1].period)
+        before = {uuid: sink.count(uuid) for uuid in uuids(library)}
+        await sink.more([library[3].uuid], 1)
+        slow, *others = (sink.count(uuid) - before[uuid] for uuid in (library[3].uuid, *uuids(library, 3)))
+        assert min(others) > 5 * slow
+        assert len(children()) == 1
         library[3].fault(Call.METRICS)
-        await sink.more(uuids(library), 5)
+        await sink.until(lambda: not sink.readings[library[3].uuid][-1].period)
         assert not sink.failures
-        assert not sink.restarts
+
+
+async def test_gpus_that_are_all_slow_are_all_read(library: SimulatedLibrary) -> None:
+    for gpu in library:
+        gpu.fault(Call.METRICS, delay_seconds=0.2)
+    async with source(limit=3.0) as sink:
+        await sink.more(uuids(library), 3)
+        assert not sink.failures
+        for uuid in uuids(library):
+            last = sink.readings[uuid][-1]
+            assert max(sink.gaps(uuid, since=0.0)) <= 3 * last.period  # so the meter joins them
 
 
 async def test_a_gpu_that_hangs_when_identified_is_left_out(library: SimulatedLibrary) -> None:
@@ -188,12 +218,17 @@ async def test_a_gpu_that_hangs_when_identified_is_left_out(library: SimulatedLi
         assert None in sink.recoveries
 
 
-async def test_a_gpu_that_hangs_when_inspected_is_set_aside(library: SimulatedLibrary) -> None:
+async def test_a_gpu_that_hangs_when_inspected_is_read_on(
+    library: SimulatedLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
     library[3].fault(Call.ECC, hang=True)
     async with source(limit=2.0) as sink:
-        await sink.until(lambda: ReadTimeoutError in sink.kinds(library[3].uuid))
-        await sink.more(uuids(library, 3))
-        assert {uuid for uuid, _ in sink.failures} == {library[3].uuid}
+        await sink.until(lambda: sink.restarts["timeout"] == 1)
+        await sink.until(lambda: len(sink.health) == 7)
+        await sink.more(uuids(library), 5)
+        assert not sink.failures
+        assert library[3].uuid not in sink.health
+    assert "the health of the GPU at 0000:0b:00 is not asked for" in caplog.text
 
 
 async def test_a_crash_of_the_library_sets_the_suspect_aside(library: SimulatedLibrary) -> None:
@@ -203,7 +238,7 @@ async def test_a_crash_of_the_library_sets_the_suspect_aside(library: SimulatedL
         await sink.until(lambda: len(sink.failures) == 2)  # the read, and a probe
         assert sink.kinds(library[5].uuid) == [WorkerCrashedError, WorkerCrashedError]
         assert "SIGSEGV" in str(sink.failures[0][1])
-        assert sink.restarts == {"crash": 1}
+        assert sink.restarts["crash"] == 1
         await sink.until(lambda: sink.recoveries == [library[5].uuid])
         await sink.more(uuids(library))
 
@@ -250,9 +285,9 @@ async def test_a_gpu_that_falls_off_the_bus_is_found_when_it_is_back(
         await sink.more(uuids(library, 6))
         library[6].state.present = True
         await sink.until(lambda: sink.recoveries == [lost])
-        await sink.until(lambda: sink.restarts == {"rescan": 1})
+        assert sink.restarts.keys() == {"retry"}
         await sink.more(uuids(library))
-    assert len(caplog.records) == 2
+    assert len(faults_told(caplog)) == 2
 
 
 async def test_a_busy_gpu_is_counted_each_time_and_logged_once(
@@ -268,17 +303,18 @@ async def test_a_busy_gpu_is_counted_each_time_and_logged_once(
         assert set(sink.kinds(library[2].uuid)) == {ReadFailedError}
         assert sink.recoveries == [library[2].uuid]
         assert not sink.restarts
-    assert len(caplog.records) == 2
+    assert len(faults_told(caplog)) == 2
 
 
 async def test_a_gpu_that_keeps_failing_is_tried_by_a_fresh_worker(library: SimulatedLibrary) -> None:
     async with source() as sink:
         await sink.more(uuids(library), 1)
         library[2].fault(Call.METRICS, error=43)
-        await sink.until(lambda: len(sink.failures) == 11)  # ten reads, and a probe
+        await sink.until(lambda: len(sink.failures) == 11)  # ten reads, and a trial
+        assert sink.restarts == {"retry": 1}
         library[2].fault(Call.METRICS)
-        await sink.until(lambda: sink.restarts == {"rescan": 1})
         await sink.more(uuids(library))
+        assert len(sink.failures) == 11
 
 
 async def test_a_start_that_fails_is_tried_again(
@@ -293,12 +329,12 @@ async def test_a_start_that_fails_is_tried_again(
         await sink.more(uuids(library), 1)
         assert set(sink.kinds(None)) == {DriverMissingError}
         assert sink.recoveries == [None]
-    assert len(caplog.records) == 2
-    assert "modprobe amdgpu" in caplog.records[0].getMessage()
+    assert len(faults_told(caplog)) == 2
+    assert "modprobe amdgpu" in faults_told(caplog)[0]
 
 
 async def test_an_init_that_hangs_is_tried_again(library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_START_SECONDS", 2.0)
+    monkeypatch.setattr(supervisor, "_START_SECONDS", 2.0)
     monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
     library.init.hang = True
     async with source() as sink:
@@ -329,7 +365,7 @@ async def test_without_access_to_any_gpu_the_source_says_what_to_do(
     for gpu in library:
         gpu.state.no_access = True
     async with source() as sink:
-        await sink.until(lambda: sink.restarts["start"] == 1)
+        await sink.until(lambda: sink.restarts["retry"] == 1)
         assert set(sink.kinds(None)) == {PermissionDeniedError}
         assert "groups render and video" in str(sink.failures[0][1])
         assert not sink.gpus

@@ -38,7 +38,7 @@ def folders() -> Iterator[Path | None]:
     for release in sorted(_ROCM.glob("core-*"), key=_release, reverse=True):
         yield release / _BESIDE_ROCM
     yield _ROCM / _BESIDE_ROCM
-    yield Path("/usr/share/amd_smi")  # Debian 13
+    yield Path("/usr") / _BESIDE_ROCM
     yield from sorted(Path("/usr/local/lib").glob("python3*/dist-packages"), reverse=True)
     yield Path("/usr/lib/python3/dist-packages")
     yield None

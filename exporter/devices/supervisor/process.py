@@ -62,17 +62,19 @@ class Worker:
         except ValidationError as error:
             raise WorkerCrashedError("the worker process speaks nonsense: its memory is corrupt") from error
 
-    @property
-    def suspect(self) -> str:
-        """The key of the library's call that it is in, or died in; empty without."""
-        return self._progress.key
+    def kill(self) -> str:
+        """Ends the process, if the kernel lets it; `ended` tells when it has.
 
-    def kill(self) -> None:
-        """Ends the process, if the kernel lets it; `ended` tells when it has."""
+        Returns:
+            The key of the library's call that it was in, or died in; empty without, and the second time.
+        """
+        suspect = "" if self.closed else self._progress.key
+        self._progress.close()
         self._writer.close()
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+        return suspect
 
     @property
     def closed(self) -> bool:

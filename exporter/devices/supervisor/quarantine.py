@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.devices.protocol import LIBRARY
+from exporter.devices.protocol import LIBRARY, is_inspection
 
 LONGEST_PAUSE = 300.0
 """Seconds. Also for how long what was let go is remembered: what fails again by then stays away twice as long."""
 
 _LONGEST_WITHOUT_LIBRARY = 3600.0
 """A node that has no library, or one that never begins, is not to pay for it."""
+
+_FIRST_OF_INSPECTION = 60.0
+"""Nobody waits for what is asked once a minute."""
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class Quarantine:
         """Begins a pause, or a longer one where it did not help."""
         case = self._cases.get(key)
         if case is None or now - case.released_at > LONGEST_PAUSE:
-            pause = self._first
+            pause = _FIRST_OF_INSPECTION if is_inspection(key) else self._first
         else:
             pause = min(2 * case.pause, _LONGEST_WITHOUT_LIBRARY if key == LIBRARY else LONGEST_PAUSE)
         self._cases[key] = _Case(reason, pause, now + pause)

@@ -8,19 +8,23 @@ of workers costs no reading, and a trial that fails costs nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from dataclasses import dataclass, field, replace
 
 from exporter.config import Devices
-from exporter.devices.protocol import LIBRARY, Batch, LibraryNews, LibraryState, Plan, address_of
+from exporter.devices.protocol import LIBRARY, Batch, LibraryNews, LibraryState, Plan, address_of, is_inspection
 from exporter.devices.source import DeviceSink
 from exporter.devices.supervisor.faults import WHOLE_SOURCE
 from exporter.devices.supervisor.process import Worker, Workers
 from exporter.devices.supervisor.quarantine import Quarantine, exponential_backoff
 from exporter.devices.supervisor.roster import Roster
-from exporter.errors import DeviceError, ReadTimeoutError, WorkerCrashedError
+from exporter.errors import DeviceError, GpuLostError, ReadTimeoutError, WorkerCrashedError
 
+_logger = logging.getLogger(__name__)
+
+_LOST = "the GPU is not on the bus any more: see dmesg; it needs a reset, or the node a reboot"
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SEARCH_SECONDS = 60.0
@@ -165,7 +169,8 @@ class _Supervision:
             return False
         if member.library.late is not None and not member.library.overdue and self._all_covered():
             return False
-        return bool(member.silent.keys() - plan.left_out.keys())
+        silent = member.silent.keys() | (self._missing(member) if member.is_proven else set())
+        return bool(silent - plan.left_out.keys())
 
     def _spare_the_spare(self) -> None:
         """Lets a successor go that was started over a late call, which has come back since."""
@@ -231,16 +236,22 @@ class _Supervision:
             self._suspect(news.late, ReadTimeoutError(_late(news.late, self._plan.timeout)))
             if member is self._successor:
                 self._let_go(member)
-                return
+            return
         for key, failure in news.given_up.items():
             if key not in active:
                 self._quarantine.put(key, failure.message, now)
         if news.error is not None and LIBRARY not in active:
             self._quarantine.put(LIBRARY, news.error.message, now)
         if news.state is LibraryState.SERVING:
-            for key in self._quarantine.on_trial(now):
-                if key not in member.silent:
-                    self._quarantine.release(key, now)
+            for address in self._missing(member) - active.keys():
+                self._suspect(address, GpuLostError(_LOST))
+            for key in set(self._quarantine.on_trial(now)) - member.silent.keys():
+                self._quarantine.release(key, now)
+
+    def _missing(self, member: _Member) -> set[str]:
+        """Returns the GPUs that the library should know and does not."""
+        known = {address for address, package in self._roster.packages.items() if not package.covered}
+        return known - set(member.library.listed)
 
     def _promote(self, member: _Member) -> None:
         """Puts the successor in the incumbent's place."""
@@ -260,8 +271,8 @@ class _Supervision:
 
     def _died(self, member: _Member, error: DeviceError) -> None:
         """A worker is no more, or not to be listened to."""
-        suspect, is_trial = member.worker.suspect, member is self._successor
-        self._let_go(member)
+        is_trial = member is self._successor
+        suspect = self._let_go(member)
         self._reason = "timeout" if isinstance(error, ReadTimeoutError) else "crash"
         if suspect:
             self._suspect(suspect, error)
@@ -277,6 +288,8 @@ class _Supervision:
         self._quarantine.put(key, str(error), time.monotonic())
         if key == address and not self._roster.is_covered(address):
             self._roster.failed(address, error)
+        elif is_inspection(key):
+            _logger.warning("the health of the GPU at %s is not asked for: %s", address, error)
 
     def _start_failed(self, error: DeviceError) -> None:
         """Waits before the next worker, with growing pauses; says so unless another reads on."""
@@ -301,16 +314,17 @@ class _Supervision:
             due.append(self._start_at)
         return max(0.001, min(due) - now)
 
-    def _let_go(self, member: _Member) -> None:
-        member.worker.kill()
+    def _let_go(self, member: _Member) -> str:
+        """Ends a worker; returns the key of the library's call that it was in, if any."""
         if member is self._incumbent:
             self._incumbent = None
         if member is self._successor:
             self._successor = None
+        return member.worker.kill()
 
 
 def _late(key: str, timeout: float) -> str:
-    what = "amdsmi_init" if key == LIBRARY else f"amdsmi, asked to {key}" if " " in key else "amdsmi"
+    what = "amdsmi_init" if key == LIBRARY else f"amdsmi, asked to {key}" if is_inspection(key) else "amdsmi"
     return (
         f"{what}: no answer in time (devices.timeout is {timeout:g} s), so the driver hangs: see dmesg; "
         "it is left out and tried again with growing pauses"

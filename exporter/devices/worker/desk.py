@@ -236,6 +236,7 @@ class Desk:
         news = LibraryNews(
             state=self.state,
             error=Failure.of(self.error) if self.error else None,
+            listed=self.addresses,
             given_up={key: Failure.of(error) for key, error in tuple(self._given_up.items())},
             late=late,
             overdue=overdue,

@@ -50,7 +50,7 @@ class Station:
         self._told: Gpu | None = None
         self._lost = False
         self._misses = 0
-        self._is_given_up = False
+        self._said: DeviceError | None = None
         self._busy_since: float | None = None
         self._inspector: threading.Thread | None = None
         self._inspect_at = 0.0
@@ -138,15 +138,15 @@ class Station:
         """Asks amdsmi, which is all that there is.
 
         Raises:
-            DeviceError: it cannot tell; once only where this worker does not ask again.
+            DeviceError: it cannot tell; not again where this worker does not ask again.
         """
         if self._kernel_gpu is None:
             self._kernel_gpu = self._tree.identify(self.address)
-        if (error := self._desk.given_up(self.address)) is None:
+        error = self._desk.given_up(self.address)
+        if error is None:
             return self._desk.read(self.address)
-        if self._is_given_up:
+        if error is self._said:
             return None
-        self._is_given_up = True
         with contextlib.suppress(DeviceError):
             self._tell_who()
         raise error
@@ -160,7 +160,6 @@ class Station:
         try:
             gpu = self._identity()
         except PermissionDeniedError as error:
-            self._is_given_up = True
             self._desk.give_up(self.address, error)
             raise
         if gpu != self._told:
@@ -181,6 +180,7 @@ class Station:
         return replace(gpu, source="both" if reasons else "amdsmi", stand_in=words)
 
     def _failed(self, error: DeviceError) -> None:
+        self._said = error
         address, failure = self.address, Failure.of(error)
         self._outbox.put(lambda batch: batch.failures.append((address, failure)))
         self.heard.set()
@@ -200,5 +200,6 @@ class Station:
         health = self._files.inspect() if self.covered else Health()
         if health == Health():
             health = self._desk.inspect(self.address) or health
-        address = self.address
-        self._outbox.put(lambda batch: batch.health.append((address, health)))
+        if health != Health():
+            address = self.address
+            self._outbox.put(lambda batch: batch.health.append((address, health)))
