@@ -63,7 +63,7 @@ class Meter:
         if last is None or last.utilization is None or last.vram_used_bytes is None:
             return Amounts()
         seconds = reading.taken - last.taken
-        if seconds > max(self.max_gap, 3 * reading.period):
+        if seconds > max(self.max_gap, 3 * max(last.period, reading.period)):
             return Amounts()
         idle_from, idle_to = _below(last.utilization, reading.utilization, self.idle_threshold)
         held_from, held_to = _below(-last.vram_used_bytes, -reading.vram_used_bytes, -self.vram_held)

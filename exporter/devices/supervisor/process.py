@@ -68,12 +68,15 @@ class Worker:
         Returns:
             The key of the library's call that it was in, or died in; empty without, and the second time.
         """
-        suspect = "" if self.closed else self._progress.key
+        if self.closed:
+            return ""
+        suspect = self._progress.key
         self._progress.close()
         self._writer.close()
-        if self._process.returncode is None:
+        if not self.ended.done():
+            # Not by the process object, which would look whether it ended, and so take that from who waits for it.
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self.pid, signal.SIGKILL)
         return suspect
 
     @property

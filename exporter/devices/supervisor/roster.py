@@ -47,10 +47,12 @@ class Roster:
         """Takes what a worker tells."""
         if batch.present is not None:
             self._enter(batch.present, batch.covered or [])
-        for address, failure in batch.failures:
-            self.failed(address, failure.error())
+        for address, _ in batch.failures:
+            self._package(address).is_lost = True
         self._identify(batch.gpus)
         self._announce()
+        for address, failure in batch.failures:
+            self.failed(address, failure.error())
         for address, seconds, reading in batch.readings:
             if (gpu := self._gpu(address)) is not None:
                 self._read(self.packages[address], gpu, reading, seconds)
@@ -63,7 +65,7 @@ class Roster:
 
     def failed(self, address: str, error: DeviceError) -> None:
         """Takes one failure of one GPU."""
-        package = self.packages.setdefault(address, Package(address))
+        package = self._package(address)
         package.is_lost = True
         self.faults.failed(address, package.gpu, error)
 
@@ -75,6 +77,9 @@ class Roster:
     def has_covered(self) -> bool:
         """The kernel's files tell of some GPU."""
         return any(package.covered for package in self.packages.values())
+
+    def _package(self, address: str) -> Package:
+        return self.packages.setdefault(address, Package(address))
 
     def _gpu(self, address: str) -> Gpu | None:
         return self.packages[address].gpu if address in self.packages else None
@@ -100,7 +105,7 @@ class Roster:
 
         Of those that cannot be read the identity is stale where another bears it now: they changed places.
         """
-        gpus = list(gpus)
+        gpus = sorted(((address, gpu) for address, gpu in gpus if address in self.packages), key=lambda told: told[0])
         for address, gpu in gpus:
             if (known := self.packages[address].gpu) is not None and known.uuid != gpu.uuid:
                 self.packages[address].gpu = None

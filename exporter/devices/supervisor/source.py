@@ -21,6 +21,7 @@ from exporter.devices.supervisor.process import Worker, Workers
 from exporter.devices.supervisor.quarantine import Quarantine, exponential_backoff
 from exporter.devices.supervisor.roster import Roster
 from exporter.errors import DeviceError, GpuLostError, ReadTimeoutError, WorkerCrashedError
+from exporter.model import Gpu
 
 _logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ _START_SECONDS = 30.0
 """In which the library begins: all GPUs' drivers, on a machine that is busy."""
 _SILENT_SECONDS = 30.0
 """In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files."""
+_BEATS = 1.5
+"""After which every GPU has told that the library serves it, or why not."""
 _MOST_HELD = 64
 """Batches of a successor that are kept; what is older is told again by later ones."""
 
@@ -75,7 +78,11 @@ class _Member:
     library: LibraryNews = field(default_factory=lambda: LibraryNews(LibraryState.STARTING))
     held: list[Batch] = field(default_factory=list)
     """What a successor told."""
+    gpus: dict[str, Gpu] = field(default_factory=dict)
+    """Who it said last that GPUs are."""
     has_spoken: bool = False
+    settled_at: float = math.inf
+    """When the library began to serve, or refused."""
 
     @property
     def silent(self) -> dict[str, str]:
@@ -91,7 +98,8 @@ class _Member:
     @property
     def is_proven(self) -> bool:
         """It has read what it can, and the library has answered for each GPU or refuses to begin."""
-        return self.has_spoken and self.library.state is not LibraryState.STARTING
+        told = self.settled_at + _BEATS * self.worker.plan.interval
+        return self.has_spoken and time.monotonic() >= told
 
 
 _Event = tuple[_Member, Batch | DeviceError]
@@ -147,14 +155,15 @@ class _Supervision:
             return
         left_out = self._quarantine.active(now)
         if self._incumbent is not None:
-            if self._workers.lingering and self._incumbent.library.late is None:
+            news = self._incumbent.library
+            if self._workers.lingering and (news.late is None or self._all_covered()):
                 return
-            if (late := self._incumbent.library.late) is not None:
-                left_out[late] = _late(late, self._plan.timeout)
+            if news.late is not None and not news.overdue:
+                left_out[news.late] = _late(news.late, self._plan.timeout)
             plan = replace(self._plan, left_out=left_out)
             if not self._is_wanting(self._incumbent, plan) and now < self._search_at:
                 return
-            self._reason = self._why(self._incumbent)
+            self._reason = self._why(self._incumbent, plan)
         elif self._plan.source == "amdsmi" and LIBRARY in left_out:
             return
         await self._start(replace(self._plan, left_out=left_out))
@@ -183,8 +192,8 @@ class _Supervision:
     def _all_covered(self) -> bool:
         return self._roster.has_covered and all(package.covered for package in self._roster.packages.values())
 
-    def _why(self, member: _Member) -> str:
-        if member.library.late is not None:
+    def _why(self, member: _Member, plan: Plan) -> str:
+        if member.library.late is not None and member.library.late in plan.left_out:
             return "timeout"
         return "rescan" if member.library.outdated or time.monotonic() >= self._search_at else "retry"
 
@@ -220,10 +229,13 @@ class _Supervision:
         if batch.library is not None:
             member.library = batch.library
             self._heard_of_library(member)
+        if member.library.state is not LibraryState.STARTING:
+            member.settled_at = min(member.settled_at, member.heard_at)
         if member is self._incumbent:
             self._roster.hear(batch)
             return
         member.held.append(batch)
+        member.gpus.update(batch.gpus)
         del member.held[:-_MOST_HELD]
         if member is self._successor and (member.is_proven or (member.has_spoken and self._incumbent is None)):
             self._promote(member)
@@ -264,6 +276,7 @@ class _Supervision:
         self._pauses = exponential_backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._roster.faults.over(WHOLE_SOURCE, None)
         for batch in member.held:
+            batch.gpus = [(address, gpu) for address, gpu in batch.gpus if member.gpus[address] is gpu]
             self._roster.hear(batch)
         member.held.clear()
         if len(self._roster.packages) < self._expected:

@@ -141,8 +141,8 @@ class Desk:
         return request.answer if isinstance(request.answer, Health) else None
 
     def rest(self, address: str) -> float:
-        """Returns for how long a GPU should not be asked: the others' part of the time that it took."""
-        return 2 * len(self._addresses) * self._usual.get(address, 0.0)
+        """Returns for how long a GPU should not be asked: the others' part of the time that it took, within reason."""
+        return min(2 * len(self._addresses) * self._usual.get(address, 0.0), 2 * self._plan.timeout)
 
     def outdated(self) -> None:
         """Notes that there are GPUs that this library does not know well."""

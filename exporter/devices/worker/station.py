@@ -114,17 +114,17 @@ class Station:
         """Reads the kernel's files, then asks amdsmi: so it is never asked about a GPU that hangs in the kernel."""
         if self._kernel_gpu is None:
             self._kernel_gpu = self._tree.identify(self.address)
+            if self._kernel_gpu.uuid:
+                self._tell_who()  # before the first read, which may hang
             if self._lost:
                 self._lost = False
                 self._desk.outdated()
         try:
             kernel = self._files.read()
         except GpuLostError:
-            self._tell_who()
             self._lost, self._kernel_gpu = True, None
             raise
         except DeviceError:
-            self._tell_who()
             if (answer := self._desk.read(self.address)) is None:
                 raise
             return answer
