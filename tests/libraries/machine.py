@@ -41,6 +41,12 @@ class Machine:
         """What the machine sees as /sys."""
         return self.folder / "sys"
 
+    def update(self, node: Node) -> None:
+        """Writes what has changed of the node, as its driver would while programs read."""
+        for index, gpu in enumerate(node.gpus):
+            if gpu != self.node.gpus[index]:
+                node.update(self.sys, index, gpu)
+
     def command(self, *command: str, **environment: str) -> list[str]:
         """Returns the words that run a command on the machine, with these variables and no other.
 

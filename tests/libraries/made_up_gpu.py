@@ -50,7 +50,7 @@ class MadeUpGpu:
                 average_gfx_activity=sum(busy) // 8,
                 average_umc_activity=5 + index,
                 gfx_busy_inst=busy,
-                energy_accumulator=1_000_000_000 + index,
+                energy_accumulator=1_000_000_000 * (1 + index),
                 pcie_replay_count_acc=5 + index,
                 current_uclk=1300 - index,
             ),

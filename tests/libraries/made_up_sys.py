@@ -65,7 +65,8 @@ class Node:
         tree.text("module/amdgpu/initstate", "live")
         tree.folder("bus/pci/drivers/amdgpu")
         tree.folder("class/drm")
-        tree.folder("class/hwmon")
+        for found_empty in ("class/hwmon", "class/net", "class/scsi_host"):
+            tree.folder(found_empty)
         tree.text("class/drm/version", "drm 1.1.0 20060810")
         self._write_display(tree)
         for index in range(len(self.gpus)):
