@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test check format lint types messages bench clean
+.PHONY: demo test test-libraries check format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -16,10 +16,15 @@ demo: ## a simulated cluster with a real Prometheus, and yesterday's report
 	@$(MAKE) --no-print-directory $(VENV)/report
 	@$(BIN)/exporter demo $(ARGS)
 
-test: ## every test
+test: ## every test that needs no download
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Debian suites' packages, needs root
+	@deploy/debian-packages.sh gcc libc6-dev binutils
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from benchmarks import accuracy, exporter, report, scale
+from benchmarks import accuracy, exporter, libraries, report, scale
 from benchmarks.figures import Figure, as_table, machine
 
 SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
@@ -18,6 +18,7 @@ SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
     "report": report.figures,
     "accuracy": accuracy.figures,
     "scale": scale.figures,
+    "libraries": libraries.figures,
 }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
-from exporter.model import Gpu, Health, Reading
+from exporter.model import Gpu, Health, Process, Reading
 from exporter.tasks.source import task_source
 from exporter.web.tls import Tls
 
@@ -46,9 +46,12 @@ class _Look:
     failures: dict[str, str] = field(default_factory=dict)
     """By unique id; the empty one is the source, or a GPU that cannot be identified."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    two_sources: bool = False
+    """The kernel's files may stand in for amdsmi, which takes longer to answer, or to fail."""
 
     def found(self, gpus: Sequence[Gpu]) -> None:
         self.gpus = {gpu.uuid: gpu for gpu in gpus}
+        self._settle()
 
     def read(self, uuid: str, reading: Reading, _seconds: float) -> None:
         self.readings[uuid] = reading
@@ -56,6 +59,9 @@ class _Look:
 
     def inspected(self, uuid: str, health: Health) -> None:
         """Nobody waits for slow facts here."""
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """Nobody waits for processes here."""
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
@@ -70,7 +76,9 @@ class _Look:
         """Nobody counts here."""
 
     def _settle(self) -> None:
-        if self.gpus and self.gpus.keys() <= self.readings.keys() | self.failures.keys():
+        if not self.gpus or not self.gpus.keys() <= self.readings.keys() | self.failures.keys():
+            return
+        if not self.two_sources or all(gpu.source != "sysfs" or gpu.stand_in for gpu in self.gpus.values()):
             self.settled.set()
 
 
@@ -82,7 +90,7 @@ async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
         source: Where readings come from.
     """
     yield _endpoint(config)
-    look = _Look()
+    look = _Look(two_sources=config.devices.source == "auto")
     async for finding in _devices(config, source, look):
         yield finding
     known = frozenset[str]().union(*(gpu.aliases for gpu in look.gpus.values()))
@@ -116,7 +124,9 @@ async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIt
         yield Finding(Verdict.FAULT, "devices", failure)
     for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
         if (one := look.readings.get(uuid)) is not None:
-            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}")
+            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, {_source(gpu)}")
+    for words in _stand_ins(look.gpus.values()):
+        yield Finding(Verdict.NOTE, "devices", words)
     expected = config.devices.expected
     if expected is not None and len(look.gpus) != expected:
         yield Finding(Verdict.FAULT, "devices", f"{len(look.gpus)} GPUs found, devices.expected says {expected}")
@@ -126,6 +136,22 @@ def _shown(reading: Reading) -> str:
     utilization = "–" if reading.utilization is None else f"{reading.utilization:.0%}"
     vram = "–" if reading.vram_used_bytes is None else f"{reading.vram_used_bytes / 2**30:.1f} GiB"
     return f"utilization {utilization}, VRAM {vram}"
+
+
+def _source(gpu: Gpu) -> str:
+    """Where its readings come from."""
+    words = {"sysfs": "the kernel's files", "both": f"amdsmi {gpu.library_version} and the kernel's files"}
+    return f"from {words.get(gpu.source, f'{gpu.source} {gpu.library_version}'.strip())}"
+
+
+def _stand_ins(gpus: Iterable[Gpu]) -> Iterator[str]:
+    """Why not all comes through amdsmi, once for all GPUs of which that is true."""
+    indices: dict[str, list[str]] = {}
+    for gpu in gpus:
+        if gpu.stand_in:
+            indices.setdefault(gpu.stand_in, []).append(str(gpu.index))
+    for reason, of_gpus in indices.items():
+        yield f"the kernel's files stand in on GPU {', '.join(of_gpus)}: {reason}"
 
 
 async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:

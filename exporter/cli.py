@@ -174,9 +174,9 @@ def _device_source(config: Config) -> DeviceSource:
         from exporter.devices.simulated import SimulatedSource
 
         return SimulatedSource(config.devices)
-    from exporter.devices.supervisor import AmdsmiSource
+    from exporter.devices.supervisor import HardwareSource
 
-    return AmdsmiSource(config.devices)
+    return HardwareSource(config.devices)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -169,10 +169,11 @@ class Simulated(_Section):
 class Devices(_Section):
     """Where readings come from."""
 
-    source: Literal["amdsmi", "simulated"] = "amdsmi"
+    source: Literal["auto", "amdsmi", "sysfs", "simulated"] = "auto"
     interval: PositiveDuration = 1.0
     timeout: PositiveDuration = 5.0
     expected: Count | None = None
+    processes: bool = True
     simulated: Simulated = Simulated()
 
     @property

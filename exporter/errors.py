@@ -7,13 +7,14 @@ ExporterError
 ├── CheckFailedError             `exporter check` found a fault
 ├── DeviceError                  amdsmi or a GPU; `kind` is the label of amdgpu_exporter_device_errors_total
 │   ├── LibraryMissingError      libamd_smi.so cannot be loaded
-│   ├── LibraryMismatchError     its version is not the one the bindings are for
+│   ├── LibraryMismatchError     it does not fit its bindings
 │   ├── DriverMissingError       no amdgpu driver, or no GPU
 │   ├── PermissionDeniedError    no access to /dev/kfd or /dev/dri
 │   ├── ReadTimeoutError         a call did not come back within `devices.timeout`
 │   ├── WorkerCrashedError       the worker process died
 │   ├── GpuLostError             the GPU fell off the bus
-│   └── ReadFailedError          any other error code of the library
+│   ├── ImplausibleError         a reading holds what cannot be
+│   └── ReadFailedError          any other failure of the library or the kernel
 ├── TasksError                   the consumption API; `result` is the label of amdgpu_exporter_task_refreshes_total
 │   ├── TasksNetworkError        no route, refused, time-out
 │   ├── TasksAuthError           token missing, expired or malformed
@@ -66,7 +67,7 @@ class LibraryMissingError(DeviceError):
 
 
 class LibraryMismatchError(DeviceError):
-    """The library's version is not the one the bindings are for."""
+    """The library and its bindings do not fit each other."""
 
     kind = "library_mismatch"
 
@@ -101,13 +102,19 @@ class GpuLostError(DeviceError):
     kind = "gpu_lost"
 
 
+class ImplausibleError(DeviceError):
+    """A reading holds values that cannot be; they are left out."""
+
+    kind = "implausible"
+
+
 class ReadFailedError(DeviceError):
-    """The library answered with some other error code."""
+    """The library or the kernel failed in some other way."""
 
     kind = "read_failed"
 
 
-OF_ONE_GPU = (ReadTimeoutError, WorkerCrashedError, GpuLostError, ReadFailedError)
+OF_ONE_GPU = (ReadTimeoutError, WorkerCrashedError, GpuLostError, ImplausibleError, ReadFailedError)
 """What may be wrong with one GPU while the others are well."""
 
 

@@ -41,7 +41,7 @@ class Instruments:
         self.worker_restarts = Counter(
             f"{prefix}_worker_restarts", "Worker processes started anew.", ("reason",), registry=registry
         )
-        for reason in ("timeout", "crash", "start", "rescan"):
+        for reason in ("timeout", "crash", "start", "rescan", "retry"):
             self.worker_restarts.labels(reason)
         self.refresh_seconds = Histogram(
             f"{prefix}_task_refresh_duration_seconds",

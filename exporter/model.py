@@ -98,6 +98,12 @@ class Gpu:
     compute_partition: str = ""
     memory_partition: str = ""
     vram_total_bytes: int | None = None
+    source: str = ""
+    """Where its readings come from: `amdsmi`, `sysfs` (the kernel's files), `both` or `simulated`."""
+    library_version: str = ""
+    """Of amdsmi; empty where it tells nothing."""
+    stand_in: str = ""
+    """Why the kernel's files stand in for amdsmi, in words for the operator; empty where they do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,8 @@ class Reading:
     xgmi_written_bytes: Mapping[str, int] = field(default_factory=dict)
     """By link."""
     pcie_replays: int | None = None
+    period: float = 0.0
+    """Seconds after which the next reading of a GPU that is slow to answer is due; 0: after `devices.interval`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,20 @@ class Health:
     ecc_errors: Mapping[str, int] = field(default_factory=dict)
     """By severity: correctable, uncorrectable, deferred."""
     retired_pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process that uses a GPU, as the kernel tells."""
+
+    pid: int
+    vram_used_bytes: int
+    command: str = ""
+    """Its short name; empty where /proc does not tell."""
+    container: str = ""
+    """The first 12 digits of its container's id, or the number of its Slurm job; empty outside, or where untold."""
+    user: str = ""
+    """The name, else the number, of the user it runs as on the node; empty where untold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +247,8 @@ class GpuState:
     """Those that held it as of the last good refresh."""
     problem: str | None = None
     """Why it cannot be read, and what to do; None if it can."""
+    processes: tuple[Process, ...] | None = None
+    """Those that hold VRAM of it, most first; None where the kernel does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

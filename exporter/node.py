@@ -13,7 +13,19 @@ from exporter import config
 from exporter.errors import DeviceError, TasksError
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
-from exporter.model import Answer, Gpu, GpuState, Health, Hold, Owner, Ownership, Reading, Snapshot, SourceState
+from exporter.model import (
+    Answer,
+    Gpu,
+    GpuState,
+    Health,
+    Hold,
+    Owner,
+    Ownership,
+    Process,
+    Reading,
+    Snapshot,
+    SourceState,
+)
 from exporter.ownership import Holdings, joint_owner, ownership
 
 _log = logging.getLogger(__name__)
@@ -31,6 +43,7 @@ class _Package:
     reading: Reading | None = None
     health: Health | None = None
     problem: DeviceError | None = None
+    processes: tuple[Process, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,10 @@ class Node:
     def inspected(self, uuid: str, health: Health) -> None:
         """Keeps the slow facts of one GPU."""
         self._packages[uuid].health = health
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """Keeps which processes hold VRAM of one GPU."""
+        self._packages[uuid].processes = tuple(processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """Keeps what is wrong with a GPU, or with the whole source."""
@@ -179,7 +196,7 @@ class Node:
     def _state(self, package: _Package) -> GpuState:
         now = self.monotonic()
         reading, counters = package.reading, package.meter.counters
-        fresh = reading is not None and now - reading.taken < self.devices.max_gap
+        fresh = reading is not None and now - reading.taken < max(self.devices.max_gap, 3 * reading.period)
         shown = package.ledger.shown_seconds(now)
         holding = self._holding(package.gpu)
         return GpuState(
@@ -195,6 +212,7 @@ class Node:
             unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
             tasks=tuple(hold.task for hold in holding or () if hold.task is not None),
             problem=str(package.problem) if package.problem else None,
+            processes=package.processes,
         )
 
     def _holding(self, gpu: Gpu) -> tuple[Hold, ...] | None:

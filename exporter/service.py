@@ -16,7 +16,7 @@ from exporter import exposition, log, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
-from exporter.model import Answer, Gpu, Health, Reading
+from exporter.model import Answer, Gpu, Health, Process, Reading
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.web.server import WebServer
@@ -84,6 +84,7 @@ class Service:
             ListenError: The endpoint cannot be opened.
             ConfigError: A certificate or key cannot be used.
         """
+        log.in_background()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -150,6 +151,10 @@ class _Sink:
 
     def inspected(self, uuid: str, health: Health) -> None:
         self.node.inspected(uuid, health)
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """See DeviceSink."""
+        self.node.used_by(uuid, processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         self.node.failed(gpu, error)

@@ -6,7 +6,7 @@ import pytest
 
 from exporter import config
 from exporter.check import Verdict, check
-from exporter.devices.supervisor import AmdsmiSource
+from exporter.devices.supervisor import HardwareSource
 from tests.support.amdsmi import Call, SimulatedLibrary
 
 
@@ -20,7 +20,8 @@ async def test_the_other_gpus_are_tried_though_one_cannot_be_identified(
     library[1].fault(Call.IDENTIFY, hang=hang, error=0 if hang else 2)
     settings = config.parse({"devices": {"interval": "100ms", "timeout": "1s"}}, where="test")
 
-    found = [finding async for finding in check(settings, AmdsmiSource(settings.devices)) if finding.part == "devices"]
+    source = HardwareSource(settings.devices)
+    found = [finding async for finding in check(settings, source) if finding.part == "devices"]
 
     assert [finding.verdict for finding in found] == [Verdict.FAULT, Verdict.OK, Verdict.OK, Verdict.OK]
     assert [finding.words.split()[1] for finding in found[1:]] == ["0", "2", "3"]

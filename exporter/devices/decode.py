@@ -1,8 +1,9 @@
-"""What the bindings answer, as readings: units converted, and every way of saying "not available" absent.
+"""A table of metrics as a reading: units converted, and every way of saying "not available" absent.
 
-The bindings turn a field of all ones, in the width that they hold it in, into `'N/A'`. The firmware's own field can
-be narrower (a 32-bit residency held in 64 bits), so its all ones can slip through; here they are absent too. A
-16-bit field can not hold a genuine 65535; a 64-bit counter can, and 255 is genuine everywhere.
+The table is the bindings' answer or the kernel's file decoded, with the same names. The bindings turn a field of all
+ones, in the width that they hold it in, into `'N/A'`. The firmware's own field can be narrower (a 32-bit residency
+held in 64 bits), so its all ones can slip through; here they are absent too. A 16-bit field can not hold a genuine
+65535; a 64-bit counter can, and 255 is genuine everywhere.
 """
 
 from __future__ import annotations
@@ -100,18 +101,22 @@ def _small(value: object) -> int | None:
 
 
 def _ratio(percent: object) -> float | None:
-    """An activity in percent; above 100 the firmware is not telling an activity."""
-    value = number(percent)
-    return value / 100 if value is not None and value <= 100 else None
+    """An activity in percent; beyond 100 it is no activity, which is for `plausibility` to say."""
+    value = _small(percent)
+    return None if value is None else value / 100
 
 
 def _utilization(metrics: Mapping[str, Any]) -> float | None:
-    """The average over the package; where a partitioned GPU has none, the mean of the XCCs that report."""
+    """The average over the package; where a partitioned GPU has none, the mean of the XCCs that report.
+
+    If one of them is beyond 1 all may be misread (a table read at a wrong place): then that one, which nobody believes.
+    """
     average = _ratio(metrics.get("average_gfx_activity"))
     if average is not None:
         return average
     partitions = metrics.get("xcp_stats.gfx_busy_inst", [])
-    return _mean(_ratio(xcc) for xcc in chain.from_iterable(partitions))
+    xccs = [ratio for xcc in chain.from_iterable(partitions) if (ratio := _ratio(xcc)) is not None]
+    return max(xccs) if xccs and max(xccs) > 1 else _mean(xccs)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

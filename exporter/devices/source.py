@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from exporter.errors import DeviceError
-from exporter.model import Gpu, Health, Reading
+from exporter.model import Gpu, Health, Process, Reading
 
 
 class DeviceSink(Protocol):
@@ -21,6 +21,9 @@ class DeviceSink(Protocol):
     def inspected(self, uuid: str, health: Health) -> None:
         """The slow facts of one GPU."""
 
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        """The processes that hold VRAM of one GPU now, most first."""
+
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """One failed read of a GPU, or, without a GPU, one failure of the whole source."""
 
@@ -28,7 +31,12 @@ class DeviceSink(Protocol):
         """What `failed` said of it last is over."""
 
     def restarted(self, reason: str) -> None:
-        """The worker process was started anew: `timeout`, `crash`, `start` (it could not begin) or `rescan`."""
+        """A worker process was started anew.
+
+        Args:
+            reason: `timeout` (it, or a call in it, did not come back), `crash`, `start` (it could not begin), `rescan`
+                (GPUs came, or came back) or `retry` (of the library, where it failed).
+        """
 
 
 class DeviceSource(Protocol):

@@ -14,9 +14,9 @@ _PLAUSIBLE_WATTS = 2000.0
 class Meter:
     """Integrates one GPU's readings by the trapezoid rule.
 
-    Two readings are joined when both tell utilization and VRAM and lie at most `max_gap` seconds apart;
-    otherwise nothing was observed between them. Energy and throttling come from the hardware's own
-    accumulators and so span every gap.
+    Two readings are joined when both tell utilization and VRAM and lie at most `max_gap` seconds apart, or three times
+    the period that a slow GPU keeps; otherwise nothing was observed between them. Energy and throttling come from the
+    hardware's own accumulators and so span every gap.
     """
 
     idle_threshold: float
@@ -63,7 +63,7 @@ class Meter:
         if last is None or last.utilization is None or last.vram_used_bytes is None:
             return Amounts()
         seconds = reading.taken - last.taken
-        if seconds > self.max_gap:
+        if seconds > max(self.max_gap, 3 * max(last.period, reading.period)):
             return Amounts()
         idle_from, idle_to = _below(last.utilization, reading.utilization, self.idle_threshold)
         held_from, held_to = _below(-last.vram_used_bytes, -reading.vram_used_bytes, -self.vram_held)

@@ -83,9 +83,20 @@ def test_two_hundred_and_fifty_five_is_a_value() -> None:
     )
 
 
-@pytest.mark.parametrize("percent", [101, 255, 65535, "N/A"])
-def test_an_activity_above_a_hundred_is_absent(percent: object) -> None:
+@pytest.mark.parametrize("percent", [65535, "N/A", None])
+def test_an_activity_that_is_not_available_is_absent(percent: object) -> None:
     assert read(average_gfx_activity=percent, average_umc_activity=percent) == Reading(taken=1.0)
+
+
+@pytest.mark.parametrize("percent", [101, 255, 4_000_000])
+def test_an_activity_beyond_a_hundred_is_left_to_be_found_implausible(percent: int) -> None:
+    assert read(average_gfx_activity=percent).utilization == percent / 100
+
+
+def test_one_xcc_beyond_a_hundred_makes_the_mean_implausible() -> None:
+    partitions = [[20, 20], [20, 1_000_000]]
+    found = read(**{"average_gfx_activity": "N/A", "xcp_stats.gfx_busy_inst": partitions})
+    assert found.utilization == 10_000.0
 
 
 def test_without_an_average_the_xccs_that_report_are_averaged() -> None:
@@ -117,7 +128,7 @@ def test_an_average_comes_before_the_xccs() -> None:
 )
 def test_no_sentinel_ever_becomes_a_value(single: dict[str, Any], lists: dict[str, Any], vram: Any) -> None:
     found = reading({**single, **lists}, vram, taken=0.0)
-    assert found.utilization is None or 0 <= found.utilization <= 1
+    assert found.utilization not in {655.35, (2**32 - 1) / 100, (2**64 - 1) / 100}
     assert found.vram_used_bytes not in {2**32 - 1, 2**64 - 1}
     assert found.power_watts != 65535
     assert found.energy_joules not in {(2**32 - 1) / 65536, (2**64 - 1) / 65536}

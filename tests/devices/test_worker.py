@@ -1,22 +1,23 @@
-"""The worker process over the real bindings and the simulated library."""
+"""The worker process over the real bindings and the simulated library, without any file of the kernel."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporter.devices import amdsmi, process
-from exporter.devices.process import Worker, Workers
-from exporter.devices.protocol import Verb
+from exporter.devices.protocol import Batch, LibraryState, Plan
+from exporter.devices.supervisor import process
+from exporter.devices.supervisor.process import Worker, Workers
 from exporter.errors import (
     DeviceError,
     DriverMissingError,
@@ -25,7 +26,6 @@ from exporter.errors import (
     LibraryMissingError,
     PermissionDeniedError,
     ReadFailedError,
-    ReadTimeoutError,
     WorkerCrashedError,
 )
 from exporter.model import Gpu, Health, Reading
@@ -34,6 +34,9 @@ from tests.support.amdsmi import Call, SimulatedLibrary
 GIB = 2**30
 FIRST = "0000:05:00"
 SECOND = "0000:07:00"
+
+
+PLAN = Plan(source="amdsmi", interval=0.05, timeout=5.0, sysfs="/nonexistent")
 
 
 @pytest.fixture
@@ -45,14 +48,38 @@ async def workers() -> AsyncIterator[Workers]:
 @pytest.fixture
 async def worker(library: SimulatedLibrary, workers: Workers) -> Worker:
     del library
-    begun = await workers.start()
-    await begun.begin()
-    return begun
+    return await workers.start(PLAN)
 
 
-async def ask(worker: Worker, verb: Verb, address: str = FIRST) -> Any:
-    worker.ask(verb, address)
-    return (await worker.answer(verb)).value
+async def heard(worker: Worker, told: Callable[[Batch], Any]) -> Any:
+    """Waits for what a batch tells; the first that is not empty or None."""
+    while not (found := told(await worker.batch())):
+        pass
+    return found
+
+
+async def gpu_of(worker: Worker, address: str) -> Gpu:
+    gpu: Gpu = await heard(worker, lambda batch: dict(batch.gpus).get(address))
+    return gpu
+
+
+async def reading_of(worker: Worker, address: str = FIRST) -> Reading:
+    """Returns a reading of what the hardware does now: the second from now on."""
+    await heard(worker, lambda batch: [one for one in batch.readings if one[0] == address])
+    found = await heard(worker, lambda batch: [reading for where, _, reading in batch.readings if where == address])
+    reading: Reading = found[-1]
+    return reading
+
+
+async def health_of(worker: Worker, address: str = FIRST) -> Health:
+    health: Health = await heard(worker, lambda batch: dict(batch.health).get(address))
+    return health
+
+
+async def failure_of(worker: Worker, address: str = FIRST) -> DeviceError:
+    failure = await heard(worker, lambda batch: dict(batch.failures).get(address))
+    error: DeviceError = failure.error()
+    return error
 
 
 def proc(worker: Worker, name: str) -> bytes:
@@ -61,8 +88,8 @@ def proc(worker: Worker, name: str) -> bytes:
 
 
 async def test_a_gpu_is_identified_in_full(worker: Worker, library: SimulatedLibrary) -> None:
-    assert await ask(worker, Verb.IDENTIFY, SECOND) == Gpu(
-        index=1,
+    assert await gpu_of(worker, SECOND) == Gpu(
+        index=0,
         uuid=library[1].uuid,
         aliases=frozenset({library[1].uuid}),
         model="AMD Instinct MI300X",
@@ -73,13 +100,15 @@ async def test_a_gpu_is_identified_in_full(worker: Worker, library: SimulatedLib
         compute_partition="SPX",
         memory_partition="NPS1",
         vram_total_bytes=206_141_652_992,
+        source="amdsmi",
+        library_version="26.0.2",
     )
 
 
 async def test_a_reading_says_what_the_hardware_does(worker: Worker, library: SimulatedLibrary) -> None:
     library[0].load(utilization=63, power=500, vram=100 * GIB)
     library[0].patch("energy_accumulator", 65536 * 1000)
-    reading: Reading = await ask(worker, Verb.READ)
+    reading = await reading_of(worker)
     assert reading.utilization == 0.63
     assert reading.vram_used_bytes == 100 * GIB
     assert reading.power_watts == 500
@@ -90,17 +119,21 @@ async def test_a_reading_says_what_the_hardware_does(worker: Worker, library: Si
     assert reading.throttle_residency.keys() == {"prochot", "ppt", "socket_thermal", "vr_thermal", "hbm_thermal"}
 
 
-async def test_health_counts_errors_and_retired_pages(worker: Worker, library: SimulatedLibrary) -> None:
+async def test_health_counts_errors_and_retired_pages(library: SimulatedLibrary, workers: Workers) -> None:
     library[0].state.ecc[:] = 5, 65535, 255
     library[0].state.bad_pages = 3
     ecc = {"correctable": 5, "uncorrectable": 65535, "deferred": 255}
-    assert await ask(worker, Verb.INSPECT) == Health(ecc, 3)
+    assert await health_of(await workers.start(PLAN)) == Health(ecc, 3)
 
 
-async def test_health_is_absent_without_ras(worker: Worker, library: SimulatedLibrary) -> None:
+async def test_health_is_absent_without_ras(library: SimulatedLibrary, workers: Workers) -> None:
     library[0].fault(Call.ECC, error=2)
     library[0].fault(Call.PAGES, error=10)
-    assert await ask(worker, Verb.INSPECT) == Health()
+    worker = await workers.start(PLAN)
+    seen: set[str] = set()
+    while len(seen) < 7:
+        seen.update(dict((await worker.batch()).health))
+    assert FIRST not in seen
 
 
 async def test_what_one_gpu_lacks_another_has(worker: Worker, library: SimulatedLibrary) -> None:
@@ -109,8 +142,8 @@ async def test_what_one_gpu_lacks_another_has(worker: Worker, library: Simulated
     for xcc in range(8):
         library[0].absent(f"xcp_stats[0].gfx_busy_inst[{xcc}]")
     library[0].fault(Call.VRAM, error=2)
-    lacking: Reading = await ask(worker, Verb.READ, FIRST)
-    whole: Reading = await ask(worker, Verb.READ, SECOND)
+    lacking = await reading_of(worker, FIRST)
+    whole = await reading_of(worker, SECOND)
     for name in ("utilization", "power_watts", "energy_joules", "vram_used_bytes"):
         assert getattr(lacking, name) is None
         assert getattr(whole, name) is not None
@@ -126,7 +159,7 @@ async def test_genuine_values_that_look_like_sentinels_stay(
     library[0].patch("accumulation_counter", genuine)
     library[0].patch("ppt_residency_acc", genuine)
     library[0].patch("xgmi_read_data_acc[0]", genuine)
-    reading: Reading = await ask(worker, Verb.READ)
+    reading = await reading_of(worker)
     assert reading.pcie_replays == genuine
     assert reading.throttle_ticks == genuine
     assert reading.throttle_residency["ppt"] == genuine
@@ -138,7 +171,7 @@ async def test_narrower_sentinels_that_slip_through_the_bindings_are_absent(
 ) -> None:
     library[0].patch("prochot_residency_acc", 2**32 - 1)
     library[0].patch("pcie_replay_count_acc", 2**32 - 1)
-    reading: Reading = await ask(worker, Verb.READ)
+    reading = await reading_of(worker)
     assert "prochot" not in reading.throttle_residency
     assert reading.pcie_replays is None
 
@@ -147,15 +180,17 @@ async def test_a_partitioned_gpu_stays_one(library: SimulatedLibrary, workers: W
     library[0].state.partitions = 8
     library[0].load(vram=7 * GIB)
     library[0].patch("xcp_stats[0].gfx_busy_inst[0]", 80)
-    worker = await workers.start()
-    await worker.begin()
-    assert list(worker.positions.values()) == [0, 8, 9, 10, 11, 12, 13, 14]
-    gpu: Gpu = await ask(worker, Verb.IDENTIFY, FIRST)
-    reading: Reading = await ask(worker, Verb.READ, FIRST)
-    assert (gpu.index, gpu.uuid, gpu.compute_partition) == (0, library[0].uuid, "CPX")
+    worker = await workers.start(PLAN)
+    batches = [await worker.batch()]
+    while not batches[-1].readings:
+        batches.append(await worker.batch())
+    gpus = {address: gpu for batch in batches for address, gpu in batch.gpus}
+    assert next(batch.present for batch in batches if batch.present) == sorted(gpus)
+    assert len(gpus) == 8
+    assert (gpus[FIRST].uuid, gpus[FIRST].compute_partition) == (library[0].uuid, "CPX")
+    assert gpus[SECOND].uuid == library[1].uuid
+    reading = await reading_of(worker, FIRST)
     assert (reading.utilization, reading.vram_used_bytes) == (0.1, 7 * GIB)
-    second: Gpu = await ask(worker, Verb.IDENTIFY, SECOND)
-    assert (second.index, second.uuid) == (8, library[1].uuid)
 
 
 @pytest.mark.parametrize(
@@ -171,29 +206,41 @@ async def test_a_partitioned_gpu_stays_one(library: SimulatedLibrary, workers: W
 async def test_an_error_code_becomes_a_typed_error(
     worker: Worker, library: SimulatedLibrary, code: int, error: type[DeviceError]
 ) -> None:
+    await reading_of(worker)
     library[0].fault(Call.METRICS, error=code)
-    with pytest.raises(error, match=rf"amdsmi_get_gpu_metrics_info.*\(error {code}\); ") as caught:
-        await ask(worker, Verb.READ)
-    assert type(caught.value) is error
-    library[0].fault(Call.METRICS)
-    await ask(worker, Verb.READ)
+    failure = await failure_of(worker)
+    assert type(failure) is error
+    assert "amdsmi_get_gpu_metrics_info" in str(failure)
+    assert f"(error {code}); " in str(failure)
+    await reading_of(worker, SECOND)
+
+
+async def test_a_gpu_that_fails_time_and_again_is_given_up_and_said_so(
+    worker: Worker, library: SimulatedLibrary
+) -> None:
+    await reading_of(worker)
+    library[0].fault(Call.METRICS, error=30)
+    given_up = await heard(worker, lambda batch: batch.library and batch.library.given_up)
+    assert given_up.keys() == {FIRST}
+    asked = library[0].calls(Call.METRICS)
+    await reading_of(worker, SECOND)
+    assert library[0].calls(Call.METRICS) == asked
 
 
 async def test_what_the_library_prints_disturbs_neither_the_answers_nor_our_output(
     library: SimulatedLibrary, workers: Workers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     library.node.noise = 1
-    worker = await workers.start()
-    await worker.begin()
-    assert (await ask(worker, Verb.IDENTIFY)).uuid == library[0].uuid
+    worker = await workers.start(PLAN)
+    assert (await gpu_of(worker, FIRST)).uuid == library[0].uuid
     assert "noise" not in capfd.readouterr().out
 
 
 async def refusal(workers: Workers) -> DeviceError:
-    worker = await workers.start()
-    with pytest.raises(DeviceError) as caught:
-        await worker.begin()
-    return caught.value
+    worker = await workers.start(PLAN)
+    failure = await heard(worker, lambda batch: batch.nothing)
+    error: DeviceError = failure.error()
+    return error
 
 
 async def test_a_missing_library_is_told_apart(
@@ -204,7 +251,7 @@ async def test_a_missing_library_is_told_apart(
     monkeypatch.setenv("ROCM_PATH", str(tmp_path))
     error = await refusal(workers)
     assert isinstance(error, LibraryMissingError)
-    assert "pip install /opt/rocm/share/amd_smi" in str(error)
+    assert "install ROCm's amd-smi-lib" in str(error)
 
 
 async def test_missing_bindings_are_told_apart(
@@ -233,28 +280,14 @@ async def test_a_library_without_the_symbols_of_the_bindings_is_a_mismatch(
     assert "undefined symbol" in str(error)
 
 
-@pytest.mark.parametrize("version", [(25, 3, 0), (26, 1, 0), (27, 0, 0)])
-async def test_a_library_of_another_version_is_refused(
+@pytest.mark.parametrize("version", [(25, 3, 0), (26, 1, 0), (31, 0, 0)])
+async def test_a_library_of_any_version_is_read_and_named(
     library: SimulatedLibrary, workers: Workers, version: tuple[int, int, int]
 ) -> None:
     library.node.version[:] = version
-    error = await refusal(workers)
-    assert isinstance(error, LibraryMismatchError)
-    assert f"libamd_smi.so is version {version[0]}.{version[1]}, the bindings 7.0.2 are for 26.0" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("bindings", "library"),
-    [("6.2.4", (24,)), ("6.4.3", (25,)), ("7.0.2", (26, 0)), ("7.1.0", (26, 1)), ("26.0.2+8dc45db", (26, 0))],
-)
-def test_bindings_name_the_library_that_they_are_for(bindings: str, library: tuple[int, ...]) -> None:
-    assert amdsmi.library_version_for(bindings) == library
-
-
-@pytest.mark.parametrize("bindings", ["8.0.0", "27.0.0", "unknown"])
-def test_unknown_bindings_are_refused(bindings: str) -> None:
-    with pytest.raises(LibraryMismatchError, match="not among those known"):
-        amdsmi.library_version_for(bindings)
+    worker = await workers.start(PLAN)
+    assert (await gpu_of(worker, FIRST)).library_version == ".".join(map(str, version))
+    assert (await reading_of(worker)).utilization == 0.0
 
 
 async def test_no_driver_is_told_apart(library: SimulatedLibrary, workers: Workers) -> None:
@@ -270,43 +303,105 @@ async def test_a_driver_without_a_gpu_is_told_apart(library: SimulatedLibrary, w
     assert isinstance(await refusal(workers), DriverMissingError)
 
 
-async def test_a_hanging_start_is_given_up(
-    library: SimulatedLibrary, workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hanging_start_is_said(library: SimulatedLibrary, workers: Workers) -> None:
     library.init.hang = True
-    monkeypatch.setattr(process, "_START_SECONDS", 1.0)
-    assert isinstance(await refusal(workers), ReadTimeoutError)
+    worker = await workers.start(Plan(source="amdsmi", interval=0.05, timeout=1.0, start=1.0, sysfs="/nonexistent"))
+    news = await heard(worker, lambda batch: batch.library and batch.library.overdue and batch.library)
+    assert (news.state, news.late) == (LibraryState.STARTING, "library")
 
 
-async def test_without_access_no_id_is_believed(worker: Worker, library: SimulatedLibrary) -> None:
+async def test_a_hanging_call_is_said_and_ends_in_what_was_asked(worker: Worker, library: SimulatedLibrary) -> None:
+    await reading_of(worker)
+    library[1].fault(Call.METRICS, hang=True)
+    assert await heard(worker, lambda batch: batch.library and batch.library.late) == SECOND
+    library[1].fault(Call.METRICS)
+    await heard(worker, lambda batch: batch.library and batch.library.late is None)
+    await reading_of(worker, SECOND)
+
+
+async def test_without_access_no_id_is_believed(library: SimulatedLibrary, workers: Workers) -> None:
     library[0].state.no_access = True
-    with pytest.raises(PermissionDeniedError, match="groups render and video"):
-        await ask(worker, Verb.IDENTIFY)
+    failure = await failure_of(await workers.start(PLAN))
+    assert isinstance(failure, PermissionDeniedError)
+    assert "groups render and video" in str(failure)
 
 
-async def test_a_crash_names_its_signal(worker: Worker, library: SimulatedLibrary) -> None:
-    library[0].fault(Call.METRICS, crashes=1)
+async def test_a_crash_names_its_signal_and_its_suspect(worker: Worker, library: SimulatedLibrary) -> None:
+    await reading_of(worker)
+    library[1].fault(Call.METRICS, crashes=1)
     with pytest.raises(WorkerCrashedError, match="SIGSEGV"):
-        await ask(worker, Verb.READ)
+        await heard(worker, lambda _: False)
+    assert worker.kill() == SECOND
+
+
+@pytest.mark.parametrize(
+    "answer", ["x", "{}x", '{"readings": null}', '{"readings": [["0000:05:00", 0.1, null]]}', "[]"]
+)
+async def test_a_worker_that_speaks_nonsense_is_a_crash(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    speaking = f"import os, sys; os.write(int(sys.argv[1]), {answer.encode()!r} + b'\\n')"
+    monkeypatch.setattr(process, "_COMMAND", [sys.executable, "-c", speaking])
+    worker = await workers.start(PLAN)
+    with pytest.raises(WorkerCrashedError, match="speaks nonsense"):
+        await worker.batch()
+
+
+async def test_a_failure_of_a_kind_that_is_not_known_is_a_failure(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = b'{"failures": [["0000:05:00", {"kind": "what", "message": "no idea"}]]}\n'
+    monkeypatch.setattr(
+        process, "_COMMAND", [sys.executable, "-c", f"import os, sys; os.write(int(sys.argv[1]), {answer!r})"]
+    )
+    assert str(await failure_of(await workers.start(PLAN))) == "no idea"
+
+
+async def test_a_line_without_end_is_a_crash(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    speaking = "import os, sys\nwhile True: os.write(int(sys.argv[1]), bytes(65536))"
+    monkeypatch.setattr(process, "_COMMAND", [sys.executable, "-c", speaking])
+    worker = await workers.start(PLAN)
+    with pytest.raises(WorkerCrashedError):
+        await worker.batch()
 
 
 async def test_the_worker_does_not_see_the_token(library: SimulatedLibrary, workers: Workers) -> None:
     del library
     os.environ["EXPORTER_TASKS_TOKEN"] = "a secret"
     try:
-        worker = await workers.start()
+        worker = await workers.start(PLAN)
     finally:
         del os.environ["EXPORTER_TASKS_TOKEN"]
-    await worker.begin()
+    await worker.batch()
     environment = proc(worker, "environ")
     assert b"ROCM_HOME" in environment
     assert b"EXPORTER_TASKS_TOKEN" not in environment
 
 
 async def test_the_worker_imports_only_what_it_needs(worker: Worker) -> None:
+    await reading_of(worker)
     mapped = proc(worker, "maps")
     assert b"libamd_smi.so" in mapped
     assert not [name for name in (b"aiohttp", b"pydantic", b"_ssl", b"yaml") if name in mapped]
+
+
+async def test_the_kernel_takes_the_worker_first_and_bounds_its_memory(worker: Worker) -> None:
+    await worker.batch()
+    assert proc(worker, "oom_score_adj") == b"1000\n"
+    bound = next(line.split() for line in proc(worker, "limits").decode().splitlines() if "address space" in line)
+    size = next(line.split() for line in proc(worker, "status").decode().splitlines() if line.startswith("VmPeak"))
+    assert int(size[1]) * 1024 < int(bound[3]) / 2
+
+
+async def test_no_descriptor_left_is_a_typed_error_and_passes(library: SimulatedLibrary, workers: Workers) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())), hard))
+    try:
+        with pytest.raises(WorkerCrashedError, match="Too many open files"):
+            await workers.start(PLAN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await gpu_of(await workers.start(PLAN), FIRST)).uuid == library[0].uuid
 
 
 async def test_a_process_that_cannot_be_started_is_a_typed_error(
@@ -314,33 +409,30 @@ async def test_a_process_that_cannot_be_started_is_a_typed_error(
 ) -> None:
     monkeypatch.setattr(process, "_COMMAND", ["/nonexistent/python"])
     with pytest.raises(WorkerCrashedError, match="no worker process can be started: No such file"):
-        await workers.start()
+        await workers.start(PLAN)
 
 
 async def test_the_block_leaves_no_process_behind(library: SimulatedLibrary) -> None:
     async with Workers() as workers:
-        quick, hung = await workers.start(), await workers.start()
-        await quick.begin()
-        await hung.begin()
+        quick = await workers.start(PLAN)
+        await reading_of(quick)
         library[0].fault(Call.METRICS, hang=True)
-        hung.ask(Verb.READ, FIRST)
+        hung = await workers.start(PLAN)
+        await hung.batch()
     for worker in (quick, hung):
         with pytest.raises(FileNotFoundError):
             proc(worker, "stat")
 
 
 PARENT = """
-import asyncio, time
-from exporter.devices.process import Workers
-from exporter.devices.protocol import Verb
+import asyncio
+from exporter.devices.protocol import Plan
+from exporter.devices.supervisor.process import Workers
 
 async def main():
     async with Workers() as workers:
-        worker = await workers.start()
-        await worker.begin()
-        worker.ask(Verb.READ, "0000:05:00")
-        await worker.answer(Verb.READ)
-        worker.ask(Verb.READ, "0000:07:00")
+        worker = await workers.start(Plan(source="amdsmi", interval=0.05, timeout=5.0, sysfs="/nonexistent"))
+        await worker.batch()
         print(worker.pid, flush=True)
         await asyncio.sleep(3600)
 

@@ -89,6 +89,11 @@ class Metrics:
             if re.match(rf"{name}[{{ ]", line) and all(label in line for label in wanted)
         ]
 
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """The labels of all series of this name."""
+        found = (re.match(rf"{name}\{{(.*)\}} ", line) for line in self.text.splitlines())
+        return [dict(re.findall(r'(\w+)="([^"]*)"', match[1])) for match in found if match]
+
 
 @asynccontextmanager
 async def exporter(

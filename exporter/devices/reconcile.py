@@ -1,0 +1,86 @@
+"""What is served where both sources answer: amdsmi's word, unless it is missing or the kernel contradicts it.
+
+The kernel is asked just before the library. Where the two differ it is asked again, just after: what the library says
+must lie between, or time does not explain it. Then the kernel's word is served; if that is so three times in a row
+the library is not believed on this field any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from exporter.model import Reading
+
+_FIELDS = tuple(field.name for field in fields(Reading) if field.name not in {"taken", "period"})
+_TOO_OFTEN = 3
+
+
+class Reconciler:
+    """Reconciles the two sources for one GPU."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        """By field that the kernel serves, as told last: why."""
+        self._contradictions: Counter[str] = Counter()
+
+    def served(self, kernel: Reading, library: Reading, ask_again: Callable[[], Reading]) -> Reading:
+        """Returns what to serve.
+
+        Args:
+            kernel: its reading just before.
+            library: amdsmi's.
+            ask_again: reads the kernel's files.
+        """
+        taken: dict[str, Any] = {}
+        doubtful: list[str] = []
+        for field in _FIELDS:
+            told, ours = getattr(library, field), getattr(kernel, field)
+            if field in self.reasons and self._contradictions[field] >= _TOO_OFTEN:
+                taken[field] = ours
+            elif ours in _ABSENT or told == ours:
+                self._agreed(field)
+            elif told in _ABSENT:
+                taken[field] = ours
+                self.reasons[field] = "amdsmi does not tell it"
+            else:
+                doubtful.append(field)
+        if doubtful:
+            after = ask_again()
+            for field in doubtful:
+                told, ours = getattr(library, field), getattr(kernel, field)
+                if _between(told, ours, getattr(after, field)):
+                    self._agreed(field)
+                    continue
+                taken[field] = ours
+                self._contradictions[field] += 1
+                if self._contradictions[field] >= _TOO_OFTEN:
+                    self.reasons[field] = f"amdsmi says {_brief(told)}, the kernel {_brief(ours)}"
+        return replace(library, **taken) if taken else library
+
+    def _agreed(self, field: str) -> None:
+        if field in self._contradictions:
+            del self._contradictions[field]
+        self.reasons.pop(field, None)
+
+
+_ABSENT: tuple[Any, ...] = (None, {})
+
+
+def _between(value: Any, before: Any, after: Any) -> bool:
+    """Tells whether a number, or each of a mapping, lies between two."""
+    if isinstance(value, Mapping):
+        return all(key not in value or _between(value[key], *ends) for key, ends in _ends(before, after))
+    return after is not None and bool(min(before, after) <= value <= max(before, after))
+
+
+def _ends(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    return ((key, (before[key], after[key])) for key in before if key in after)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_brief(one)}" for key, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

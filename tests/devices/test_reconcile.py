@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.devices.reconcile import Reconciler
+from exporter.model import Reading
+
+KERNEL = Reading(
+    1.0, 0.45, 0.2, 2**30, 500.0, 1000.0, {"hotspot": 60.0}, {"gfx": 2e9}, {"ppt": 5}, 100, {"1": 10}, {"1": 20}, 3
+)
+
+
+def unchanged() -> Reading:
+    return KERNEL
+
+
+def unasked() -> Reading:
+    pytest.fail("the kernel need not be asked again")
+
+
+def test_the_library_serves_what_the_kernel_says_too() -> None:
+    reconciler = Reconciler()
+    library = replace(KERNEL, taken=1.001)
+
+    assert reconciler.served(KERNEL, library, unasked) is library
+    assert reconciler.reasons == {}
+
+
+def test_what_the_library_does_not_tell_comes_from_the_kernel() -> None:
+    reconciler = Reconciler()
+    library = replace(KERNEL, energy_joules=None, throttle_residency={})
+
+    assert reconciler.served(KERNEL, library, unasked) == KERNEL
+    assert reconciler.reasons.keys() == {"energy_joules", "throttle_residency"}
+
+
+def test_what_the_kernel_does_not_tell_comes_from_the_library() -> None:
+    reconciler = Reconciler()
+
+    assert reconciler.served(replace(KERNEL, power_watts=None), KERNEL, unasked) == KERNEL
+    assert reconciler.reasons == {}
+
+
+def test_what_contradicts_the_kernel_is_never_served_and_after_three_times_said() -> None:
+    reconciler = Reconciler()
+    library = replace(KERNEL, utilization=0.27)
+    for is_said in (False, False, True, True):
+        assert reconciler.served(KERNEL, library, unchanged) == KERNEL
+        assert ("utilization" in reconciler.reasons) == is_said
+    assert reconciler.reasons["utilization"] == "amdsmi says 0.27, the kernel 0.45"
+
+
+def test_what_time_explains_is_no_contradiction() -> None:
+    reconciler = Reconciler()
+    later = replace(KERNEL, utilization=0.9, energy_joules=1002.0, temperatures_celsius={"hotspot": 62.0})
+    between = replace(KERNEL, utilization=0.9, energy_joules=1001.0, temperatures_celsius={"hotspot": 61.0})
+    for _ in range(5):
+        assert reconciler.served(KERNEL, between, lambda: later) == between
+    assert reconciler.reasons == {}
+
+
+def test_contradictions_with_agreement_between_are_forgotten() -> None:
+    reconciler = Reconciler()
+    wrong = replace(KERNEL, power_watts=10.0)
+    for library in (wrong, wrong, KERNEL, wrong, wrong):
+        reconciler.served(KERNEL, library, unchanged)
+    assert reconciler.reasons == {}
+
+
+def test_a_field_that_the_library_begins_to_tell_is_the_librarys_again() -> None:
+    reconciler = Reconciler()
+    reconciler.served(KERNEL, replace(KERNEL, pcie_replays=None), unasked)
+    reconciler.served(KERNEL, KERNEL, unasked)
+    assert reconciler.reasons == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100)), max_size=8))
+def test_what_is_served_lies_between_what_the_kernel_said(beats: list[tuple[int, int, int]]) -> None:
+    reconciler = Reconciler()
+    for before, told, after in beats:
+        kernel, later = Reading(1.0, utilization=before / 100), Reading(1.0, utilization=after / 100)
+        served = reconciler.served(kernel, Reading(1.0, utilization=told / 100), lambda later=later: later)  # type: ignore[misc]
+        assert served.utilization is not None
+        assert min(before, after) <= round(served.utilization * 100) <= max(before, after)
