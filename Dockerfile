@@ -1,6 +1,6 @@
 # The exporter of a GPU node. docs/operations.md ("Container") has the line that runs it.
-# The library that reads the GPUs is the node's own, mounted at /opt/rocm: it was built for the node's system,
-# and loads here only if this one's C library is as new. So: the newest Debian.
+# amdsmi is the node's own, library and bindings, mounted at /opt/rocm: it was built for the node's system, and loads
+# here only if this one's C library is as new. So: the newest Debian. Where it does not load the kernel's files do.
 FROM python:3.13-slim-trixie AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -19,11 +19,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 64642 --no-create-home --shell /usr/sbin/nologin mi300x-exporter
 COPY --from=build /opt/mi300x-exporter /opt/mi300x-exporter
-# Library and bindings of one ROCm: the bindings that pip installed give way to the node's own.
 ENV PATH=/opt/mi300x-exporter/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONPATH=/opt/rocm/share/amd_smi \
-    ROCM_PATH=/opt/rocm
+    PYTHONDONTWRITEBYTECODE=1
 USER 64642:64642
 EXPOSE 9942
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

@@ -9,7 +9,6 @@ umask 022
 app=/opt/mi300x-exporter
 etc=/etc/mi300x-exporter
 user=mi300x-exporter
-rocm=${ROCM_PATH:-/opt/rocm}
 units=/etc/systemd/system
 tree=$(cd "$(dirname "$0")/.." && pwd)
 needed_kib=500000
@@ -112,8 +111,7 @@ fingerprint() {
         "$python" -VV
         say "$extra"
         cd "$tree"
-        find exporter pyproject.toml deploy/report_missing.py "$rocm/share/amd_smi" \
-            -type f ! -name '*.pyc' -exec sha256sum {} + 2>/dev/null | LC_ALL=C sort
+        find exporter pyproject.toml deploy/report_missing.py -type f ! -name '*.pyc' -exec sha256sum {} + | LC_ALL=C sort
     } | sha256sum | cut -c 1-12
 }
 
@@ -128,20 +126,11 @@ install_program() {
     find_space
     run rm -rf "$venv"
     run "$python" -m venv "$venv"
-    if [ -d "$rocm/share/amd_smi" ]; then install_bindings; fi
     run "$venv/bin/pip" install --quiet --disable-pip-version-check "$tree$extra"
     run install -D -m 0644 "$tree/deploy/report_missing.py" "$venv/libexec/report_missing.py"
     run ln -sfn "$venv" "$app/next"
     run mv -T "$app/next" "$app/current"
     changed=yes
-}
-
-# The node's own: others do not fit its library. From a copy, as pip leaves its build files in the folder.
-install_bindings() {
-    copy=$(mktemp -d)
-    trap 'rm -rf "$copy"' EXIT
-    run cp -r "$rocm/share/amd_smi" "$copy"
-    run "$venv/bin/pip" install --quiet --disable-pip-version-check --use-pep517 "$copy/amd_smi"
 }
 
 install_files() {

@@ -121,6 +121,36 @@ def _task_info(state: GpuState) -> Samples:
         yield (task.task_id, task.username, task.task_type, task.project_uuid, task.image, gpu_id), 1.0
 
 
+def _aliases(state: GpuState) -> Samples:
+    for alias in sorted(state.gpu.aliases - {state.gpu.uuid}):
+        yield (alias,), 1.0
+
+
+MOST_HOLDERS = 32
+"""Series of a GPU's processes; what is beyond is summed as `other`."""
+_OTHER = ("other", "other")
+
+
+def _holders(state: GpuState) -> Samples:
+    """VRAM by container and user, most first; a process has no series of its own, as process ids are without end."""
+    held: dict[Labels, int] = {}
+    for process in state.processes or ():
+        holder = (process.container, process.user)
+        held[holder] = held.get(holder, 0) + process.vram_used_bytes
+    ranked = sorted(held.items(), key=lambda item: (-item[1], item[0]))
+    if len(ranked) > MOST_HOLDERS:
+        rest = sum(vram for _, vram in ranked[MOST_HOLDERS - 1 :])
+        ranked = [*ranked[: MOST_HOLDERS - 1], (_OTHER, rest)]
+    return ranked
+
+
+def _device_source(snapshot: Snapshot) -> Samples:
+    sources = {state.gpu.source for state in snapshot.gpus if state.gpu.source}
+    if sources:
+        version = max(state.gpu.library_version for state in snapshot.gpus)
+        yield (sources.pop() if len(sources) == 1 else "both", version), 1.0
+
+
 def _optional(value: float | None) -> Samples:
     if value is not None:
         yield (), value
@@ -145,6 +175,13 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ),
         "Identity of the GPU.",
         _identity,
+    ),
+    Family(
+        "amdgpu_alias_info",
+        "info",
+        ("alias",),
+        "Another unique id that the GPU goes by, as those of its partitions: a task may name it by any of them.",
+        _aliases,
     ),
     Family(
         "amdgpu_up",
@@ -252,6 +289,21 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "Bytes written over each XGMI link.",
         lambda state: (state.last_reading or _NO_READING).xgmi_written_bytes,
     ),
+    Family(
+        "amdgpu_processes",
+        "gauge",
+        (),
+        "Processes that hold VRAM of the GPU, as the kernel (KFD) tells.",
+        lambda state: [] if state.processes is None else [((), float(len(state.processes)))],
+    ),
+    Family(
+        "amdgpu_process_vram_used_bytes",
+        "gauge",
+        ("container", "user"),
+        "VRAM that processes hold, by container (12 digits of its id, or the Slurm job) and user of the node; empty "
+        f"where not told. The {MOST_HOLDERS - 1} that hold most, the rest as other.",
+        _holders,
+    ),
     _owner_counter("amdgpu_owner_seconds", "Observed time booked to an owner.", "observed_seconds"),
     _owner_counter("amdgpu_owner_busy_seconds", "Integral of utilization booked to an owner.", "busy_seconds"),
     _owner_counter("amdgpu_owner_idle_seconds", "Idle time booked to an owner.", "idle_seconds"),
@@ -302,6 +354,13 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
         ("version",),
         "Version of the exporter.",
         lambda _: [((__version__,), 1.0)],
+    ),
+    Family(
+        "amdgpu_exporter_device_source_info",
+        "info",
+        ("source", "library_version"),
+        "Where readings come from: amdsmi, sysfs (the kernel's files), both, or simulated; and amdsmi's version.",
+        _device_source,
     ),
     Family(
         "amdgpu_exporter_expected_gpus",

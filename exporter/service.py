@@ -82,6 +82,7 @@ class Service:
             ListenError: The endpoint cannot be opened.
             ConfigError: A certificate or key cannot be used.
         """
+        log.in_background()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.set)

@@ -64,7 +64,10 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
         ("tasks: {refresh: 3651d}", 'tasks.refresh: expected a duration of at most 3650d, found "3651d"'),
         ("listen: {port: 99999}", "listen.port: expected less than or equal to 65535, found 99999"),
         ("listen: {port: '9942'}", 'listen.port: expected a whole number, found "9942"'),
-        ("devices: {source: nvml}", "devices.source: expected 'amdsmi' or 'simulated', found \"nvml\""),
+        (
+            "devices: {source: nvml}",
+            "devices.source: expected 'auto', 'amdsmi', 'sysfs' or 'simulated', found \"nvml\"",
+        ),
         (
             "report: {timezone: Mars/Olympus}",
             'report.timezone: expected a time zone of the tz database such as Asia/Taipei, found "Mars/Olympus"',

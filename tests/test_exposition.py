@@ -17,12 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter import config, metrics
 from exporter.errors import GpuLostError, TasksAuthError
 from exporter.exposition import Exposition, registry
-from exporter.model import Answer, Gpu, Health, Reading, Snapshot, Task, TaskGpu
+from exporter.model import Answer, Gpu, Health, Process, Reading, Snapshot, Task, TaskGpu
 from exporter.node import Node
 
 GOLDEN = Path(__file__).parent / "metrics.golden.txt"
 EPOCH = 1_753_113_600.0
-FIRST, SECOND = "52f67b3700dcc6f3", "67c63ac3c3c637f9"
+FIRST, SECOND, XCD = "52f67b3700dcc6f3", "67c63ac3c3c637f9", "a1b2000000000001"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -43,8 +43,9 @@ class Scene:
 
     def play(self) -> None:
         gpus = [
-            Gpu(index, uuid, frozenset({uuid}), "AMD Instinct MI300X", f"0000:0{index}:00.0", f"card{1 + 8 * index}",
-                "6.12.12", "022.040", "SPX", "NPS1", 206_141_652_992)
+            Gpu(index, uuid, frozenset({uuid, XCD}) if index else frozenset({uuid}), "AMD Instinct MI300X",
+                f"0000:0{index}:00.0", f"card{1 + 8 * index}", "6.12.12", "022.040", "SPX", "NPS1", 206_141_652_992,
+                ("amdsmi", "sysfs")[index], ("27.1.0", "")[index])
             for index, uuid in enumerate((FIRST, SECOND))
         ]  # fmt: skip
         self.node.found(gpus)
@@ -61,6 +62,7 @@ class Scene:
                 self.node.answered(Answer(tasks, (), self.now))
                 self.instruments.refreshes.labels("ok").inc()
         self.node.inspected(FIRST, Health({"correctable": 3, "uncorrectable": 0}, 1))
+        self.node.used_by(FIRST, (Process(100, 2**31, "python3", "4f9d2a1b7c3e", "root"), Process(101, 2**30)))
         lost = GpuLostError("GPU 1 fell off the bus")
         self.node.failed(gpus[1], lost)
         self.instruments.failed(gpus[1], lost)
@@ -164,6 +166,24 @@ def test_what_the_hardware_does_not_give_has_no_series(scene: Scene) -> None:
 
     assert samples(iter(families), "amdgpu_temperature_celsius").keys() == {("0", "hotspot"), ("0", "memory")}
     assert samples(iter(families), "amdgpu_ecc_errors_total").keys() == {("0", "correctable"), ("0", "uncorrectable")}
+
+
+def test_processes_of_one_container_and_user_are_one_series(scene: Scene) -> None:
+    scene.node.used_by(FIRST, (Process(1, 5, "a", "c", "u"), Process(2, 7, "b", "c", "u"), Process(3, 1)))
+    families = list(metrics.families(scene.snapshot()))
+
+    assert samples(iter(families), "amdgpu_processes") == {("0",): 3}
+    assert samples(iter(families), "amdgpu_process_vram_used_bytes") == {("0", "c", "u"): 12, ("0", "", ""): 1}
+
+
+def test_processes_of_however_many_users_are_a_bounded_number_of_series(scene: Scene) -> None:
+    scene.node.used_by(FIRST, [Process(uid, 1000 + uid, user=str(uid)) for uid in range(500)])
+    found = samples(metrics.families(scene.snapshot()), "amdgpu_process_vram_used_bytes")
+
+    assert len(found) == metrics.MOST_HOLDERS
+    assert sum(found.values()) == sum(1000 + uid for uid in range(500))
+    assert found["0", "", "499"] == 1499
+    assert found["0", "other", "other"] == sum(1000 + uid for uid in range(500 - 31))
 
 
 def test_error_counts_start_at_zero_so_that_the_first_is_an_increase(scene: Scene) -> None:

@@ -48,9 +48,9 @@ def test_what_the_kernel_does_not_tell_comes_from_the_library() -> None:
 def test_what_contradicts_the_kernel_is_never_served_and_after_three_times_said() -> None:
     reconciler = Reconciler()
     library = replace(KERNEL, utilization=0.27)
-    for said in ({}, {}, {"utilization"}, {"utilization"}):
+    for is_said in (False, False, True, True):
         assert reconciler.served(KERNEL, library, unchanged) == KERNEL
-        assert reconciler.reasons.keys() == set(said)
+        assert ("utilization" in reconciler.reasons) == is_said
     assert reconciler.reasons["utilization"] == "amdsmi says 0.27, the kernel 0.45"
 
 

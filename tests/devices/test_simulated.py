@@ -15,7 +15,7 @@ from exporter.devices.simulated.curve import Curve
 from exporter.devices.simulated.shapes import GRID
 from exporter.devices.simulated.workload import EPOCH, VRAM_AT_REST_BYTES, VRAM_TOTAL_BYTES
 from exporter.errors import DeviceError
-from exporter.model import Amounts, Gpu, Health, Reading
+from exporter.model import Amounts, Gpu, Health, Process, Reading
 
 NOON = 1753185600
 DAY = 86400
@@ -269,6 +269,9 @@ class Recorder:
 
     def inspected(self, uuid: str, health: Health) -> None:
         self.health.setdefault(uuid, []).append(health)
+
+    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
+        raise AssertionError(uuid, processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         raise AssertionError(gpu, error)

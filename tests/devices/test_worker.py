@@ -131,7 +131,8 @@ async def test_health_is_absent_without_ras(library: SimulatedLibrary, workers: 
     library[0].fault(Call.PAGES, error=10)
     worker = await workers.start(PLAN)
     seen: set[str] = set()
-    await heard(worker, lambda batch: seen.update(dict(batch.health)) or len(seen) == 7)
+    while len(seen) < 7:
+        seen.update(dict((await worker.batch()).health))
     assert FIRST not in seen
 
 
@@ -180,8 +181,9 @@ async def test_a_partitioned_gpu_stays_one(library: SimulatedLibrary, workers: W
     library[0].load(vram=7 * GIB)
     library[0].patch("xcp_stats[0].gfx_busy_inst[0]", 80)
     worker = await workers.start(PLAN)
-    batches: list[Batch] = []
-    await heard(worker, lambda batch: batches.append(batch) or batch.readings)
+    batches = [await worker.batch()]
+    while not batches[-1].readings:
+        batches.append(await worker.batch())
     gpus = {address: gpu for batch in batches for address, gpu in batch.gpus}
     assert next(batch.present for batch in batches if batch.present) == sorted(gpus)
     assert len(gpus) == 8

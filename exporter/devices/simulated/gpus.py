@@ -110,6 +110,7 @@ def _identity(seed: int, index: int) -> Gpu:
         compute_partition="SPX",
         memory_partition="NPS1",
         vram_total_bytes=VRAM_TOTAL_BYTES,
+        source="simulated",
     )
 
 

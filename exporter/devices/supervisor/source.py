@@ -29,7 +29,7 @@ _LOST = "the GPU is not on the bus any more: see dmesg; it needs a reset, or the
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SEARCH_SECONDS = 60.0
-"""Between searches for GPUs that `devices.expected` says there are."""
+"""Between searches for GPUs that `devices.expected` says there are, where the kernel does not list them."""
 _START_SECONDS = 30.0
 """In which the library begins: all GPUs' drivers, on a machine that is busy."""
 _SILENT_SECONDS = 30.0
@@ -279,7 +279,7 @@ class _Supervision:
             batch.gpus = [(address, gpu) for address, gpu in batch.gpus if member.gpus[address] is gpu]
             self._roster.hear(batch)
         member.held.clear()
-        if len(self._roster.packages) < self._expected:
+        if not self._roster.has_covered and len(self._roster.packages) < self._expected:
             self._search_at = time.monotonic() + _SEARCH_SECONDS
 
     def _died(self, member: _Member, error: DeviceError) -> None:
