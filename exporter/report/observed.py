@@ -22,6 +22,8 @@ OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD, VRAM, ENERGY = range(len(Amounts._fields))
 
 LEAST_OBSERVED_SECONDS = 1e-6
 """A mean over less than this is a mean of nothing: so little is a rounding of time that was not observed."""
+PLAUSIBLE_WATTS = 2000.0
+"""As in the meter: no socket draws more, so that what grew faster did not count energy."""
 _IDLE_THROUGHOUT = 0.95
 
 

@@ -17,9 +17,10 @@ from exporter.ownership import Holdings
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import both
-from exporter.report.history.counters import NEVER_SEEN, CounterCurve, device_curve, lost_or_found, resets
+from exporter.report.history.counters import NEVER_SEEN, CounterCurve, device_curve, lost_or_found
 from exporter.report.history.gap_division import rows_across
 from exporter.report.history.gpus import Identity
+from exporter.report.history.lives import resets, strayed
 from exporter.report.history.owner_series import owner_gains
 from exporter.report.history.queries import DEVICES
 from exporter.report.history.replicas import replicas_merged_by
@@ -112,7 +113,7 @@ async def _counters(
         instants = {uuid: _instants(each, window) for uuid, each in holds.items()}
         tables = await _sampled(sampler, window, instants)
         devices = replicas_merged_by(_gpu_of, tables, sampler.apart)
-        curves |= {uuid: device_curve(samples, sampler.apart, since) for uuid, samples in devices.items()}
+        curves |= {uuid: device_curve(samples, since) for uuid, samples in devices.items()}
         if holdings is None:
             gains = await owner_gains(sampler, window, devices)
         else:
@@ -146,7 +147,7 @@ def _spans_left_out(
     times = samples.times
     unclear = np.concatenate(
         (
-            1 + np.flatnonzero(resets(samples, sampler.apart) | lost_or_found(samples, sampler.apart)),
+            1 + np.flatnonzero(resets(samples) | strayed(samples) | lost_or_found(samples, sampler.apart)),
             rows_across(times, exact, sampler.apart),
             rows_across(times, window.edges, usual),
         )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from exporter.metering.shares import Slice, shares, slices
 from exporter.model import Amounts, Hold, Owner
-from exporter.report.history.counters import CounterCurve, reset_times
+from exporter.report.history.counters import CounterCurve
+from exporter.report.history.lives import reset_times
 from exporter.report.history.samples import COUNTERS, Samples
 from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, VRAM, Floats
 
@@ -63,16 +64,15 @@ def rows_across(times: Floats, instants: Sequence[float], wider_than: float) -> 
     return wide
 
 
-def gaps_of(samples: Samples, apart: float, least_gap: float, holds: Iterable[Hold]) -> Iterator[Gap]:
+def gaps_of(samples: Samples, least_gap: float, holds: Iterable[Hold]) -> Iterator[Gap]:
     """Finds the gaps of one GPU in which its tasks start or end, be it before an exporter started anew there.
 
     Args:
         samples: Of the device counters; all of them around starts and ends.
-        apart: Seconds; above the interval between scrapes.
         least_gap: Seconds; no gap is shorter.
         holds: Who had the GPU.
     """
-    times, reset_at = samples.times, reset_times(samples, apart)
+    times, reset_at = samples.times, reset_times(samples)
     for n in rows_across(times, [edge for hold in holds for edge in (hold.start, hold.end)], least_gap):
         before, end = times[n - 1], times[n]
         start = max([before, *reset_at[(before < reset_at) & (reset_at < end)]])

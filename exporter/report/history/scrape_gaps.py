@@ -86,7 +86,7 @@ async def gaps_divided(
     gaps = {
         uuid: [
             gap
-            for gap in gaps_of(samples, sampler.apart, sampler.least_gap, holds[uuid])
+            for gap in gaps_of(samples, sampler.least_gap, holds[uuid])
             if gap.start < window.end and gap.end > window.start
         ]
         for uuid, samples in devices.items()
