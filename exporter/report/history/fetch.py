@@ -24,7 +24,7 @@ from exporter.report.history.lives import resets, strayed
 from exporter.report.history.owner_series import owner_gains
 from exporter.report.history.queries import DEVICES
 from exporter.report.history.replicas import replicas_merged_by
-from exporter.report.history.responses import Remark
+from exporter.report.history.responses import Remark, Unsound
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Samples, SamplesBySeries, united_by_series
 from exporter.report.history.scrape_gaps import gaps_divided, spans_around_gaps
@@ -47,6 +47,8 @@ class History:
     """Those read in the window or in the seven days before, by unique id; empty if there are none."""
     remarks: tuple[Remark, ...]
     """The server's, by their text."""
+    unsound: tuple[tuple[str, Unsound], ...] = ()
+    """What is wrong with samples, by the name of the query."""
 
 
 async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | None) -> History:
@@ -82,7 +84,7 @@ async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | N
         for uuid in sorted(read)
         for labels in [counters.identities[uuid]]
     ]
-    return History(tuple(gpus), client.remarks)
+    return History(tuple(gpus), client.remarks, client.unsound)
 
 
 @dataclass(frozen=True, slots=True)
