@@ -6,12 +6,15 @@ A command imports its part of the program when it runs: nobody waits for a serve
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
+import io
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -25,6 +28,7 @@ from exporter.names import visible
 from exporter.report.options import Options, report_options
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 def _config_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -185,12 +189,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Instead of the process' own.
     """
+    _open_streams()
     try:
         cli.main(arguments, prog_name="exporter", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        _close_stdout()
+        sys.exit(FAILED)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _close_stdout()
+        _complain(ExporterError(f"the output cannot be written: {error.strerror}"))
         sys.exit(FAILED)
     except click.ClickException as error:
         error.show()
@@ -203,6 +214,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(FAILED)
 
 
+def _open_streams() -> None:
+    """Readies stdout and stderr for any text: either may be closed, or of a character set that lacks Chinese."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _close_stdout() -> None:
+    """Drops what stdout has not taken, or the interpreter would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(error: ExporterError) -> None:
-    for line in str(error).splitlines():
-        click.echo(f"exporter: {visible(line)}", err=True)
+    with suppress(OSError):  # nobody can be told
+        for line in str(error).splitlines():
+            click.echo(f"exporter: {visible(line)}", err=True)

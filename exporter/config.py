@@ -263,8 +263,18 @@ class Config(_Section):
         return self.hostname or socket.gethostname()
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a second key win silently; here it is refused, so that no setting is lost."""
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML lets a second key win silently, and text be what no output can encode; here both are refused."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and any(map(_is_surrogate, value)):
+            raise yaml.constructor.ConstructorError(None, None, "half of a surrogate pair is no text", node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -293,7 +303,7 @@ def load(path: Path | None) -> Config:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from error
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader underneath
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader underneath
     # The last two: a date or number that is none, and endless nesting.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error

@@ -26,7 +26,8 @@ ExporterError
 │   ├── HistoryQueryError        the server refuses or fails a query
 │   └── HistoryPayloadError      an answer that is not Prometheus' JSON
 └── ReportError                  a report cannot be made or written
-    └── ConservationError        shares and totals disagree
+    ├── ConservationError        shares and totals disagree
+    └── ImpossibleError          the history says what cannot be
 """
 
 from __future__ import annotations
@@ -174,3 +175,7 @@ class ReportError(ExporterError):
 
 class ConservationError(ReportError):
     """Shares and totals disagree: a defect, and nothing is written."""
+
+
+class ImpossibleError(ReportError):
+    """The history says what cannot be, such as more busy time than time, and nothing is written."""

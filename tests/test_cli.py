@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,35 @@ def test_a_shell_can_complete_commands() -> None:
     )  # fmt: skip
 
     assert result.stdout == "plain,report\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["config.yaml"]])
+def test_output_that_cannot_be_written_is_one_line_and_exits_1(simulated: str, arguments: list[str]) -> None:
+    command = arguments if arguments == ["--help"] else ["check", "--config", simulated]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "exporter: the output cannot be written: No space left on device\n")
+
+
+def test_a_complaint_that_cannot_be_written_changes_no_exit_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", "check", "--config", "/nowhere"], stderr=full, check=False
+        )
+    assert done.returncode == 2
+
+
+def test_a_stdout_that_is_closed_is_no_crash(simulated: str) -> None:
+    line = f'exec "{sys.executable}" -m exporter check --config "{simulated}" >&-'
+    done = subprocess.run(["/bin/sh", "-c", line], stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_character_set_without_chinese_is_no_crash() -> None:
+    code = "from exporter.cli import _open_streams; _open_streams(); print('使用率 ok')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True
+    )
+    assert done.stdout == b"??? ok\n"

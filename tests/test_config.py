@@ -32,6 +32,11 @@ def test_the_example_shows_every_key_with_its_default() -> None:
             assert list(section) == list(type(getattr(config.Config(), name)).model_fields), name
 
 
+@pytest.mark.parametrize("text", ['"\\ud800": 1', 'hostname: "a\\udfff"', 'report: {nodes: {"\\ud800": 1}}'])
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(tmp_path: Path, text: str) -> None:
+    assert "half of a surrogate pair" in refusal(text, tmp_path)
+
+
 def test_without_a_file_every_default_holds() -> None:
     assert config.load(None) == config.Config()
 

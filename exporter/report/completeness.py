@@ -44,6 +44,20 @@ class HistoryRemark:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplesImpossible:
+    """Values of the scrape history are infinite, negative or absurdly large, and were left out."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesTwice:
+    """The scrape history told some samples twice; each was counted once."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class GpusUnlisted:
     """On a host there are more GPUs than `report.nodes` lists."""
 
@@ -61,7 +75,17 @@ class CoverageLow:
     expected: float
 
 
-Fault = TasksUnset | TasksMissing | TasksMalformed | HistoryMissing | HistoryRemark | GpusUnlisted | CoverageLow
+Fault = (
+    TasksUnset
+    | TasksMissing
+    | TasksMalformed
+    | HistoryMissing
+    | HistoryRemark
+    | SamplesImpossible
+    | SamplesTwice
+    | GpusUnlisted
+    | CoverageLow
+)
 
 
 def is_complete(faults: Iterable[Fault]) -> bool:
@@ -71,11 +95,11 @@ def is_complete(faults: Iterable[Fault]) -> bool:
 
 def _is_grave(fault: Fault) -> bool:
     match fault:
-        case TasksMissing() | HistoryMissing() | CoverageLow():
+        case TasksMissing() | HistoryMissing() | SamplesImpossible() | CoverageLow():
             return True
         case HistoryRemark():
             return fault.lacks_data
-        case TasksUnset() | TasksMalformed() | GpusUnlisted():
+        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
             return False
 
 

@@ -18,6 +18,8 @@ from exporter.report.completeness import (
     GpusUnlisted,
     HistoryMissing,
     HistoryRemark,
+    SamplesImpossible,
+    SamplesTwice,
     TasksMalformed,
     TasksMissing,
     TasksUnset,
@@ -28,6 +30,7 @@ from exporter.report.days_before import days_before
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.fetch import History, fetch
+from exporter.report.history.responses import Unsound
 from exporter.report.holders import Held, Holders, holders
 from exporter.report.warnings import warning
 from exporter.report.window import Window
@@ -147,6 +150,10 @@ async def _read(config: Config, wanted: Wanted, held: Held | None, now: float, f
         faults.append(HistoryMissing(error))
         return None
     faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in history.remarks]
+    faults += [
+        SamplesTwice(query) if unsound is Unsound.TWICE else SamplesImpossible(query)
+        for query, unsound in history.unsound
+    ]
     return _Read(history, gpu_ids)
 
 

@@ -22,6 +22,8 @@ OBSERVED, BUSY, IDLE, IDLE_VRAM_HELD, VRAM, ENERGY = range(len(Amounts._fields))
 
 LEAST_OBSERVED_SECONDS = 1e-6
 """A mean over less than this is a mean of nothing: so little is a rounding of time that was not observed."""
+PLAUSIBLE_WATTS = 2000.0
+"""As in the meter: no socket draws more, so that what grew faster did not count energy."""
 _IDLE_THROUGHOUT = 0.95
 
 
@@ -45,12 +47,14 @@ class Cells:
     @cached_property
     def utilization(self) -> Floats:
         """The mean of each, 0 to 1; NaN where nothing was observed."""
-        return mean_over(self.observed_seconds, self.amounts[:, BUSY])
+        return np.minimum(mean_over(self.observed_seconds, self.amounts[:, BUSY]), 1.0)  # but for rounding it is
 
     @cached_property
     def vram_used(self) -> Floats:
         """The mean VRAM in use of each, 0 to 1; NaN where nothing was observed, or its size is not known."""
-        return mean_over(self.observed_seconds, self.amounts[:, VRAM], whole=self.vram_total_bytes or np.nan)
+        return np.minimum(
+            mean_over(self.observed_seconds, self.amounts[:, VRAM], whole=self.vram_total_bytes or np.nan), 1.0
+        )
 
     @cached_property
     def is_idle(self) -> NDArray[np.bool_]:

@@ -8,6 +8,8 @@ from exporter.report.completeness import (
     GpusUnlisted,
     HistoryMissing,
     HistoryRemark,
+    SamplesImpossible,
+    SamplesTwice,
     TasksMalformed,
     TasksMissing,
     TasksUnset,
@@ -36,6 +38,10 @@ def warning(fault: Fault, speech: Speech) -> str:
             sentence = _("{error}; only owned time can be told").format(error=fault.error)
         case HistoryRemark():
             sentence = _("the scrape history's server says: {said}").format(said=fault.text)
+        case SamplesImpossible():
+            sentence = _("the scrape history's {query}: values that cannot be were left out").format(query=fault.query)
+        case SamplesTwice():
+            sentence = _("the scrape history's {query}: told twice, counted once").format(query=fault.query)
         case GpusUnlisted():
             sentence = _("{hostname}: {seen} GPUs were seen, report.nodes lists {listed}").format(
                 hostname=fault.hostname, seen=fault.seen, listed=fault.listed

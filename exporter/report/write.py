@@ -1,6 +1,6 @@
 """Writes the folders of a report, each whole or not at all.
 
-    DIR/.lock             held by the one run that writes
+    DIR/.lock             held by the one run that writes, and says which
     DIR/.partial/         where folders are made; left behind only by a crash, and then cleared by the next run
     DIR/2025-07-22/       in place of the one before in a single step, where the file system has it
 
@@ -12,18 +12,28 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import logging
 import os
 import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TextIO
 
 from exporter.errors import ReportError
+from exporter.names import visible
+
+_log = logging.getLogger(__name__)
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _ASIDE: Final = ".former"
+_ASK_AGAIN: Final = 0.1
+"""Seconds."""
+_MOST_HOLDER: Final = 200
+"""Characters of what a lock says of its holder."""
 _HINTS: Final = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
@@ -35,28 +45,29 @@ _HINTS: Final = {
 }
 
 
-def write(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+def write(directory: Path, files: Mapping[str, bytes], patience: float = 60.0) -> list[Path]:
     """Writes files under a directory, which is made if need be.
 
     A folder is replaced atomically. Several are replaced one after the other, all or none of them unless the process
-    is killed in between. A run waits until another one that writes there is done.
+    is killed in between. A run waits for another one that writes there.
 
     Args:
         directory: The DIR of `--output`.
         files: Contents by path relative to it, each within some folder.
+        patience: Seconds to wait for another run.
 
     Returns:
         The folders written.
 
     Raises:
-        ReportError: It cannot be written; all that was there before is as it was.
+        ReportError: It cannot be written, or another run does not end; all that was there before is as it was.
     """
     folders: dict[PurePosixPath, dict[str, bytes]] = {}
     for path, content in files.items():
         folders.setdefault(PurePosixPath(path).parent, {})[PurePosixPath(path).name] = content
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory), _staging(directory) as staging:
+        with _locked(directory, patience), _staging(directory) as staging:
             for folder, contents in folders.items():
                 _make(staging / folder, contents, directory / folder)
             _publish([(staging / folder, directory / folder) for folder in folders])
@@ -70,10 +81,45 @@ def write(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    with (directory / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _locked(directory: Path, patience: float) -> Iterator[None]:
+    with (directory / ".lock").open("a+", encoding="utf-8") as lock:
+        _lock(directory, lock, patience)
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
         yield
+        lock.truncate(0)
+
+
+def _lock(directory: Path, lock: TextIO, patience: float) -> None:
+    """Takes the lock, and says for whom it waits.
+
+    The kernel can wait without an end, or not at all: so it is asked again and again.
+    """
+    if _taken(lock):
+        return
+    _log.warning("%s: waiting for another report that is being written there, by %s", directory, _holder(lock))
+    until = time.monotonic() + patience
+    while not _taken(lock):
+        if time.monotonic() >= until:
+            raise ReportError(
+                f"{directory}: for {patience:g} s another report has been being written there, by {_holder(lock)}: "
+                f"is it stuck? What was there, stays"
+            )
+        time.sleep(_ASK_AGAIN)
+
+
+def _taken(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(lock: TextIO) -> str:
+    lock.seek(0)
+    return visible(lock.read(_MOST_HOLDER)) or "some process"
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import resource
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -201,17 +204,58 @@ def test_a_place_that_cannot_be_written_is_named() -> None:
         write(Path("/sys/reports"), NEW)
 
 
-def test_a_run_waits_for_another_one_to_end(tmp_path: Path) -> None:
+class Told(logging.Handler):
+    """Keeps the first message, and says when it is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = ""
+        self.is_told = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.message = record.getMessage()
+        self.is_told.set()
+
+
+def test_a_run_says_which_other_one_it_waits_for_and_goes_on_when_that_ends(tmp_path: Path) -> None:
     write(tmp_path, OLD)
-    with ThreadPoolExecutor(1) as pool, (tmp_path / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        run = pool.submit(write, tmp_path, NEW)
-        while " -> " not in Path("/proc/locks").read_text(encoding="ascii"):
-            assert not run.done()
-        assert tree(tmp_path) == OLD
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        run.result()
+    told = Told()
+    log = logging.getLogger("exporter.report.write")
+    log.addHandler(told)
+    try:
+        with ThreadPoolExecutor(1) as pool, (tmp_path / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.write("process 7 on gpu1\x1b[2J")
+            lock.flush()
+            run = pool.submit(write, tmp_path, NEW)
+            assert told.is_told.wait(timeout=60)
+            assert tree(tmp_path) == OLD
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            run.result()
+    finally:
+        log.removeHandler(told)
+    assert "waiting for another report" in told.message
+    assert told.message.endswith("by process 7 on gpu1\ufffd[2J")
     assert tree(tmp_path) == NEW
+
+
+def test_a_run_gives_up_on_another_one_that_does_not_end(tmp_path: Path) -> None:
+    write(tmp_path, OLD)
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("process 7 on gpu1")
+        lock.flush()
+        with pytest.raises(ReportError, match="by process 7 on gpu1: is it stuck"):
+            write(tmp_path, NEW, patience=0.0)
+    assert tree(tmp_path) == OLD
+
+
+def test_a_lock_names_its_holder_for_as_long_as_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append((tmp_path / ".lock").read_text()))
+    write(tmp_path, NEW)
+    assert set(seen) == {f"process {os.getpid()} on {socket.gethostname()}"}
+    assert (tmp_path / ".lock").read_text() == ""
 
 
 def test_runs_at_once_leave_the_whole_of_one(tmp_path: Path) -> None:

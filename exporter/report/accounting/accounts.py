@@ -13,8 +13,10 @@ from exporter.metering.shares import shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task, TaskGpu
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
-from exporter.report.accounting.usage import Part, ReportGpu, check_conservation
-from exporter.report.observed import Floats, ObservedGpu
+from exporter.report.accounting.checks import check_conservation, possible
+from exporter.report.accounting.usage import Part, ReportGpu
+from exporter.report.bounds import bounded
+from exporter.report.observed import IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
 from exporter.report.window import Window
 
 _LEAST_SECONDS = 0.001
@@ -52,6 +54,7 @@ def accounts(
 
     Raises:
         ConservationError: The parts of a GPU do not make up its whole.
+        ImpossibleError: The history tells of more than a GPU can do.
     """
     naming = _tasks_by_gpu(tasks)
     found = [_account(window, gpu, holdings, naming.pop(gpu.uuid, ()), gpu_ids) for gpu in observed]
@@ -116,8 +119,9 @@ def _account(
     else:
         holds = holdings.holds({observed.uuid})
         parts = _parts(gpu, observed.at, holds, window)
-    check_conservation(parts, window.seconds, accrued, where=f"GPU {gpu.uuid} of {gpu.hostname}")
-    return GpuAccount(gpu, tuple(parts), holds)
+    where = f"GPU {gpu.uuid} of {gpu.hostname}"
+    check_conservation(parts, window.seconds, accrued, where=where)
+    return GpuAccount(gpu, tuple(possible(part, where=where) for part in parts), holds)
 
 
 def _unobserved(
@@ -166,20 +170,23 @@ def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: fl
     Held back at their birth, they may gain in the window what was observed shortly before it: where they
     claim more than the GPU accrued, each gets its proportion. An owner whose series only stood still had no part.
     """
-    # In one order: servers answer in any, and the last digit of a sum depends on it.
-    owners = {who: amounts for who, amounts in sorted(owners.items()) if amounts.observed_seconds > _LEAST_SECONDS}
-    claimed = Amounts()
-    for amounts in owners.values():
-        claimed = claimed.plus(amounts)
-    claimed = claimed._replace(idle_vram_held_seconds=0.0)
-    scale = [min(1.0, whole / part) if part > 0 else 0.0 for part, whole in zip(claimed, accrued, strict=True)]
-    rest, rest_seconds, parts = accrued, seconds, []
-    for owner, amounts in owners.items():
-        mine = Amounts(*(amount * factor for amount, factor in zip(amounts, scale, strict=True)))
-        rest, rest_seconds = rest.minus(mine), rest_seconds - mine.observed_seconds
-        parts.append(Part(gpu, *owner, None, mine.observed_seconds, mine, None))
-    parts.append(Part(gpu, "", "", Ownership.UNKNOWN, None, rest_seconds, rest, None))
-    return parts
+    claims = sorted((owner, amounts) for owner, amounts in owners.items() if amounts.observed_seconds > _LEAST_SECONDS)
+    whole = np.array(accrued)
+    claimed = np.array([Amounts(), *(amounts for _, amounts in claims)])
+    claimed[:, IDLE_VRAM_HELD] = 0.0
+    total = claimed.sum(axis=0)
+    mine = claimed * np.minimum(1.0, np.divide(whole, total, out=np.zeros_like(whole), where=total > 0))
+    mine[0] = whole - mine.sum(axis=0)
+    held = mine[:, OBSERVED].copy()
+    held[0] = seconds - held[1:].sum()
+    rest, *parts = bounded(mine, held, gpu.cells.vram_total_bytes if gpu.cells else None).tolist()
+    return [
+        *(
+            Part(gpu, *owner, None, amounts[OBSERVED], Amounts(*amounts), None)
+            for (owner, _), amounts in zip(claims, parts, strict=True)
+        ),
+        Part(gpu, "", "", Ownership.UNKNOWN, None, float(held[0]), Amounts(*rest), None),
+    ]
 
 
 def place(account: GpuAccount) -> tuple[Any, ...]:

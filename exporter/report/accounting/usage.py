@@ -9,7 +9,6 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.errors import ConservationError
 from exporter.model import Amounts, Ownership, Task
 from exporter.report.observed import Cells, Floats
 
@@ -193,20 +192,6 @@ def longest_idle(part: Part) -> float:
         run = run + held if held else 0.0
         longest = max(longest, run)
     return min(longest, part.amounts.idle_seconds)
-
-
-def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, *, where: str) -> None:
-    """Checks that the parts of one GPU make up its window and its counters.
-
-    Raises:
-        ConservationError: They do not, by more than 1e-9 of the whole.
-    """
-    total = Total.of(parts)
-    pairs = {"time": (total.seconds, seconds)}
-    pairs |= {name: (getattr(total.amounts, name), getattr(accrued, name)) for name in Amounts._fields}
-    for name, (found, expected) in pairs.items():
-        if abs(found - expected) > _TOLERANCE * max(1.0, abs(expected)):
-            raise ConservationError(f"{where}: the shares sum to {found!r} of {name}, the whole is {expected!r}")
 
 
 @dataclass(frozen=True, slots=True)

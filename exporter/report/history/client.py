@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,8 +25,9 @@ from exporter.errors import (
     HistoryQueryError,
     HistoryUnreachableError,
 )
+from exporter.names import visible
 from exporter.report.history.queries import Question
-from exporter.report.history.responses import Remark, Series, all_series, concatenated, parsed
+from exporter.report.history.responses import Remark, Series, Unsound, all_series, concatenated, label_sets, parsed
 
 _T = TypeVar("_T")
 
@@ -39,6 +41,10 @@ _PASSING = frozenset({429, 502, 503})
 _HOPELESS = frozenset({"timeout", "canceled"})
 """Kinds of error that Prometheus answers 503 to and that a second attempt would meet again."""
 _MAX_QUOTE = 300
+_MAX_BODY_BYTES = 64 * 2**20
+"""Of one answer, unpacked: many times what any question of a report asks for."""
+_SLACK = 60.0
+"""Seconds by which a server may move the instants of an answer beyond those asked for, beside a step of a grid."""
 
 
 class PrometheusClient:
@@ -55,6 +61,7 @@ class PrometheusClient:
     def __init__(self, settings: config.Prometheus) -> None:
         self._settings = settings
         self._remarks: dict[str, Remark] = {}
+        self._unsound: dict[tuple[str, str], tuple[str, Unsound]] = {}
         self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._session: aiohttp.ClientSession | None = None
 
@@ -62,6 +69,11 @@ class PrometheusClient:
     def remarks(self) -> tuple[Remark, ...]:
         """What the server remarked on its answers so far, each once. In the same order on every run."""
         return tuple(self._remarks[text] for text in sorted(self._remarks))
+
+    @property
+    def unsound(self) -> tuple[tuple[str, Unsound], ...]:
+        """Which questions were answered with samples that are not what they should be, and what they are; each once."""
+        return tuple(self._unsound[key] for key in sorted(self._unsound))
 
     async def __aenter__(self) -> Self:
         """Reads the token and opens the session."""
@@ -84,7 +96,8 @@ class PrometheusClient:
 
     async def instant(self, question: Question, time: float) -> list[Series]:
         """Returns one sample of each series, or with a range selector all samples of the range that ends at `time`."""
-        return await self._ask("query", question, {"query": question.promql, "time": _decimal(time)}, all_series)
+        form = {"query": question.promql, "time": _decimal(time)}
+        return await self._ask("query", question, form, partial(self._series, question, -math.inf, time + _SLACK))
 
     async def range(
         self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
@@ -95,13 +108,26 @@ class PrometheusClient:
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)
             form = {"query": question.promql, "start": _decimal(first), "end": _decimal(last), "step": _decimal(step)}
-            parts.append(await self._ask("query_range", question, form, all_series))
+            decode = partial(self._series, question, first - step - _SLACK, last + step + _SLACK)
+            parts.append(await self._ask("query_range", question, form, decode))
         return parts[0] if len(parts) == 1 else concatenated(parts)
 
     async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
         """Returns the label sets of a selector that had samples about then; some servers tell whole blocks or days."""
         form = {"match[]": question.promql, "start": _decimal(start), "end": _decimal(end)}
-        return await self._ask("series", question, form, lambda found: [dict(labels) for labels in found])
+        return await self._ask("series", question, form, label_sets)
+
+    def _series(self, question: Question, start: float, end: float, data: Any) -> list[Series]:
+        """Returns the series of an answer, all of instants between two, and keeps what is wrong with some samples."""
+        found, unsound = all_series(data)
+        where = f"{self._settings.url}: {question.name}"
+        for series in found:
+            if series.times[0] < start or series.times[-1] > end:
+                raise HistoryPayloadError(f"{where}: the answer tells of other times than were asked for")
+            if missing := sorted(question.labels - series.labels.keys()):
+                raise HistoryPayloadError(f"{where}: expected series with the labels {missing}, found some without")
+        self._unsound |= {(question.name, one.value): (question.name, one) for one in unsound}
+        return found
 
     async def _ask(self, endpoint: str, question: Question, form: Mapping[str, str], decode: Callable[[Any], _T]) -> _T:
         """Returns the decoded `data` of the answer; what may pass is tried again.
@@ -129,7 +155,11 @@ class PrometheusClient:
         headers = {"Accept-Encoding": "identity"}
         try:
             async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-                status, body = response.status, await response.read()
+                status, body = response.status, await _body(response)
+        except _TooLargeError as error:
+            raise HistoryPayloadError(
+                f"{url}: {question.name}: the answer is larger than {_MAX_BODY_BYTES // 2**20} MiB: is it Prometheus?"
+            ) from error
         except TimeoutError as error:
             seconds = self._settings.timeout
             raise HistoryUnreachableError(
@@ -148,7 +178,7 @@ class PrometheusClient:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
         try:
             return decode(self._checked(url, question, status, body))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise HistoryPayloadError(
                 f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
             ) from error
@@ -177,12 +207,16 @@ class PrometheusClient:
         return document["data"]
 
     def _keep_remarks(self, document: Mapping[str, Any]) -> None:
-        infos, warnings = (map(str, document.get(kind) or ()) for kind in ("infos", "warnings"))
+        infos, warnings = ([visible(str(text)) for text in document.get(kind) or ()] for kind in ("infos", "warnings"))
         partial = (f"{self._settings.url}: some storage nodes did not answer: the data are partial",)
         for text in infos:
             self._remarks.setdefault(text, Remark(text, lacks_data=False))
         for text in (*warnings, *(partial if document.get("isPartial") else ())):  # VictoriaMetrics' cluster says so
             self._remarks[text] = Remark(text, lacks_data=True)
+
+
+class _TooLargeError(Exception):
+    """An answer that is larger than any could be."""
 
 
 class _PassingError(Exception):
@@ -191,6 +225,15 @@ class _PassingError(Exception):
     def __init__(self, error: HistoryError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise _TooLargeError
+    return bytes(body)
 
 
 def _headers(settings: config.Prometheus) -> dict[str, str]:

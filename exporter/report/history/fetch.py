@@ -17,15 +17,16 @@ from exporter.ownership import Holdings
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import both
-from exporter.report.history.counters import NEVER_SEEN, CounterCurve, device_curve, lost_or_found, resets
+from exporter.report.history.counters import NEVER_SEEN, CounterCurve, device_curve, lost_or_found
 from exporter.report.history.gap_division import rows_across
-from exporter.report.history.gpus import Identity
+from exporter.report.history.gpus import Identity, Vram
+from exporter.report.history.lives import resets, strayed
 from exporter.report.history.owner_series import owner_gains
 from exporter.report.history.queries import DEVICES
 from exporter.report.history.replicas import replicas_merged_by
-from exporter.report.history.responses import Remark
+from exporter.report.history.responses import Remark, Unsound
 from exporter.report.history.sampler import Sampler, Span
-from exporter.report.history.samples import Samples, SamplesBySeries, united_by_series
+from exporter.report.history.samples import Samples, SamplesBySeries, completed
 from exporter.report.history.scrape_gaps import gaps_divided, spans_around_gaps
 from exporter.report.observed import OBSERVED, Cells, ObservedGpu
 from exporter.report.window import CELL_SECONDS, Window
@@ -46,6 +47,8 @@ class History:
     """Those read in the window or in the seven days before, by unique id; empty if there are none."""
     remarks: tuple[Remark, ...]
     """The server's, by their text."""
+    unsound: tuple[tuple[str, Unsound], ...] = ()
+    """What is wrong with samples, by the name of the query."""
 
 
 async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | None) -> History:
@@ -61,7 +64,8 @@ async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | N
         HistoryError: As the client raises it.
     """
     known = await inventory.identities(client, window)
-    counters, vram = await both(_counters(client, window, known, holdings), inventory.vram(client, window, known))
+    sampled, vram = await both(_sampled(client, window, known, holdings), inventory.vram(client, window, known))
+    counters = await _counters(sampled, window, known, holdings, vram)
     edges = np.array(window.edges)
     accrued = {uuid: np.diff(curve.at_each(edges), axis=0) for uuid, curve in counters.curves.items()}
     read = {uuid for uuid, amounts in accrued.items() if amounts[:, OBSERVED].any()}
@@ -81,7 +85,7 @@ async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | N
         for uuid in sorted(read)
         for labels in [counters.identities[uuid]]
     ]
-    return History(tuple(gpus), client.remarks)
+    return History(tuple(gpus), client.remarks, client.unsound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +99,47 @@ class _Counters:
     """Of the owner series, if they were asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """The samples that matter, and what else there is to read; by GPU."""
+
+    sampler: Sampler
+    tables: SamplesBySeries
+    devices: Mapping[str, Samples]
+    holds: Mapping[str, Sequence[Hold]]
+
+
+async def _sampled(
+    client: PrometheusClient, window: Window, known: Mapping[str, Sequence[Identity]], holdings: Holdings | None
+) -> _Sampled | None:
+    """Returns the samples of the GPUs known; None if none was scraped."""
+    interval = await inventory.scrape_interval(client, window) if known else None
+    if interval is None:
+        return None
+    sampler = Sampler(client, window.start - _EDGE, window.end + _EDGE, interval, inventory.reference_gpus(known))
+    holds = {uuid: holdings.holds({uuid}) if holdings else () for uuid in known}
+    tables = await _tables(sampler, window, {uuid: _instants(each, window) for uuid, each in holds.items()})
+    return _Sampled(sampler, tables, replicas_merged_by(_gpu_of, tables, sampler.apart), holds)
+
+
 async def _counters(
-    client: PrometheusClient,
+    sampled: _Sampled | None,
     window: Window,
     known: Mapping[str, Sequence[Identity]],
     holdings: Holdings | None,
+    vram: Mapping[str, Vram],
 ) -> _Counters:
-    since = window.start - _EDGE
-    tables: SamplesBySeries = {}
     curves = dict.fromkeys(known, NEVER_SEEN)
     gains: dict[str, dict[Owner, Amounts]] = {}
-    interval = await inventory.scrape_interval(client, window) if known else None
-    if interval is not None:
-        sampler = Sampler(client, since, window.end + _EDGE, interval, inventory.reference_gpus(known))
-        holds = {uuid: holdings.holds({uuid}) if holdings else () for uuid in known}
-        instants = {uuid: _instants(each, window) for uuid, each in holds.items()}
-        tables = await _sampled(sampler, window, instants)
-        devices = replicas_merged_by(_gpu_of, tables, sampler.apart)
-        curves |= {uuid: device_curve(samples, sampler.apart, since) for uuid, samples in devices.items()}
-        if holdings is None:
-            gains = await owner_gains(sampler, window, devices)
-        else:
-            curves |= await gaps_divided(sampler, window, devices, curves, holds)
-    return _Counters(inventory.placed(known, tables), curves, gains)
+    if sampled is None:
+        return _Counters(inventory.placed(known, {}), curves, gains)
+    sampler, devices = sampled.sampler, sampled.devices
+    curves |= {uuid: device_curve(samples, sampler.start) for uuid, samples in devices.items()}
+    if holdings is None:
+        gains = await owner_gains(sampler, window, devices)
+    else:
+        curves |= await gaps_divided(sampler, window, devices, curves, sampled.holds, vram=vram)
+    return _Counters(inventory.placed(known, sampled.tables), curves, gains)
 
 
 def _instants(holds: Iterable[Hold], window: Window) -> list[float]:
@@ -125,18 +147,18 @@ def _instants(holds: Iterable[Hold], window: Window) -> list[float]:
     return [edge for hold in holds for edge in (hold.start, hold.end) if window.start < edge < window.end]
 
 
-async def _sampled(sampler: Sampler, window: Window, instants: Mapping[str, Sequence[float]]) -> SamplesBySeries:
+async def _tables(sampler: Sampler, window: Window, instants: Mapping[str, Sequence[float]]) -> SamplesBySeries:
     """Returns all samples that matter."""
     bracketed = len(instants) <= _BRACKETED_GPUS
     coarse = await sampler.grid(DEVICES, instants, bracketed=bracketed)
     exact = {uuid: [window.start, window.end, *each] for uuid, each in instants.items()}
-    known = united_by_series((await sampler.near(DEVICES, exact), coarse))
+    known = completed(await sampler.near(DEVICES, exact), coarse, sampler.least_gap)
     usual = sampler.least_gap + (0.0 if bracketed else CELL_SECONDS)
     wanted = {
         uuid: _spans_left_out(samples, window, exact[uuid], sampler, usual)
         for uuid, samples in replicas_merged_by(_gpu_of, known, sampler.apart).items()
     }
-    return united_by_series((await sampler.within(DEVICES, wanted), known))
+    return completed(await sampler.within(DEVICES, wanted), known, sampler.least_gap)
 
 
 def _spans_left_out(
@@ -146,7 +168,7 @@ def _spans_left_out(
     times = samples.times
     unclear = np.concatenate(
         (
-            1 + np.flatnonzero(resets(samples, sampler.apart) | lost_or_found(samples, sampler.apart)),
+            1 + np.flatnonzero(resets(samples) | strayed(samples) | lost_or_found(samples, sampler.apart)),
             rows_across(times, exact, sampler.apart),
             rows_across(times, window.edges, usual),
         )

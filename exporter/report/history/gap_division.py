@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from exporter.metering.shares import Slice, shares, slices
 from exporter.model import Amounts, Hold, Owner
-from exporter.report.history.counters import CounterCurve, reset_times
+from exporter.report.bounds import bounded, limited
+from exporter.report.history.counters import CounterCurve
+from exporter.report.history.lives import reset_times
 from exporter.report.history.samples import COUNTERS, Samples
-from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, VRAM, Floats
+from exporter.report.observed import ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, PLAUSIBLE_WATTS, VRAM, Floats
 
 SETTLED_SECONDS = 900.0
 """After so long an exporter has booked what it observed, with the API or without (`tasks.expire_after`)."""
@@ -63,16 +65,15 @@ def rows_across(times: Floats, instants: Sequence[float], wider_than: float) -> 
     return wide
 
 
-def gaps_of(samples: Samples, apart: float, least_gap: float, holds: Iterable[Hold]) -> Iterator[Gap]:
+def gaps_of(samples: Samples, least_gap: float, holds: Iterable[Hold]) -> Iterator[Gap]:
     """Finds the gaps of one GPU in which its tasks start or end, be it before an exporter started anew there.
 
     Args:
         samples: Of the device counters; all of them around starts and ends.
-        apart: Seconds; above the interval between scrapes.
         least_gap: Seconds; no gap is shorter.
         holds: Who had the GPU.
     """
-    times, reset_at = samples.times, reset_times(samples, apart)
+    times, reset_at = samples.times, reset_times(samples)
     for n in rows_across(times, [edge for hold in holds for edge in (hold.start, hold.end)], least_gap):
         before, end = times[n - 1], times[n]
         start = max([before, *reset_at[(before < reset_at) & (reset_at < end)]])
@@ -81,7 +82,13 @@ def gaps_of(samples: Samples, apart: float, least_gap: float, holds: Iterable[Ho
 
 
 def divided(
-    curve: CounterCurve, gap: Gap, holds: Sequence[Hold], before: OwnerTotals, after: OwnerTotals
+    curve: CounterCurve,
+    gap: Gap,
+    holds: Sequence[Hold],
+    before: OwnerTotals,
+    after: OwnerTotals,
+    *,
+    vram_total_bytes: float | None = None,
 ) -> CounterCurve:
     """Returns the curve with points where tasks start or end in a gap.
 
@@ -97,12 +104,13 @@ def divided(
         holds: Who had the GPU.
         before: What the owner series showed at the gap's start, or before.
         after: What they showed at its end, or later.
+        vram_total_bytes: What the GPU has, if that is known.
     """
     pieces = list(slices(holds, gap.start, gap.end))
     gained = _gained(curve, gap, holds, before, after)
     claims = _claims(pieces, gained, known_before=before.amounts.keys())
     whole = _whole(curve, gap, gained.values())
-    parts = _fitted(claims, whole, np.array([piece.end - piece.start for piece in pieces]))
+    parts = _fitted(claims, whole, np.array([piece.end - piece.start for piece in pieces]), vram_total_bytes)
 
     first, last = np.searchsorted(curve.times, (gap.start, gap.end))
     values = np.array(curve.at(gap.end)) - np.cumsum(parts[::-1], axis=0)[::-1]
@@ -150,32 +158,26 @@ def _whole(curve: CounterCurve, gap: Gap, gained: Iterable[Amounts]) -> Floats:
     whole = np.array(curve.at(gap.end).minus(curve.at(gap.start)))
     told = np.sum([Amounts(), *gained], axis=0)
     if gap.starts_at_reset and abs(told[OBSERVED] - whole[OBSERVED]) < _SAME:
-        whole[ENERGY] = max(0.0, told[ENERGY])
+        last = np.searchsorted(curve.times, gap.start) - 1
+        left = curve.at(gap.end).energy_joules - curve.values[last, ENERGY]
+        least = max(0.0, left - PLAUSIBLE_WATTS * (gap.start - curve.times[last]))
+        whole[ENERGY] = min(max(least, told[ENERGY]), left, PLAUSIBLE_WATTS * (gap.end - gap.start))
     return whole
 
 
-def _fitted(parts: Floats, whole: Floats, seconds: Floats) -> Floats:
+def _fitted(parts: Floats, whole: Floats, seconds: Floats, vram_total_bytes: float | None) -> Floats:
     """Returns parts, one row each, that sum to the whole and are possible in so many seconds."""
     open_seconds = np.maximum(seconds - parts[:, OBSERVED], 0.0) + _TINY * seconds
     total = parts.sum(axis=0)
     shrunk = parts * np.minimum(1.0, whole / np.maximum(total, _TINY))
     fitted: Floats = shrunk + np.outer(open_seconds / open_seconds.sum(), whole - shrunk.sum(axis=0))
-    fitted[:, OBSERVED] = _limited(fitted[:, OBSERVED], seconds)
-    for column in (BUSY, IDLE):
-        fitted[:, column] = _limited(fitted[:, column], fitted[:, OBSERVED])
+    fitted = bounded(fitted, seconds, vram_total_bytes)
+    fitted[:, ENERGY] = limited(fitted[:, ENERGY], seconds * PLAUSIBLE_WATTS)
     # A byte more each: what was idle and what used VRAM may be claimed by different owners.
     likely = fitted[:, IDLE] * (1.0 + fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY))
     guessed = whole[IDLE_VRAM_HELD] * likely / max(likely.sum(), _TINY)
-    fitted[:, IDLE_VRAM_HELD] = _limited(guessed, fitted[:, IDLE])
+    fitted[:, IDLE_VRAM_HELD] = limited(guessed, fitted[:, IDLE])
     return fitted
-
-
-def _limited(parts: Floats, limits: Floats) -> Floats:
-    """Returns the same sum with no part above its limit: what is, goes where there is room."""
-    kept = np.minimum(parts, limits)
-    room = limits - kept
-    limited: Floats = kept + room * ((parts - kept).sum() / max(room.sum(), _TINY))
-    return limited
 
 
 def _held_seconds(pieces: Sequence[Slice]) -> dict[Owner, Floats]:

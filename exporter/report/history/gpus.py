@@ -30,6 +30,9 @@ _HOUR = 3600.0
 _INSTANT = 0.001
 """Seconds: a sample on the edge of two cells is in the earlier one's range only, whichever edges the engine counts."""
 
+_MOST_DIGITS = 6
+"""Of a GPU's index."""
+
 Identity = Mapping[str, str]
 """The labels of `amdgpu_info`, or of a counter where there is none."""
 
@@ -47,7 +50,8 @@ async def identities(client: PrometheusClient, window: Window) -> dict[str, list
     """Returns every identity each GPU had in the window and the seven days before; some servers tell more than that."""
     found: dict[str, list[Identity]] = {}
     for labels in await client.label_sets(IDENTITY.ask(client.scope()), window.start - _BEFORE, window.end):
-        if labels.get("gpu_uuid") and labels.get("gpu", "").isdecimal() and labels.get("hostname"):
+        index = labels.get("gpu", "")
+        if labels.get("gpu_uuid") and index.isdecimal() and len(index) <= _MOST_DIGITS and labels.get("hostname"):
             found.setdefault(labels["gpu_uuid"], []).append(labels)
     return {uuid: sorted(labels, key=_preference) for uuid, labels in found.items()}
 
@@ -58,7 +62,7 @@ async def scrape_interval(client: PrometheusClient, window: Window) -> float | N
         question = SCRAPES.ask(client.scope(matcher), range_seconds=CELL_SECONDS - _INSTANT)
         steps = int((window.end - window.start) / step)
         counts = await client.range(question, window.end - steps * step, window.end, step)
-        most = max((series.values.max() for series in counts if len(series.values)), default=0.0)
+        most = max((series.values.max() for series in counts), default=0.0)
         if most > 0:
             return float(CELL_SECONDS / most)
     return None
@@ -72,7 +76,7 @@ async def read_before(client: PrometheusClient, window: Window, uuids: Collectio
         found |= {
             series.labels["gpu_uuid"] for series in await client.instant(question, window.start) if series.values[0] > 0
         }
-    return found
+    return found.intersection(uuids)
 
 
 async def gpu_ids(client: PrometheusClient, window: Window, uuids: Collection[str]) -> dict[str, str]:
@@ -109,7 +113,9 @@ async def _vram_peaks(client: PrometheusClient, window: Window, uuids: Collectio
         question = VRAM_PEAK.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=CELL_SECONDS - _INSTANT)
         for series in await client.range(question, first, last, CELL_SECONDS):
             peaks[series.labels["gpu_uuid"]] = peak = np.full(cells, np.nan)
-            peak[np.rint((series.times - first) / CELL_SECONDS).astype(int)] = series.values
+            place = np.rint((series.times - first) / CELL_SECONDS).astype(int)
+            inside = (place >= 0) & (place < cells)
+            peak[place[inside]] = series.values[inside]
     return peaks
 
 
@@ -117,7 +123,7 @@ async def absence(client: PrometheusClient, window: Window, now: float) -> str:
     """Returns why a window has no history: since when, if at all, the server has any."""
     question = PRESENCE.ask(client.scope())
     later = await client.range(question, window.start, max(now, window.start), _HOUR)
-    times = [series.times[0] for series in later if len(series.times)]
+    times = [series.times[0] for series in later]
     asked = f"nothing matches {question.promql} in {window.name}"
     if not times:
         return f"{asked}, nor since: is the exporter scraped by this server, and does prometheus.matchers fit?"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from exporter.model import Amounts, Owner, Ownership
-from exporter.report.history.counters import owner_curve, reset_times, resets
+from exporter.report.history.counters import owner_curve
+from exporter.report.history.lives import reset_times, resets
 from exporter.report.history.queries import OWNERS
 from exporter.report.history.replicas import replicas_merged_by
 from exporter.report.history.sampler import Sampler, Span
@@ -30,7 +31,7 @@ async def owner_gains(
     """
     coarse = await sampler.grid(OWNERS, devices.keys(), bracketed=False)
     wanted: dict[str, set[Span]] = {
-        uuid: {(samples.times[n], samples.times[n + 1]) for n in np.flatnonzero(resets(samples, sampler.apart))}
+        uuid: {(samples.times[n], samples.times[n + 1]) for n in np.flatnonzero(resets(samples))}
         for uuid, samples in devices.items()
     }
     for (uuid, _), samples in replicas_merged_by(owner_of_series, coarse, sampler.apart).items():
@@ -38,7 +39,7 @@ async def owner_gains(
     tables = united_by_series((await sampler.within(OWNERS, wanted), coarse))
     gains: dict[str, dict[Owner, Amounts]] = {}
     for (uuid, owner), samples in replicas_merged_by(owner_of_series, tables, sampler.apart).items():
-        curve = owner_curve(samples, reset_times(devices[uuid], sampler.apart))
+        curve = owner_curve(samples, reset_times(devices[uuid]))
         gains.setdefault(uuid, {})[owner] = curve.at(window.end).minus(curve.at(window.start))
     return gains
 

@@ -18,6 +18,8 @@ from string import Template
 
 _QUESTION_GPUS = 400
 """GPUs named in one question: VictoriaMetrics reads 16 KiB of it, and each unique id takes 17 bytes."""
+_OF_GPU = frozenset({"gpu_uuid"})
+_OF_COUNTER = frozenset({"__name__", "gpu_uuid"})
 _ANSWER_SAMPLES = 60_000
 """In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
 
@@ -28,6 +30,8 @@ class Question:
 
     name: str
     promql: str
+    labels: frozenset[str] = frozenset()
+    """Those that every series of the answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Query:
     unit: str
     text: str
     """`$scope` stands for further matchers; `$range` and `$offset` for durations."""
+    labels: frozenset[str] = frozenset()
+    """Those that every series of the answer has."""
 
     def ask(self, scope: str = "", *, range_seconds: float = 0.0, offset_seconds: float = 0.0) -> Question:
         """Fills the holes.
@@ -50,7 +56,7 @@ class Query:
         # Thanos and Mimir may move an evaluation to a multiple of the step; a negative offset stays where it is.
         offset = f" offset -{_duration(offset_seconds)}" if offset_seconds else ""
         holes = {"scope": scope, "range": _duration(range_seconds), "offset": offset}
-        return Question(self.name, Template(self.text).substitute(holes))
+        return Question(self.name, Template(self.text).substitute(holes), self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,8 @@ def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
     unit = "s, byte·s (VRAM), J (energy)"
     return CounterGroup(
         metrics,
-        Query(f"{name} counters", unit, f"{selector}$offset"),
-        Query(f"{name} samples", unit, f"{selector}[$range]"),
+        Query(f"{name} counters", unit, f"{selector}$offset", _OF_COUNTER),
+        Query(f"{name} samples", unit, f"{selector}[$range]", _OF_COUNTER),
     )
 
 
@@ -98,7 +104,7 @@ OWNERS = _counter_group(
 UNBOOKED = _counter_group("unbooked", "amdgpu_exporter_unbooked_seconds", *[None] * 5)
 
 # A plain selector it must be: only of one do both engines give the sample's own time, not the evaluation's.
-SCRAPE_TIMES = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope}$offset)")
+SCRAPE_TIMES = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope}$offset)", _OF_GPU)
 
 SCRAPES = Query(
     "scrapes of the typical GPU",
@@ -110,24 +116,28 @@ VRAM_PEAK = Query(
     "most VRAM in use",
     "byte",
     "max by (gpu_uuid) (max_over_time(amdgpu_vram_used_bytes{$scope}[$range]))",
+    _OF_GPU,
 )
 
 VRAM_TOTAL = Query(
     "VRAM of each GPU",
     "byte",
     "max by (gpu_uuid) (max_over_time(amdgpu_vram_total_bytes{$scope}[$range]))",
+    _OF_GPU,
 )
 
 GPU_IDS = Query(
     "numbers of GPUs",
     "1",
     'group by (gpu_uuid, gpu_id) (last_over_time(amdgpu_task_info{gpu_id!="",$scope}[$range]))',
+    frozenset({"gpu_uuid", "gpu_id"}),
 )
 
 READ_BEFORE = Query(
     "GPUs read before the window",
     "1 if it was",
     "max by (gpu_uuid) (max_over_time(amdgpu_up{$scope}[$range]))",
+    _OF_GPU,
 )
 
 BY_GPU_DAILY = Query(

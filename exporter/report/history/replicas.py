@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from exporter.report.history.counters import resets
+from exporter.report.history.lives import in_order, resets
 from exporter.report.history.samples import Samples, SamplesBySeries, united
 from exporter.report.observed import Floats
 
@@ -21,7 +21,7 @@ def replicas_merged(series: Sequence[Samples], apart: float) -> Samples:
 
     A sample counts unless one of an earlier series lies within `apart` seconds, so that series take over from each
     other only in gaps: their clocks may differ. Where counters were reset, all samples count: the last before tells
-    most.
+    most. Servers that write into one series are told apart by their clocks alone: no sample counts that steps back.
 
     Args:
         series: The preferred first.
@@ -31,10 +31,10 @@ def replicas_merged(series: Sequence[Samples], apart: float) -> Samples:
     for other in series[1:]:
         merged = united((merged, other[_nearest(other, merged) > apart]))
     for other in series[1:]:
-        is_reset = np.concatenate([[False], resets(merged, apart), [False]])
+        is_reset = np.concatenate([[False], resets(merged), [False]])
         beside_reset = is_reset[np.searchsorted(merged.times, other.times)]
         merged = united((merged, other[beside_reset & (_nearest(other, merged) > _CLOCKS_DIFFER)]))
-    return merged
+    return in_order(merged)
 
 
 def replicas_merged_by(

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import from_json
 
 from exporter.report.observed import Floats
@@ -22,13 +24,18 @@ _SAMPLES_END = b"]]"
 _PUNCTUATION = b'[]"'
 
 
+_LABEL_SETS: TypeAdapter[list[dict[str, str]]] = TypeAdapter(list[dict[str, str]], config=ConfigDict(strict=True))
+_LARGEST = 1e24
+"""No counter of seconds, joules or byte-seconds comes near: with all VRAM in use that takes 100,000 years."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """The samples of one label set."""
+    """The samples of one label set; there is at least one."""
 
     labels: Mapping[str, str]
     times: Floats
-    """Unix seconds, ascending."""
+    """Unix seconds, ascending, each once."""
     values: Floats
     """Without staleness markers and other NaNs."""
 
@@ -40,6 +47,15 @@ class Remark:
     text: str
     lacks_data: bool
     """Whether some answer is not all that was asked for."""
+
+
+class Unsound(Enum):
+    """What is wrong with samples of an answer that can be used all the same."""
+
+    IMPOSSIBLE = "impossible"
+    """Infinite, negative or absurdly large: left out."""
+    TWICE = "twice"
+    """A series, or an instant in one, is told twice: the first counts."""
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:
@@ -62,7 +78,7 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     texts.append(body[position:])
     try:
         document = json.loads(b"".join(texts))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None
@@ -87,15 +103,30 @@ def _pairs(samples: Sequence[bytes]) -> list[Floats]:
     return [pairs[start:end] for start, end in pairwise([0, *ends])]
 
 
-def all_series(data: Mapping[str, Any]) -> list[Series]:
-    """Returns the series of a vector or a matrix.
+def all_series(data: Mapping[str, Any]) -> tuple[list[Series], set[Unsound]]:
+    """Returns the series of a vector or a matrix that have samples, and what is wrong with those that were left out.
 
     Raises:
-        AttributeError, IndexError, KeyError, TypeError, ValueError: It is neither.
+        AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError: It is neither.
     """
     if data["resultType"] not in {"vector", "matrix"}:
         raise ValueError(data["resultType"])
-    return [_series(one["metric"], one["values"] if "values" in one else (one["value"],)) for one in data["result"]]
+    unsound: set[Unsound] = set()
+    found: dict[frozenset[tuple[str, str]], Series] = {}
+    for labels, one in zip(label_sets([one["metric"] for one in data["result"]]), data["result"], strict=True):
+        series = _series(labels, one["values"] if "values" in one else (one["value"],), unsound)
+        if found.setdefault(frozenset(labels.items()), series) is not series:
+            unsound.add(Unsound.TWICE)
+    return [series for series in found.values() if len(series.times)], unsound
+
+
+def label_sets(found: object) -> list[dict[str, str]]:
+    """Returns a list of label sets as it is.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    return _LABEL_SETS.validate_python(found)
 
 
 def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
@@ -113,10 +144,19 @@ def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
     ]
 
 
-def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]]) -> Series:
-    samples = np.asarray(pairs, dtype=np.float64)
-    times, values = samples.T
-    missing = np.isnan(values)
-    if missing.any():
-        times, values = times[~missing], values[~missing]
+def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]], unsound: set[Unsound]) -> Series:
+    times, values = np.asarray(pairs, dtype=np.float64).T
+    if not np.isfinite(times).all():
+        raise ValueError("times that are none")
+    told = ~np.isnan(values)
+    possible = told & (values >= 0) & (values < _LARGEST)
+    if not possible.all():
+        if (told & ~possible).any():
+            unsound.add(Unsound.IMPOSSIBLE)
+        times, values = times[possible], values[possible]
+    if (np.diff(times) <= 0).any():
+        alone, first = np.unique(times, return_index=True)
+        if len(alone) < len(times):
+            unsound.add(Unsound.TWICE)
+        times, values = alone, values[first]
     return Series(labels, times, values)

@@ -125,19 +125,27 @@ class Sampler:
     async def _read_grid(self, group: CounterGroup, uuids: Collection[str], offset: float) -> SamplesBySeries:
         question = group.values.ask(self._client.scope(any_of("gpu_uuid", uuids)), offset_seconds=offset)
         values = await self._client.range(question, self.start, self.end, CELL_SECONDS)
-        return await self._times.stamp(_samples_by_series(group, values), offset)
+        return await self._times.stamp(_samples_by_series(group, uuids, values), offset)
 
     async def _read_span(self, group: CounterGroup, uuids: Collection[str], span: Span) -> SamplesBySeries:
         start, end = span
         question = group.samples.ask(self._client.scope(any_of("gpu_uuid", uuids)), range_seconds=end - start)
-        return _samples_by_series(group, await self._client.instant(question, end))
+        return _samples_by_series(group, uuids, await self._client.instant(question, end))
 
 
-def _samples_by_series(group: CounterGroup, answer: Iterable[Series]) -> SamplesBySeries:
-    """Returns the counters of each label set side by side, with the instants of the answer as times."""
+def _samples_by_series(group: CounterGroup, uuids: Collection[str], answer: Iterable[Series]) -> SamplesBySeries:
+    """Returns the counters of each label set side by side, with the instants of the answer as times.
+
+    Args:
+        group: Which counters.
+        uuids: The GPUs asked for; whatever else is told does not count.
+        answer: The series.
+    """
     column_of = {metric: column for column, metric in enumerate(group.metrics) if metric}
     by_labels: dict[Labels, dict[int, Series]] = {}
     for series in answer:
+        if series.labels["gpu_uuid"] not in uuids or series.labels["__name__"] not in column_of:
+            continue
         labels = frozenset(item for item in series.labels.items() if item[0] != "__name__")
         by_labels.setdefault(labels, {})[column_of[series.labels["__name__"]]] = series
     return {labels: _side_by_side(columns) for labels, columns in by_labels.items() if _SPEAKS in columns}

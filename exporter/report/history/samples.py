@@ -47,6 +47,29 @@ def united(pieces: Iterable[Samples]) -> Samples:
     return Samples(times[first], counters[first])
 
 
+def completed(exact: SamplesBySeries, coarse: SamplesBySeries, closer_than: float) -> SamplesBySeries:
+    """Returns all samples of each series, but for coarse ones where the exact ones leave no room.
+
+    A grid looks up each counter by itself: where one lacks a sample, its last one stands beside the others' next.
+
+    Args:
+        exact: As they were scraped.
+        coarse: From a grid.
+        closer_than: Seconds; between exact samples that lie closer there are no others.
+    """
+    return united_by_series(
+        (exact, {labels: _with_room(samples, exact.get(labels), closer_than) for labels, samples in coarse.items()})
+    )
+
+
+def _with_room(coarse: Samples, exact: Samples | None, closer_than: float) -> Samples:
+    if exact is None:
+        return coarse
+    ends = np.concatenate([[-np.inf], exact.times, [np.inf]])
+    after = np.searchsorted(ends, coarse.times)
+    return coarse[ends[after] - ends[after - 1] >= closer_than]
+
+
 def united_by_series(parts: Iterable[SamplesBySeries]) -> SamplesBySeries:
     """Returns all samples of each series, whichever part they are in."""
     pieces_of: dict[Labels, list[Samples]] = {}

@@ -45,6 +45,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.model import Hold
 from exporter.report.history.counters import CounterCurve
 from exporter.report.history.gap_division import SETTLED_SECONDS, divided, gaps_of, rows_across
+from exporter.report.history.gpus import Vram
 from exporter.report.history.owner_totals import owner_totals
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Samples
@@ -70,6 +71,8 @@ async def gaps_divided(
     devices: Mapping[str, Samples],
     curves: Mapping[str, CounterCurve],
     holds: Mapping[str, Sequence[Hold]],
+    *,
+    vram: Mapping[str, Vram],
 ) -> dict[str, CounterCurve]:
     """Returns the curves of the GPUs whose tasks start or end while scrapes failed, bent there; no others.
 
@@ -79,6 +82,7 @@ async def gaps_divided(
         devices: The samples of the device counters by GPU; all that there are within `spans_around_gaps`.
         curves: Their curves, straight across gaps.
         holds: Who had each GPU.
+        vram: The memory of each GPU.
 
     Raises:
         HistoryError: As the client raises it.
@@ -86,12 +90,14 @@ async def gaps_divided(
     gaps = {
         uuid: [
             gap
-            for gap in gaps_of(samples, sampler.apart, sampler.least_gap, holds[uuid])
+            for gap in gaps_of(samples, sampler.least_gap, holds[uuid])
             if gap.start < window.end and gap.end > window.start
         ]
         for uuid, samples in devices.items()
     }
     bent: dict[str, CounterCurve] = {}
     for (uuid, gap), (before, after) in (await owner_totals(sampler, curves, gaps)).items():
-        bent[uuid] = divided(bent.get(uuid, curves[uuid]), gap, holds[uuid], before, after)
+        bent[uuid] = divided(
+            bent.get(uuid, curves[uuid]), gap, holds[uuid], before, after, vram_total_bytes=vram[uuid].total_bytes
+        )
     return bent

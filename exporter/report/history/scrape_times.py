@@ -14,6 +14,8 @@ from exporter.report.history.samples import Labels, Samples, SamplesBySeries
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
 
+_LOOKED_BACK = 3600.0
+"""Seconds: no server looks further back from an instant for a sample."""
 _OF_OWNER = frozenset({"username", "task_type", "ownership"})
 _OF_GPU = frozenset({"gpu", "gpu_uuid"})
 
@@ -78,11 +80,12 @@ def _without(names: frozenset[str], labels: Labels) -> Labels:
 
 
 def _looked_up(instants: Floats, series: Series | None) -> Floats:
-    """Returns the values at instants; NaN where there is none."""
+    """Returns the values at instants; NaN where there is none, or one that cannot be when a sample was scraped."""
     found = np.full(len(instants), np.nan)
     if series is not None:
         _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)
         found[ours] = series.values[theirs]
+    found[np.abs(found - instants) > _LOOKED_BACK] = np.nan
     return found
 
 

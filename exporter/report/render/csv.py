@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from exporter.names import visible
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow, UserRow
 
@@ -59,9 +60,14 @@ def _line(cells: Sequence[_Scalar]) -> str:
 
 
 def _cell(value: _Cell) -> _Scalar:
-    """A cell; text that a spreadsheet would run as a formula starts with an apostrophe, numbers stay numbers."""
+    """A cell; text that a spreadsheet would run as a formula starts with an apostrophe, numbers stay numbers.
+
+    What would steer a terminal is made visible: people look at such files with `cat`, and NUL ends a field for many.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
         value = "+".join(value)
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    if not isinstance(value, str):
+        return value
+    return ("'" if _FORMULA.match(value) else "") + visible(value)

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ConservationError, UsageError
+from exporter.errors import ConservationError, ImpossibleError, UsageError
 from exporter.model import Amounts, Answer, MalformedTask, Owner, Ownership, Task, TaskGpu
 from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
+from exporter.report.accounting.checks import check_conservation
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import timeline
-from exporter.report.accounting.usage import Part, Tariff, check_conservation
+from exporter.report.accounting.usage import Part, Tariff
 from exporter.report.observed import OBSERVED, Cells, Floats, ObservedGpu
 from exporter.report.window import window
 
@@ -368,6 +369,52 @@ def test_parts_that_do_not_make_up_the_whole_fail_the_report() -> None:
         check_conservation([part], DAY.seconds, part.amounts._replace(busy_seconds=1.0), where="GPU")
     with pytest.raises(ConservationError, match="of time"):
         check_conservation([part, part], DAY.seconds, part.amounts, where="GPU")
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        (RATES._replace(observed_seconds=1.001), "observed_seconds"),
+        (RATES._replace(busy_seconds=1.001), "busy_seconds"),
+        (RATES._replace(idle_seconds=1.001), "idle_seconds"),
+        (RATES._replace(idle_vram_held_seconds=0.251), "idle_vram_held_seconds"),
+        (RATES._replace(vram_used_byte_seconds=200.2), "vram_used_byte_seconds"),
+        (RATES._replace(energy_joules=2002.0), "energy_joules"),
+        (RATES._replace(energy_joules=-1.0), "energy_joules"),
+        (RATES._replace(busy_seconds=-0.001), "busy_seconds"),
+    ],
+)
+def test_what_cannot_be_fails_the_report_and_names_the_gpu(rates: Amounts, words: str) -> None:
+    for tasks in ([], [task(3, 4)]):
+        with pytest.raises(ImpossibleError, match=f"GPU {UUID} of colab-gpu4: .* of {words} cannot be"):
+            accounted([gpu(rates=rates)], tasks)
+
+
+def test_the_noise_of_rounding_shows_in_no_figure() -> None:
+    noisy = Amounts(1 + 1e-10, 1 + 2e-10, -1e-13, -1e-14, 200 * (1 + 1e-10), 700.0)
+    for tasks in ([], [task(3, 4)]):
+        totals = report(accounted([gpu(rates=noisy)], tasks)).totals
+        assert (totals.coverage_ratio, totals.mean_utilization_ratio, totals.mean_vram_used_ratio) == (1.0, 1.0, 1.0)
+        assert totals.idle_gpu_hours == 0.0
+
+
+def test_less_than_a_microsecond_is_nothing_observed() -> None:
+    totals = report(accounted([gpu(seen=(5, 5 + 0.9e-6 / HOUR))])).totals
+    assert (totals.observed_gpu_hours, totals.coverage_ratio, totals.busy_gpu_hours) == (0.0, 0.0, None)
+
+
+def test_labels_that_claim_what_cannot_be_of_a_gpu_are_fitted_into_what_it_did() -> None:
+    owners = {
+        Owner("amy", "LAB", Ownership.OWNED): Amounts(13 * HOUR, 13 * HOUR, 0.0, 0.0, 0.0, 1.0),
+        Owner("bob", "LAB", Ownership.OWNED): Amounts(12 * HOUR, 0.0, 12 * HOUR, 0.0, 24 * HOUR * 200, 1.0),
+    }
+    (account,) = accounts(DAY, [gpu(rates=Amounts(1.0, 0.6, 0.4, 0.4, 190.0, 700.0), owners=owners)], None, ())
+    for part in account.parts:
+        amounts = part.amounts
+        assert max(amounts.busy_seconds, amounts.idle_seconds) <= amounts.observed_seconds <= part.seconds
+        assert amounts.vram_used_byte_seconds <= amounts.observed_seconds * 200
+    assert sum(part.amounts.busy_seconds for part in account.parts) == pytest.approx(0.6 * 24 * HOUR)
+    assert sum(part.amounts.vram_used_byte_seconds for part in account.parts) == pytest.approx(190 * 24 * HOUR)
 
 
 spans = st.lists(

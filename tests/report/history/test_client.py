@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from exporter.errors import (
 )
 from exporter.report.history.client import MAX_STEPS, PrometheusClient
 from exporter.report.history.queries import Question
-from exporter.report.history.responses import Remark, Series
+from exporter.report.history.responses import Remark, Series, Unsound
 
 QUESTION = Question("a question", "x{}")
 SECRET = "s3cr3t-token"
@@ -67,7 +68,7 @@ async def asked(url: str, **settings: Any) -> list[Series]:
 
 
 async def test_staleness_markers_are_no_samples() -> None:
-    values = [[1, "0.5"], [2, "NaN"], [3, "+Inf"]]
+    values = [[1, "0.5"], [2, "NaN"], [3, "7"]]
     async with (
         serving(answering(matrix(({"a": "b"}, values)))) as url,
         PrometheusClient(config.Prometheus(url=url)) as client,
@@ -75,7 +76,8 @@ async def test_staleness_markers_are_no_samples() -> None:
         (series,) = await client.instant(QUESTION, 3.0)
     assert series.labels == {"a": "b"}
     assert series.times.tolist() == [1.0, 3.0]
-    assert series.values.tolist() == [0.5, float("inf")]
+    assert series.values.tolist() == [0.5, 7.0]
+    assert client.unsound == ()
 
 
 async def test_no_range_query_nears_the_servers_limit_of_points() -> None:
@@ -125,6 +127,79 @@ async def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
         await asked("http://127.0.0.1:9", token_file=tmp_path / "no-such-file")
 
 
+async def test_values_that_cannot_be_are_left_out_and_told() -> None:
+    values = [[1, "0.5"], [2, "+Inf"], [3, "-Inf"], [4, "-1"], [5, "1e300"], [6, "7"]]
+    async with (
+        serving(answering(matrix(({"a": "b"}, values), ({"a": "c"}, [[1, "+Inf"]])))) as url,
+        PrometheusClient(config.Prometheus(url=url)) as client,
+    ):
+        (series,) = await client.instant(QUESTION, 6.0)
+    assert (series.times.tolist(), series.values.tolist()) == ([1.0, 6.0], [0.5, 7.0])
+    assert client.unsound == (("a question", Unsound.IMPOSSIBLE),)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        matrix(({"a": "b"}, [[1, "1"], [1, "9"], [2, "2"]])),
+        matrix(({"a": "b"}, [[1, "1"], [2, "2"]]), ({"a": "b"}, [[1, "9"], [2, "9"]])),
+        matrix(({"a": "b"}, [[2, "2"], [1, "1"], [2, "9"]])),
+    ],
+    ids=["samples", "series", "out of order"],
+)
+async def test_what_is_told_twice_counts_once_and_is_told(answer: web.Response) -> None:
+    async with serving(answering(answer)) as url, PrometheusClient(config.Prometheus(url=url)) as client:
+        (series,) = await client.instant(QUESTION, 6.0)
+    assert (series.times.tolist(), series.values.tolist()) == ([1.0, 2.0], [1.0, 2.0])
+    assert client.unsound == (("a question", Unsound.TWICE),)
+
+
+async def test_samples_of_other_times_than_asked_for_are_refused() -> None:
+    async with (
+        serving(answering(matrix(({"a": "b"}, [[2.7e9, "1"]])))) as url,
+        PrometheusClient(config.Prometheus(url=url)) as client,
+    ):
+        for question in (client.instant(QUESTION, 1.7e9), client.range(QUESTION, 1.7e9, 1.7e9 + 600, 600)):
+            with pytest.raises(HistoryPayloadError, match="a question: the answer tells of other times"):
+                await question
+
+
+async def test_a_series_without_a_label_that_was_asked_for_is_refused() -> None:
+    question = Question("a question", "x{}", frozenset({"gpu_uuid"}))
+    async with (
+        serving(answering(matrix(({"a": "b"}, [[1, "1"]])))) as url,
+        PrometheusClient(config.Prometheus(url=url)) as client,
+    ):
+        with pytest.raises(HistoryPayloadError, match="gpu_uuid"):
+            await client.instant(question, 1.0)
+
+
+def gzipped(mebibytes: int) -> web.Response:
+    packed = gzip.compress(bytes(2**20) * mebibytes, compresslevel=1)
+    return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+
+async def test_an_answer_that_unpacks_to_more_than_any_could_be_is_left() -> None:
+    async with serving(answering(gzipped(80))) as url:
+        with pytest.raises(HistoryPayloadError, match="a question: the answer is larger than 64 MiB"):
+            await asked(url)
+
+
+async def test_an_answer_without_end_is_left() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(bytes(2**20))
+        return response
+
+    async with serving(handler) as url:
+        with pytest.raises(HistoryPayloadError, match="larger than 64 MiB"):
+            await asked(url)
+
+
+NESTED = "[" * 200_000 + "]" * 200_000
 HTML = web.Response(text="<html><body>Sign in</body></html>", content_type="text/html")
 
 
@@ -136,6 +211,10 @@ HTML = web.Response(text="<html><body>Sign in</body></html>", content_type="text
         (web.Response(status=404, text="404 page not found"), HistoryPayloadError, "path prefix"),
         (web.Response(text='{"status":"success","data":{"resu'), HistoryPayloadError, "expected Prometheus' JSON"),
         (web.Response(text="[]"), HistoryPayloadError, "expected Prometheus' JSON"),
+        (web.Response(text=f'{{"status":"success","data":{NESTED}}}'), HistoryPayloadError, "Prometheus' JSON"),
+        (matrix(({"a": "b"}, [[float("nan"), "1"]])), HistoryPayloadError, "times and numbers"),
+        (matrix(({"a": 5}, [[1, "1"]])), HistoryPayloadError, "times and numbers"),  # type: ignore[dict-item]
+        (matrix((None, [[1, "1"]])), HistoryPayloadError, "times and numbers"),  # type: ignore[arg-type]
         (web.Response(text='{"status":"success","data":{"resultType":"scalar"}}'), HistoryPayloadError, "series"),
         (
             web.Response(

@@ -174,7 +174,7 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
     for observed, gpu in pairs(await read(engine, "faulty", gpus=gpus), gpus):
         times = gpu.scrapes.times
         near = gpu.scrapes[(times >= DAY.start - HOUR) & (times <= DAY.end + HOUR)]
-        curve = device_curve(near, 1.5 * INTERVAL, DAY.start - HOUR)
+        curve = device_curve(near, DAY.start - HOUR)
         instants = np.array([DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end])
         found = np.diff([observed.at(instant) for instant in instants], axis=0)
         np.testing.assert_allclose(found, np.diff(curve.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)

@@ -198,15 +198,15 @@ def test_whatever_owners_claim_the_result_is_possible_and_keeps_the_sum(
 
 def test_a_gap_is_where_tasks_start_or_end_while_scrapes_failed() -> None:
     samples = table((9970, 9970), (9985, 9985), (10000, 10000), (11000, 11000), (11015, 11015), (12000, 12000))
-    assert list(gaps_of(samples, APART, LEAST_GAP, [])) == []
+    assert list(gaps_of(samples, LEAST_GAP, [])) == []
     held_before = [hold("anna", 9990, 20_000), hold("bert", 500, 9990)]
-    assert list(gaps_of(samples, APART, LEAST_GAP, held_before)) == []
+    assert list(gaps_of(samples, LEAST_GAP, held_before)) == []
     held_within = [hold("anna", 10_100, 10_200)]
-    assert list(gaps_of(samples, APART, LEAST_GAP, held_within)) == [Gap(10_000, 11_000, False, 11_900)]
+    assert list(gaps_of(samples, LEAST_GAP, held_within)) == [Gap(10_000, 11_000, False, 11_900)]
 
 
 def test_a_gap_in_which_the_exporter_started_anew_begins_there() -> None:
     held = [hold("anna", 10_100, 20_000)]
     samples = table((10_000, 10_000), (11_000, 300), (11_015, 315), (11_030, 5))
-    assert list(gaps_of(samples, APART, LEAST_GAP, held)) == [Gap(10_700, 11_000, True, 11_025)]
-    assert list(gaps_of(table((10_000, 10_000), (11_000, 12)), APART, LEAST_GAP, held)) == []
+    assert list(gaps_of(samples, LEAST_GAP, held)) == [Gap(10_700, 11_000, True, 11_025)]
+    assert list(gaps_of(table((10_000, 10_000), (11_000, 12)), LEAST_GAP, held)) == []

@@ -117,6 +117,12 @@ def test_hostile_names_are_text_and_nothing_else() -> None:
     assert all(name in owners for name in HOSTILE_NAMES)
 
 
+def test_what_steers_a_terminal_or_the_order_of_text_is_made_visible() -> None:
+    html = page(sample(8, usernames={USERS[0]: "\x1b[2J\0a\u202eb"}), "en")
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e]", html)
+    assert "\ufffd[2J\ufffda\ufffdb" in Elements(html).texts
+
+
 def test_a_report_of_a_thousand_gpus_stays_under_three_megabytes() -> None:
     large = enlarged(sample(64), 16)
     assert len(large.report.gpus) > 1024

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from exporter.model import Ownership
+from exporter.names import visible
 from exporter.report.accounting.figures import FIGURES
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Lane, Timeline
@@ -109,7 +110,7 @@ def _cells(timeline: Timeline) -> str:
 
 
 def _name(some: _Owners, words: Speech) -> str:
-    names = [*some.usernames, *([words.gettext("others")] if some.has_others else [])]
+    names = [*map(visible, some.usernames), *([words.gettext("others")] if some.has_others else [])]
     nobody = "unallocated_gpu_hours" if some.ownership is Ownership.UNALLOCATED else "unknown_gpu_hours"
     return " + ".join(names) or words.gettext(FIGURES[nobody].word)
 

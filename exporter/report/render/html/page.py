@@ -1,7 +1,8 @@
 """The report as one HTML file that asks nothing of any server and runs no script but its own.
 
-Every value is escaped by the template engine, and the content security policy names the hashes of the one style sheet
-and the one script, so that a hostile name could do nothing even if it got through.
+Every value is escaped by the template engine, and what steers a terminal or the order of text is made visible. The
+content security policy names the hashes of the one style sheet and the one script, so that a hostile name could do
+nothing even if it got through.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from exporter.names import visible
 from exporter.report.accounting.figures import Figure, Form
 from exporter.report.accounting.rows import Comparison, Report
 from exporter.report.accounting.split import by_user, capacity
@@ -40,6 +42,7 @@ _MOST_BARS: Final = 12
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.PackageLoader(__package__),
     autoescape=True,
+    finalize=lambda value: visible(value) if type(value) is str else value,  # markup is a subclass of it
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
