@@ -16,7 +16,8 @@ from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
 from exporter.names import visible
 from exporter.report.accounting.aggregate import Filter
-from exporter.report.make import Made, Wanted, make
+from exporter.report.answers import Wanted
+from exporter.report.make import Made, make
 from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
 from exporter.report.render import text

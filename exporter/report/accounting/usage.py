@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from exporter.errors import ConservationError
 from exporter.model import Amounts, Ownership, Task
-from exporter.report.observed import Cells, Floats
+from exporter.report.observed import Cells, Floats, Place
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
@@ -32,6 +32,8 @@ class ReportGpu:
     card: str | None
     cells: Cells | None
     """None if it was not observed at all."""
+    places: tuple[Place, ...] = ()
+    """Where it was in and around the window, in the order of time; none if it was not observed there."""
 
 
 @dataclass(frozen=True, slots=True)

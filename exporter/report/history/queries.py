@@ -130,6 +130,12 @@ READ_BEFORE = Query(
     "max by (gpu_uuid) (max_over_time(amdgpu_up{$scope}[$range]))",
 )
 
+SCRAPED = Query(
+    "GPUs that exporters told of",
+    "1 if one did",
+    "group by (gpu_uuid) (last_over_time(amdgpu_up{$scope}[$range]))",
+)
+
 BY_GPU_DAILY = Query(
     "device counters of earlier days",
     "s, J (energy)",
@@ -148,7 +154,9 @@ UNOWNED_DAILY = Query(
 PRESENCE = Query("GPUs scraped", "GPUs", "count(amdgpu_observed_seconds_total{$scope})")
 
 # Sent to /api/v1/series, which reads the index alone: a week costs nothing.
-IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_observed_seconds_total",$scope}')
+IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_alias_info|amdgpu_observed_seconds_total",$scope}')
+
+TASKS_OF_GPUS = Query("which GPU a task was seen on", "1", "amdgpu_task_info{$scope}")
 
 
 def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:

@@ -40,7 +40,7 @@ listed in docs/accounting.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.model import Hold
 from exporter.report.history.counters import CounterCurve
@@ -62,6 +62,22 @@ def spans_around_gaps(times: Floats, instants: Sequence[float], least_gap: float
     """
     for n in rows_across(times, instants, least_gap):
         yield times[n - 1] - SETTLED_SECONDS, times[n] + SETTLED_SECONDS
+
+
+def gaps_across(devices: Iterable[Samples], instants: Sequence[float], least_gap: float) -> set[Span]:
+    """Returns the stretches without scrapes of any GPU in which instants lie, one for each.
+
+    Args:
+        devices: Samples of the device counters, all that there are around the instants.
+        instants: Unix seconds.
+        least_gap: Seconds; no gap is shorter.
+    """
+    around: dict[float, list[Span]] = {}
+    for samples in devices:
+        for instant in instants:
+            for n in rows_across(samples.times, [instant], least_gap):
+                around.setdefault(instant, []).append((samples.times[n - 1], samples.times[n]))
+    return {(min(start for start, _ in each), max(end for _, end in each)) for each in around.values()}
 
 
 async def gaps_divided(
