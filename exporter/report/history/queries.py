@@ -62,6 +62,8 @@ class CounterGroup:
     values: Query
     samples: Query
     """All in a range. VictoriaMetrics returns the staleness markers among them, as NaN."""
+    latest: Query
+    """The last of each series in a range, be it gone since."""
 
 
 def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
@@ -71,6 +73,7 @@ def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
         metrics,
         Query(f"{name} counters", unit, f"{selector}$offset"),
         Query(f"{name} samples", unit, f"{selector}[$range]"),
+        Query(f"latest {name} samples", unit, f"last_over_time({selector}[$range])"),
     )
 
 

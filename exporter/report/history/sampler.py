@@ -96,6 +96,19 @@ class Sampler:
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
         return await self._read_spans(group, by_span)
 
+    async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
+        """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
+
+        Args:
+            group: Which counters.
+            uuid: The GPU.
+            until: Unix seconds.
+            seconds: How long before that it may be.
+        """
+        scope = self._client.scope(any_of("gpu_uuid", self._known.known_as([uuid])))
+        found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
+        return self._by_key(_samples_by_series(group, found))
+
     def _slot(self, instants: int) -> float:
         """Returns the seconds whose instants one query asks for.
 

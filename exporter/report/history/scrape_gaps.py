@@ -22,16 +22,19 @@ alone (beside the days before, which those are compared with).
 
 1. `gap_division.gaps_of` finds the gaps: two neighbouring samples of a GPU, two missed scrapes or more apart, with a
    start or an end of one of its tasks between. If the exporter was restarted there, its counters say when; the gap then
-   begins at the restart, at which all owner counters stood at 0, and what was before it nobody knows.
+   begins at the restart, at which all owner counters stood at 0, and what was before it nobody knows. Across an edge of
+   the window, the tasks of the gap are asked for, too (`gaps_across`): one that ended yesterday gained there.
 
 2. `owner_totals.owner_totals` asks for the owner series on either side. They lag: the exporter waits for the API before
    it books, and serves a new owner flat at first. Up to which instant a scrape's owner series are complete follows from
    `amdgpu_exporter_unbooked_seconds` beside them (`OwnerTotals.until`). So the first scrape counts whose totals reach
-   the end of the gap: a minute or two after it, at most 15.
+   the end of the gap: a minute or two after it, at most 15. An owner that is back after its series was dropped goes on
+   from the last sample before, however long ago, of the same life of the exporter.
 
-3. `gap_division.divided` takes away what accrued between those instants and the gap, where the curve is exact, and
-   holds the rest against what is possible: no owner had more than the time it held, no piece more busy seconds than
-   observed ones, no part is negative. What is left over falls to the time that nobody claims.
+3. `gap_division.divided` takes away what accrued between those instants and the gap, where the curve is exact. Each
+   owner gained its share of each piece that it held: these equations are solved for the pieces, all owners at once, as
+   nearly as is possible: no owner had more than the time it held, no piece more busy seconds than observed ones, no
+   part is negative. What is left over falls to the time that nobody claims.
 
 The sum between the two scrapes is that of the device counters, whatever owner series say: they tell only how it
 divides. Where they are missing on either side the straight line stays. What is divided by time alone all the same is
@@ -108,6 +111,6 @@ async def gaps_divided(
         for uuid, samples in devices.items()
     }
     bent: dict[str, CounterCurve] = {}
-    for (uuid, gap), (before, after) in (await owner_totals(sampler, curves, gaps)).items():
+    for (uuid, gap), (before, after) in (await owner_totals(sampler, devices, curves, gaps)).items():
         bent[uuid] = divided(bent.get(uuid, curves[uuid]), gap, holds[uuid], before, after)
     return bent
