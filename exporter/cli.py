@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import logging
 import os
 import sys
@@ -185,6 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Instead of the process' own.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that a locale cannot spell must not cost a report
+            stream.reconfigure(errors="replace")
     try:
         cli.main(arguments, prog_name="exporter", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

@@ -48,6 +48,7 @@ def gpu(
     end: float = 26.0,
     born: float | None = None,
     is_up: bool = True,
+    step: float = STEP,
     **labels: str,
 ) -> list[Column]:
     """The series of one GPU that gains `RATES` all the time.
@@ -60,10 +61,11 @@ def gpu(
         end: Of the last one.
         born: Hours of the first day at which its exporter started; None: at the first scrape.
         is_up: False: it was never read.
+        step: Seconds between scrapes.
         labels: Further ones.
     """
     device = {"hostname": hostname, "gpu": str(index), "gpu_uuid": uuid, **labels}
-    times = np.arange(hour(start), hour(end), STEP)
+    times = np.arange(hour(start), hour(end), step)
     since = times - hour(start if born is None else born)
     told: dict[str, Floats] = {"amdgpu_up": np.full(len(times), float(is_up)), "amdgpu_info": np.ones(len(times))}
     if is_up:
@@ -71,7 +73,7 @@ def gpu(
         told["amdgpu_energy_joules_total"] = 5e9 + RATES[-1] * (times - DAY)
         told["amdgpu_vram_total_bytes"] = np.full(len(times), _VRAM)
         told["amdgpu_vram_used_bytes"] = np.full(len(times), RATES[4])
-    return [_column({"__name__": name, **device}, times, values) for name, values in told.items()]
+    return [_column({"__name__": name, **device}, times, values, step) for name, values in told.items()]
 
 
 def info(name: str, *, start: float = -2.0, end: float = 26.0, **labels: str) -> Column:
@@ -161,7 +163,7 @@ def _run(arguments: list[str]) -> Said:
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def _column(labels: Mapping[str, str], times: Floats, values: Floats) -> Column:
+def _column(labels: Mapping[str, str], times: Floats, values: Floats, step: float = STEP) -> Column:
     """With a marker at its end."""
-    ends = np.append(times, times[-1] + STEP)
+    ends = np.append(times, times[-1] + step)
     return Column(labels, np.rint(ends * 1000).astype(np.int64), np.append(values, STALE))

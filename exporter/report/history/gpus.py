@@ -128,8 +128,8 @@ async def told_of(client: PrometheusClient, window: Window, known: Inventory, uu
     found: set[str] = set()
     for some in batches(known.known_as(uuids), 1):
         scope = client.scope(any_of("gpu_uuid", some))
-        before = await client.instant(READ_BEFORE.ask(scope, range_seconds=_BEFORE), window.start)
-        within = await client.instant(SCRAPED.ask(scope, range_seconds=window.seconds), window.end)
+        before = await client.over(READ_BEFORE, scope, window.start - _BEFORE, window.start)
+        within = await client.over(SCRAPED, scope, window.start, window.end)
         found |= {known.names.key(one.labels["gpu_uuid"]) for one in (*before, *within) if one.values[0] > 0}
     return found
 
@@ -138,8 +138,7 @@ async def gpu_ids(client: PrometheusClient, window: Window, known: GpuNames, uui
     """Returns the cluster-wide numbers that tasks of the window and the seven days before it knew these GPUs by."""
     numbers: dict[str, str] = {}
     for some in batches({name for uuid in uuids for name in known.known_as(uuid)}, 1):
-        question = GPU_IDS.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.seconds + _BEFORE)
-        found = await client.instant(question, window.end)
+        found = await client.over(GPU_IDS, client.scope(any_of("gpu_uuid", some)), window.start - _BEFORE, window.end)
         numbers |= {known.key(series.labels["gpu_uuid"]): series.labels["gpu_id"] for series in found}
     return numbers
 
@@ -154,8 +153,8 @@ async def vram(client: PrometheusClient, window: Window, known: Inventory) -> di
 async def _vram_totals(client: PrometheusClient, window: Window, known: Inventory) -> dict[str, int]:
     totals: dict[str, int] = {}
     for some in batches(known.known_as(known.identities), 1):
-        question = VRAM_TOTAL.ask(client.scope(any_of("gpu_uuid", some)), range_seconds=window.end - window.start)
-        for series in await client.instant(question, window.end):
+        scope = client.scope(any_of("gpu_uuid", some))
+        for series in await client.over(VRAM_TOTAL, scope, window.start, window.end):
             totals[known.names.key(series.labels["gpu_uuid"])] = int(series.values[0])
     return totals
 

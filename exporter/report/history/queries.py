@@ -11,15 +11,19 @@ Three rules keep the answers the same on Prometheus 2 and 3, VictoriaMetrics, Th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from string import Template
 
 _QUESTION_GPUS = 400
 """GPUs named in one question: VictoriaMetrics reads 16 KiB of it, and each unique id takes 17 bytes."""
 _ANSWER_SAMPLES = 60_000
 """In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
+LONGEST_SECONDS = 31.5 * 86400.0
+"""Looked at by one question: a month. Mimir's usual limit is 32 days (`max_total_query_length`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,13 @@ def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
     size = min(_QUESTION_GPUS, max(1, int(_ANSWER_SAMPLES / max(1.0, samples_each))))
     ordered = sorted(uuids)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
+def pieces(start: float, end: float) -> list[tuple[float, float]]:
+    """Returns a stretch of time in parts that one question each may look at, in the order of time."""
+    count = max(1, math.ceil((end - start) / LONGEST_SECONDS))
+    edges = [start + (end - start) * n / count for n in range(count)]
+    return list(pairwise([*edges, end]))
 
 
 def any_of(label: str, values: Collection[str]) -> str:

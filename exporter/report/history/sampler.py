@@ -10,7 +10,7 @@ import numpy as np
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import together
 from exporter.report.history.gpus import Inventory, reference_gpus
-from exporter.report.history.queries import CounterGroup, any_of, batches
+from exporter.report.history.queries import CounterGroup, any_of, batches, pieces
 from exporter.report.history.responses import Series
 from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, united_by_series
 from exporter.report.history.scrape_times import ScrapeTimes
@@ -78,7 +78,8 @@ class Sampler:
         for uuid, spans in wanted.items():
             for start, end in spans:
                 minutes = math.floor((start - _INSTANT) / _MINUTE) * _MINUTE, math.ceil(end / _MINUTE) * _MINUTE
-                by_span.setdefault(minutes, set()).add(uuid)
+                for piece in pieces(*minutes):
+                    by_span.setdefault(piece, set()).add(uuid)
         return await self._read_spans(group, by_span)
 
     async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
