@@ -186,6 +186,11 @@ class Task:
     project_uuid: str = ""
     image: str = ""
 
+    @property
+    def key(self) -> tuple[str, float, str]:
+        """Returns what tells it from every other task: ids are used again, and one may stand twice in an answer."""
+        return self.task_id, self.start, self.username
+
 
 @dataclass(frozen=True, slots=True)
 class MalformedTask:

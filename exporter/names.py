@@ -24,6 +24,16 @@ def visible(name: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _UNSEEN else char for char in name)
 
 
+def joined(names: Iterable[str]) -> str:
+    r"""Names in one field, joined by `+`; a `+` within one stands as `\+`, so that they can be told apart again.
+
+    Backslashes are doubled where they would otherwise seem to mean that: `CORP\alice` stays as it is.
+    """
+    return "+".join(
+        re.sub(r"(\\*)(\+|\Z)", lambda end: 2 * end[1] + end[2].replace("+", "\\+"), name) for name in names
+    )
+
+
 def natural(name: str) -> list[tuple[str, int, str, str]]:
     """What names are in order of for people: node2 before node10, node010 before node11."""
     pieces = re.findall("([^0-9]*)([0-9]*)", name)

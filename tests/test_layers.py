@@ -19,6 +19,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.errors": set(),
     "exporter.ownership": {"exporter.model"},
     "exporter.metering": {"exporter.model", "exporter.ownership"},
+    "exporter.report.naming": set(),
     "exporter.report.observed": {"exporter.model"},
 }
 """All that a part may import of the project, beside itself."""
@@ -33,6 +34,7 @@ NEVER: dict[str, set[str]] = {
         "exporter.report.accounting",
         "exporter.report.render",
         "exporter.report.holders",
+        "exporter.report.answers",
         "exporter.report.make",
     },
     "exporter.report.accounting": {
@@ -40,6 +42,7 @@ NEVER: dict[str, set[str]] = {
         "exporter.report.history",
         "exporter.report.render",
         "exporter.report.holders",
+        "exporter.report.answers",
         "exporter.report.make",
     },
     "exporter.report.completeness": {"exporter.tasks", "exporter.report.history", "exporter.report.render"},
@@ -47,6 +50,7 @@ NEVER: dict[str, set[str]] = {
         "exporter.tasks",
         "exporter.report.history",
         "exporter.report.holders",
+        "exporter.report.answers",
         "exporter.report.make",
     },
 }
@@ -63,7 +67,12 @@ ONLY_FROM: dict[str, set[str]] = {
 """Who alone may import a part, beside itself."""
 
 PURE = ("exporter.model", "exporter.errors", "exporter.metering", "exporter.ownership")
-PURE_REPORT = ("exporter.report.observed", "exporter.report.accounting", "exporter.report.completeness")
+PURE_REPORT = (
+    "exporter.report.naming",
+    "exporter.report.observed",
+    "exporter.report.accounting",
+    "exporter.report.completeness",
+)
 INPUT_OUTPUT = {
     *("aiohttp", "asyncio", "concurrent", "http", "httpx", "io", "logging", "multiprocessing", "os", "pathlib"),
     *("requests", "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time"),

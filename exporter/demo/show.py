@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from exporter.demo.run import Demo, running, scraped
-from exporter.report.make import Wanted, make
+from exporter.report.answers import Wanted
+from exporter.report.make import make
 from exporter.report.output import WRITTEN, files
 from exporter.report.window import window
 from exporter.report.write import write

@@ -68,8 +68,8 @@ def slices(holds: Sequence[Hold] | None, start: float, end: float) -> Iterator[S
         holding = [hold for hold in holding if hold.end > begin]
         while waiting and waiting[-1].start <= begin:
             holding.append(waiting.pop())
-        tasks = {hold.task.task_id: hold.task for hold in holding if hold.task is not None}
-        yield Slice(begin, finish, tuple(tasks[task_id] for task_id in sorted(tasks)), ownership(holding))
+        tasks = {hold.task.key: hold.task for hold in holding if hold.task is not None}
+        yield Slice(begin, finish, tuple(tasks[key] for key in sorted(tasks)), ownership(holding))
 
 
 def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: float, end: float) -> list[Share]:
@@ -84,7 +84,7 @@ def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: 
     Returns:
         One share for each task and kind of ownership that occurs; they sum to `at(end) - at(start)`.
     """
-    total: dict[tuple[str | None, Ownership], Share] = {}
+    total: dict[tuple[tuple[str, float, str] | None, Ownership], Share] = {}
     before = at(start)
     for piece in slices(holds, start, end):
         after = at(piece.end)
@@ -92,7 +92,7 @@ def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: 
         amounts = after.minus(before).times(part)
         seconds = (piece.end - piece.start) * part
         for task in piece.holders:
-            key = (task.task_id if task else None, piece.ownership)
+            key = (task.key if task else None, piece.ownership)
             if (known := total.get(key)) is not None:
                 total[key] = Share(task, piece.ownership, known.seconds + seconds, known.amounts.plus(amounts))
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 import sys
@@ -16,7 +17,8 @@ from exporter.config import Config
 from exporter.errors import ConfigError, UsageError
 from exporter.names import visible
 from exporter.report.accounting.aggregate import Filter
-from exporter.report.make import Made, Wanted, make
+from exporter.report.answers import Wanted
+from exporter.report.make import Made, make
 from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
 from exporter.report.render import text
@@ -100,6 +102,8 @@ def _printed(settings: Config, options: Options, made: Made) -> str:
     if options.user_report and not options.formats:
         return text.task_report(made.report, language)
     kind: Format = options.formats[0] if options.formats else "text"
+    if kind != "text" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: programs read it
     columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return printed(made.report, made.timeline, language, kind, columns, colour=colour)

@@ -9,26 +9,22 @@ from exporter import config
 from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.comparison import DAYS, Measures, observed_measures, owned_measures
 from exporter.report.accounting.rows import Report
+from exporter.report.answers import Answers
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.earlier_days import earlier_days
-from exporter.report.holders import Holders
 from exporter.report.window import Window
 
 
 async def days_before(
-    prometheus: config.Prometheus | None,
-    holders: Holders | None,
-    window: Window,
-    report: Report,
-    users: Collection[str],
+    prometheus: config.Prometheus, answers: Answers, window: Window, report: Report, users: Collection[str]
 ) -> list[Measures]:
     """Returns what is known of the seven days before a single day that is over, the latest first; else nothing.
 
     Whatever fails leaves a blank.
 
     Args:
-        prometheus: Where the scrape history is; None: it is not asked.
-        holders: Who knows who held what; None: nobody is asked.
+        prometheus: Where the scrape history is; it is not asked if it did not answer before.
+        answers: What is known of the day reported, and who can be asked about others.
         window: The day reported.
         report: Of that day: the same GPUs are looked at.
         users: The only ones to look at, by their tasks alone, as counters tell no user's share; empty: all.
@@ -38,13 +34,14 @@ async def days_before(
     uuids = {row.gpu_uuid for row in report.gpus if row.gpu_uuid}
     days = window.days_before(DAYS)
     measures: list[Measures] = [{} for _ in days]
-    if prometheus and not users:
+    if answers.read and not users:
         with suppress(HistoryError):
             async with PrometheusClient(prometheus) as client:
-                measures = [observed_measures(day) for day in await earlier_days(client, days, uuids)]
-    if holders:
+                told_of = {name for uuid in uuids for name in answers.names.gpus.known_as(uuid)}
+                measures = [observed_measures(day) for day in await earlier_days(client, days, told_of)]
+    if holders := answers.holders:
         with suppress(TasksError):
             for measured, day in zip(measures, days, strict=True):
-                held = await holders.held(day)
+                held = (await holders.held(day)).called(answers.names)
                 measured.update(owned_measures(held.holdings, day, uuids, users))
     return measures

@@ -5,19 +5,21 @@ Today that is the task source, asked for each day by itself, as the answers for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from exporter.config import Config
-from exporter.model import Answer, MalformedTask, Task
+from exporter.model import Answer, MalformedTask, Task, TaskGpu
 from exporter.ownership import Holdings
 from exporter.report.cache import DayOfTasks, TaskCache
+from exporter.report.naming import Names
 from exporter.report.window import Window
 from exporter.tasks.source import TaskSource, task_source
 
-_Entry = TypeVar("_Entry", Task, MalformedTask)
+_Tasks = Mapping[tuple[str, float, str], Task]
+"""By their keys."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,29 @@ class Held:
     tasks: tuple[Task, ...]
     """All that overlap the window, each once."""
     malformed: tuple[MalformedTask, ...]
+    """Each as long as the answers that hold it speak for: an entry that several days show is here several times."""
     source: Literal["api"]
     """Who says so, by the name in the report's `sources`."""
+
+    @property
+    def malformed_count(self) -> int:
+        """How many entries cannot be accounted in full."""
+        return len({entry.task_id for entry in self.malformed})
 
     @cached_property
     def holdings(self) -> Holdings:
         """The same, to be looked up by GPU."""
         return Holdings(Answer(self.tasks, self.malformed, as_of=0.0))
+
+    def called(self, names: Names) -> Held:
+        """Returns the same in the report's names of GPUs and hosts."""
+        return replace(
+            self,
+            tasks=tuple(_called(task, names) for task in self.tasks),
+            malformed=tuple(
+                replace(entry, gpu_uuids=tuple(map(names.gpus.key, entry.gpu_uuids))) for entry in self.malformed
+            ),
+        )
 
 
 class Holders(Protocol):
@@ -41,6 +59,13 @@ class Holders(Protocol):
 
     async def held(self, window: Window) -> Held:
         """Returns who held what in a window.
+
+        Raises:
+            TasksError: There is no answer.
+        """
+
+    async def between(self, start: float, end: float) -> Held:
+        """Returns who held what from one instant, in Unix seconds, to another.
 
         Raises:
             TasksError: There is no answer.
@@ -83,21 +108,30 @@ class DailyHolders:
         self._use_cache = use_cache
 
     async def held(self, window: Window) -> Held:
-        """Returns who held what; of a task that several days show, the last day's word counts.
+        """Returns who held what; of a task that goes on from one day to the next, the last day's word counts.
 
-        What an earlier day was kept with may be outdated: an entry that a later day does not show had ended before.
+        What an earlier day was kept with may be outdated: a task that a later day does not show had ended before. An
+        id that is used again is another task.
 
         Raises:
             TasksError: As the source raises it.
         """
-        tasks: dict[str, Task] = {}
-        malformed: dict[str, MalformedTask] = {}
+        tasks: _Tasks = {}
+        malformed: list[MalformedTask] = []
         for day in window.days():
             tasks_of_day, malformed_of_day = await self._day(day)
-            tasks = _ended(tasks, day.start) | {task.task_id: task for task in tasks_of_day}
-            malformed = _ended(malformed, day.start) | {entry.task_id: entry for entry in malformed_of_day}
-        overlapping = (task for task in tasks.values() if task.start < window.end and task.end > window.start)
-        return Held(tuple(overlapping), tuple(malformed.values()), "api")
+            tasks = _continued(tasks, tasks_of_day, day.start)
+            malformed += _bounded(malformed_of_day, day.start, day.end)
+        return _overlapping(tasks.values(), malformed, window.start, window.end)
+
+    async def between(self, start: float, end: float) -> Held:
+        """Returns who held what from one instant to another, be it kept or not.
+
+        Raises:
+            TasksError: As the source raises it.
+        """
+        answer = await self._source.tasks(start, end)
+        return _overlapping(answer.tasks, _bounded(answer.malformed, start, end), start, end)
 
     async def _day(self, day: Window) -> DayOfTasks:
         """Returns a day as it was kept, or else as the source says, which is kept if the day is over."""
@@ -111,5 +145,30 @@ class DailyHolders:
         return told
 
 
-def _ended(entries: Mapping[str, _Entry], by: float) -> dict[str, _Entry]:
-    return {task_id: replace(entry, end=min(entry.end, by)) for task_id, entry in entries.items()}
+def _overlapping(tasks: Iterable[Task], malformed: Iterable[MalformedTask], start: float, end: float) -> Held:
+    return Held(tuple(task for task in tasks if task.start < end and task.end > start), tuple(malformed), "api")
+
+
+def _continued(before: _Tasks, told: Iterable[Task], midnight: float) -> _Tasks:
+    """Returns the tasks of the days before and of the day that begins then, each run of a task once."""
+    of_day = {task.key: task for task in told}
+    going_on = {task.task_id for task in of_day.values() if task.start < midnight}
+    ended = {
+        key: replace(task, end=min(task.end, midnight))
+        for key, task in before.items()
+        if task.end <= midnight or task.task_id not in going_on
+    }
+    return ended | of_day
+
+
+def _bounded(entries: Iterable[MalformedTask], start: float, end: float) -> list[MalformedTask]:
+    """Returns entries as far as the answer that holds them speaks for."""
+    return [replace(entry, start=max(entry.start, start), end=min(entry.end, end)) for entry in entries]
+
+
+def _called(task: Task, names: Names) -> Task:
+    gpus: dict[str, TaskGpu] = {}
+    for gpu in task.gpus:
+        uuid = names.gpus.key(gpu.uuid)
+        gpus.setdefault(uuid, replace(gpu, uuid=uuid))
+    return replace(task, gpus=tuple(gpus.values()), hostname=names.hosts.name(task.hostname))

@@ -7,7 +7,7 @@ are named here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -64,11 +64,22 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a GPU was from some instant on."""
+
+    since: float
+    """Unix seconds."""
+    hostname: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedGpu:
     """One GPU as the scrape history knows it."""
 
     uuid: str
     index: int
+    """On the host where it was seen last."""
     hostname: str
     model: str
     card: str
@@ -77,6 +88,13 @@ class ObservedGpu:
     cells: Cells
     owners: Mapping[Owner, Amounts]
     """What the owner series gained in the window."""
+    places: tuple[Place, ...] = ()
+    """All that it had in and around the window, in the order of time; none if it was not observed there."""
+
+    def on_hosts_called(self, name: Callable[[str], str]) -> ObservedGpu:
+        """Returns the same in other names of hosts."""
+        places = tuple(replace(place, hostname=name(place.hostname)) for place in self.places)
+        return replace(self, hostname=name(self.hostname), places=places)
 
 
 @dataclass(frozen=True, slots=True)

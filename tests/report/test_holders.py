@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,9 +94,66 @@ async def test_of_a_task_that_several_days_show_the_last_days_word_counts(desk: 
     assert {one.task_id: (one.end - DAY.start) / HOUR for one in held.tasks} == {"moved": 30, "ended": 24}
 
 
-async def test_entries_that_cannot_be_accounted_are_told_too(desk: Desk) -> None:
+async def test_a_task_whose_start_was_corrected_is_one_task(desk: Desk) -> None:
+    desk.tasks += [task("long", 3, 100)]
+    await desk.names(DAY)
+    desk.tasks[:] = [task("long", 2, 30)]
+    held = await desk.holders().held(WEEK)
+
+    assert [((one.start - DAY.start) / HOUR, (one.end - DAY.start) / HOUR) for one in held.tasks] == [(2, 30)]
+
+
+async def test_an_id_that_is_used_again_is_another_task(desk: Desk) -> None:
+    once, again = task("t", 6, 12), replace(task("t", 33, 34), username="amy")
+    desk.tasks += [once]
+    await desk.names(DAY)
+    desk.tasks[:] = [again]
+    held = await desk.holders().held(WEEK)
+
+    assert [((one.start - DAY.start) / HOUR, (one.end - DAY.start) / HOUR) for one in held.tasks] == [(6, 12), (33, 34)]
+    assert [one.username for one in held.tasks] == ["itrd", "amy"]
+
+
+async def test_an_id_used_again_from_midnight_on_is_another_task(desk: Desk) -> None:
+    desk.tasks += [task("t", 6, 26)]
+    await desk.names(DAY)
+    desk.tasks[:] = [task("t", 24, 30)]
+    held = await desk.holders().held(WEEK)
+
+    assert [((one.start - DAY.start) / HOUR, (one.end - DAY.start) / HOUR) for one in held.tasks] == [(6, 24), (24, 30)]
+
+
+async def test_entries_that_cannot_be_accounted_are_told_too_each_once(desk: Desk) -> None:
     desk.api.extra = {"x": {"gpus": 3}}
-    assert [entry.task_id for entry in (await desk.holders().held(WEEK)).malformed] == ["x"]
+    held = await desk.holders().held(WEEK)
+    assert {entry.task_id for entry in held.malformed} == {"x"}
+    assert held.malformed_count == 1
+
+
+async def test_an_entry_that_cannot_be_placed_is_unknown_on_the_days_whose_answers_hold_it(desk: Desk) -> None:
+    await desk.names(WEEK)
+    last = WEEK.days()[-1]
+    desk.api.extra = {"x": {"username": "amy", "gpus": [{"uuid": UUID}], "start": "soon", "end": ""}}
+    (desk.directory / "cache" / f"{_kept(desk, last)}").unlink()
+    held = await desk.holders().held(WEEK)
+
+    assert [(entry.start, entry.end) for entry in held.malformed] == [(last.start, last.end)]
+    assert [(hold.start, hold.end) for hold in held.holdings.holds({UUID})] == [(last.start, last.end)]
+
+
+def _kept(desk: Desk, day: Window) -> str:
+    (name,) = [file.name for file in (desk.directory / "cache").iterdir() if str(day.first) in file.name]
+    return name
+
+
+async def test_a_stretch_of_time_is_asked_for_itself(desk: Desk) -> None:
+    desk.tasks += [task("before", -5, -1), task("across", -5, 30), task("after", 24, 30)]
+    desk.api.extra = {"x": {"username": "amy", "gpus": [{"uuid": UUID}], "start": "soon", "end": ""}}
+    start, end = DAY.start - 2 * HOUR, DAY.start - 0.5 * HOUR
+    held = await desk.holders().between(start, end)
+
+    assert [one.task_id for one in held.tasks] == ["before", "across"]
+    assert [(entry.start, entry.end) for entry in held.malformed] == [(start, end)]
 
 
 async def test_a_source_that_fails_is_no_answer(desk: Desk) -> None:

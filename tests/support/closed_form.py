@@ -12,8 +12,9 @@ from exporter import config
 from exporter.demo.api import StandInApi
 from exporter.demo.remote_write import Column
 from exporter.model import Amounts, Task, TaskGpu
+from exporter.report.answers import Wanted
 from exporter.report.history.queries import DEVICES
-from exporter.report.make import Made, Wanted, make
+from exporter.report.make import Made, make
 from exporter.report.observed import ENERGY, Floats
 from exporter.report.window import Window, window
 

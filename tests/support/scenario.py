@@ -18,8 +18,9 @@ from exporter.demo.history import REFRESH_SECONDS, history
 from exporter.demo.remote_write import Column
 from exporter.demo.schedule import Faults, Schedule, Stretch
 from exporter.model import Task
+from exporter.report.answers import Wanted
 from exporter.report.history.queries import DEVICES, OWNERS
-from exporter.report.make import Made, Wanted, make
+from exporter.report.make import Made, make
 from exporter.report.window import Window
 
 HOUR = 3600.0

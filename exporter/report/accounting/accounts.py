@@ -111,6 +111,7 @@ def _account(
         model=observed.model,
         card=observed.card,
         cells=observed.cells,
+        places=observed.places,
     )
     accrued = observed.at(window.end).minus(observed.at(window.start))
     if holdings is None:
@@ -146,20 +147,20 @@ def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold]
             share.task,
             share.seconds,
             share.amounts,
-            held[share.task.task_id if share.task else None, share.ownership],
+            held[share.task.key if share.task else None, share.ownership],
         )
         for share in shares(at, holds, window.start, window.end)
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Ownership], Floats]:
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[tuple[str, float, str] | None, Ownership], Floats]:
     """Returns the GPU-seconds held in each ten-minute cell, by task and kind of ownership."""
     edges = np.array(window.edges)
-    held: dict[tuple[str | None, Ownership], Floats] = {}
+    held: dict[tuple[tuple[str, float, str] | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
         overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
         for task in piece.holders:
-            key = (task.task_id if task else None, piece.ownership)
+            key = (task.key if task else None, piece.ownership)
             held[key] = held.get(key, 0) + overlap / len(piece.holders)
     return held
 

@@ -89,7 +89,7 @@ def build(
     tariff = costs.tariff
     parts = [part for account in accounts for part in account.parts]
     owned = [part for part in parts if part.is_owned]
-    tasks = _grouped(owned, lambda part: part.task.task_id if part.task else None)
+    tasks = _grouped(owned, lambda part: part.task.key if part.task else None)
     return Report(
         date=str(window.first),
         to=str(window.last),
@@ -201,7 +201,7 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
 
 def _task_count(parts: Iterable[Part]) -> int | None:
     """Returns how many tasks; None where labels alone tell whose the parts are."""
-    return len({part.task.task_id for part in parts if part.task}) or None
+    return len({part.task.key for part in parts if part.task}) or None
 
 
 def _task_of(parts: Sequence[Part]) -> Task:

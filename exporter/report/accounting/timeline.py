@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exporter.metering.shares import slices
 from exporter.model import Ownership
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.observed import Floats, mean_over
+from exporter.report.observed import Floats, Place, mean_over
 from exporter.report.window import CELL_SECONDS, Window
 
 _CELLS_PER_HOUR = int(3600 / CELL_SECONDS)
@@ -48,6 +48,8 @@ class Lane:
     """Mean of each cell, 0 to 1; NaN where nothing was observed."""
     spells: tuple[Spell, ...]
     """They follow each other without gaps; empty where labels alone tell the owners."""
+    places: tuple[Place, ...] = ()
+    """Where it was in and around the window, in the order of time; none if it was not observed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def _lane(account: GpuAccount, cells: int, spells: Iterable[Spell]) -> Lane:
         gpu.cells.utilization if gpu.cells else nothing,
         gpu.cells.vram_used if gpu.cells else nothing,
         tuple(spells),
+        gpu.places,
     )
 
 

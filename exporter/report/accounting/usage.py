@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.model import Amounts, Ownership, Task
-from exporter.report.observed import Cells, Floats
+from exporter.report.observed import Cells, Floats, Place
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
@@ -31,6 +31,8 @@ class ReportGpu:
     card: str | None
     cells: Cells | None
     """None if it was not observed at all."""
+    places: tuple[Place, ...] = ()
+    """Where it was in and around the window, in the order of time; none if it was not observed there."""
 
 
 @dataclass(frozen=True, slots=True)

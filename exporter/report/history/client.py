@@ -26,7 +26,7 @@ from exporter.errors import (
     HistoryUnreachableError,
 )
 from exporter.names import visible
-from exporter.report.history.queries import Question
+from exporter.report.history.queries import LONGEST_SECONDS, Query, Question, pieces
 from exporter.report.history.responses import Remark, Series, Unsound, all_series, concatenated, label_sets, parsed
 
 _T = TypeVar("_T")
@@ -99,11 +99,25 @@ class PrometheusClient:
         form = {"query": question.promql, "time": _decimal(time)}
         return await self._ask("query", question, form, partial(self._series, question, -math.inf, time + _SLACK))
 
+    async def over(self, query: Query, scope: str, start: float, end: float) -> list[Series]:
+        """Returns one sample of each series for a stretch of time, or for each part that one question may look at.
+
+        Args:
+            query: With a range selector.
+            scope: Its label matchers.
+            start: Unix seconds.
+            end: Unix seconds; the parts come in the order of time.
+        """
+        found = []
+        for begin, finish in pieces(start, end):
+            found += await self.instant(query.ask(scope, range_seconds=finish - begin), finish)
+        return found
+
     async def range(
         self, question: Question, start: float, end: float, step: float, max_steps: int = MAX_STEPS
     ) -> list[Series]:
         """Returns the query at `start`, `start + step` … `end`, in requests of at most `max_steps` each."""
-        stride = max_steps * step
+        stride = min(max_steps, max(1, int(LONGEST_SECONDS / step))) * step
         parts = []
         for first in np.arange(start, end + step / 2, stride):
             last = min(end, first + stride - step)
@@ -114,8 +128,12 @@ class PrometheusClient:
 
     async def label_sets(self, question: Question, start: float, end: float) -> list[dict[str, str]]:
         """Returns the label sets of a selector that had samples about then; some servers tell whole blocks or days."""
-        form = {"match[]": question.promql, "start": _decimal(start), "end": _decimal(end)}
-        return await self._ask("series", question, form, label_sets)
+        found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+        for begin, finish in pieces(start, end):
+            form = {"match[]": question.promql, "start": _decimal(begin), "end": _decimal(finish)}
+            part = await self._ask("series", question, form, label_sets)
+            found |= {frozenset(labels.items()): labels for labels in part}
+        return list(found.values())
 
     def _series(self, question: Question, start: float, end: float, data: Any) -> list[Series]:
         """Returns the series of an answer, all of instants between two, and keeps what is wrong with some samples."""

@@ -7,19 +7,20 @@ appeared or ended. So the result is what all samples would give, from a small pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.model import Amounts, Hold, Owner
+from exporter.errors import TasksError
+from exporter.model import Amounts, Answer, Hold, Owner, Task
 from exporter.ownership import Holdings
-from exporter.report.history import gpus as inventory
+from exporter.report.history import gpus
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import both
 from exporter.report.history.counters import NEVER_SEEN, CounterCurve, device_curve, lost_or_found
 from exporter.report.history.gap_division import rows_across
-from exporter.report.history.gpus import Identity, Vram
+from exporter.report.history.gpus import Inventory, Vram
 from exporter.report.history.lives import resets, strayed
 from exporter.report.history.owner_series import owner_gains
 from exporter.report.history.queries import DEVICES
@@ -27,8 +28,9 @@ from exporter.report.history.replicas import replicas_merged_by
 from exporter.report.history.responses import Remark, Unsound
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Samples, SamplesBySeries, completed
-from exporter.report.history.scrape_gaps import gaps_divided, spans_around_gaps
-from exporter.report.observed import OBSERVED, Cells, ObservedGpu
+from exporter.report.history.scrape_gaps import gaps_across, gaps_divided, spans_around_gaps
+from exporter.report.naming import GpuNames
+from exporter.report.observed import OBSERVED, Cells, ObservedGpu, Place
 from exporter.report.window import CELL_SECONDS, Window
 
 _EDGE = 3600.0
@@ -44,56 +46,80 @@ class History:
     """What the scrape history knows of a window."""
 
     gpus: tuple[ObservedGpu, ...]
-    """Those read in the window or in the seven days before, by unique id; empty if there are none."""
+    """Those that exporters told of in the window, or read in the seven days before, by unique id; maybe none."""
+    names: GpuNames
+    hosts: Mapping[str, Collection[str]]
+    """The unique ids of the GPUs seen under each name that exporters bear."""
     remarks: tuple[Remark, ...]
     """The server's, by their text."""
     unsound: tuple[tuple[str, Unsound], ...] = ()
     """What is wrong with samples, by the name of the query."""
 
 
-async def fetch(client: PrometheusClient, window: Window, holdings: Holdings | None) -> History:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of who held what."""
+
+    tasks: Sequence[Task]
+    """All that overlap the window."""
+    holdings: Holdings
+    between: Callable[[float, float], Awaitable[Holdings]]
+    """Asks who held what from one instant, in Unix seconds, to another: scrapes may fail across the window's edges."""
+
+
+async def fetch(client: PrometheusClient, window: Window, told: Told | None) -> History:
     """Reads a window.
 
     Args:
         client: The server.
         window: The stretch of time.
-        holdings: Who held what: where tasks start and end the counters are exact; None: what the owner series gained
-            is read instead.
+        told: Who held what: where tasks start and end the counters are exact; None: what the owner series gained is
+            read instead.
 
     Raises:
         HistoryError: As the client raises it.
     """
-    known = await inventory.identities(client, window)
-    sampled, vram = await both(_sampled(client, window, known, holdings), inventory.vram(client, window, known))
-    counters = await _counters(sampled, window, known, holdings, vram)
+    known = await gpus.inventory(client, window, told.tasks if told else ())
+    sampled, vram = await both(_sampled(client, window, known, told), gpus.vram(client, window, known))
+    counters = await _counters(sampled, window, known, told, vram)
     edges = np.array(window.edges)
     accrued = {uuid: np.diff(curve.at_each(edges), axis=0) for uuid, curve in counters.curves.items()}
-    read = {uuid for uuid, amounts in accrued.items() if amounts[:, OBSERVED].any()}
-    read |= await inventory.read_before(client, window, known.keys() - read)
+    found = {uuid for uuid, amounts in accrued.items() if amounts[:, OBSERVED].any()}
+    found |= await gpus.told_of(client, window, known, known.identities.keys() - found)
     seconds = np.diff(edges)
-    gpus = [
-        ObservedGpu(
-            uuid=uuid,
-            index=int(labels["gpu"]),
-            hostname=labels["hostname"],
-            model=labels.get("model", ""),
-            card=labels.get("card", ""),
-            at=counters.curves[uuid].at,
-            cells=Cells(seconds, accrued[uuid], vram[uuid].peak_bytes, vram[uuid].total_bytes),
-            owners=counters.gains.get(uuid, {}),
+    observed = []
+    for uuid in sorted(found):
+        places = counters.places.get(uuid, ())
+        labels = gpus.placed(known.identities[uuid], places[-1] if places else None)
+        observed.append(
+            ObservedGpu(
+                uuid=uuid,
+                index=int(labels["gpu"]),
+                hostname=labels["hostname"],
+                model=labels.get("model", ""),
+                card=labels.get("card", ""),
+                at=counters.curves[uuid].at,
+                cells=Cells(seconds, accrued[uuid], vram[uuid].peak_bytes, vram[uuid].total_bytes),
+                owners=counters.gains.get(uuid, {}),
+                places=places,
+            )
         )
-        for uuid in sorted(read)
-        for labels in [counters.identities[uuid]]
-    ]
-    return History(tuple(gpus), client.remarks, client.unsound)
+    return History(tuple(observed), known.names, _hosts(known), client.remarks, client.unsound)
+
+
+def _hosts(known: Inventory) -> dict[str, set[str]]:
+    hosts: dict[str, set[str]] = {}
+    for uuid, identities in known.identities.items():
+        for labels in identities:
+            hosts.setdefault(labels["hostname"], set()).add(uuid)
+    return hosts
 
 
 @dataclass(frozen=True, slots=True)
 class _Counters:
     """By GPU."""
 
-    identities: Mapping[str, Identity]
-    """Of the place where it was seen last."""
+    places: Mapping[str, tuple[Place, ...]]
     curves: Mapping[str, CounterCurve]
     gains: Mapping[str, Mapping[Owner, Amounts]]
     """Of the owner series, if they were asked for."""
@@ -109,37 +135,48 @@ class _Sampled:
     holds: Mapping[str, Sequence[Hold]]
 
 
-async def _sampled(
-    client: PrometheusClient, window: Window, known: Mapping[str, Sequence[Identity]], holdings: Holdings | None
-) -> _Sampled | None:
+async def _sampled(client: PrometheusClient, window: Window, known: Inventory, told: Told | None) -> _Sampled | None:
     """Returns the samples of the GPUs known; None if none was scraped."""
-    interval = await inventory.scrape_interval(client, window) if known else None
+    interval = await gpus.scrape_interval(client, window) if known.identities else None
     if interval is None:
         return None
-    sampler = Sampler(client, window.start - _EDGE, window.end + _EDGE, interval, inventory.reference_gpus(known))
-    holds = {uuid: holdings.holds({uuid}) if holdings else () for uuid in known}
+    sampler = Sampler(client, window.start - _EDGE, window.end + _EDGE, interval, known)
+    holds = {uuid: told.holdings.holds(known.names.aliases(uuid)) if told else () for uuid in known.identities}
     tables = await _tables(sampler, window, {uuid: _instants(each, window) for uuid, each in holds.items()})
     return _Sampled(sampler, tables, replicas_merged_by(_gpu_of, tables, sampler.apart), holds)
 
 
 async def _counters(
-    sampled: _Sampled | None,
-    window: Window,
-    known: Mapping[str, Sequence[Identity]],
-    holdings: Holdings | None,
-    vram: Mapping[str, Vram],
+    sampled: _Sampled | None, window: Window, known: Inventory, told: Told | None, vram: Mapping[str, Vram]
 ) -> _Counters:
-    curves = dict.fromkeys(known, NEVER_SEEN)
+    curves = dict.fromkeys(known.identities, NEVER_SEEN)
     gains: dict[str, dict[Owner, Amounts]] = {}
     if sampled is None:
-        return _Counters(inventory.placed(known, {}), curves, gains)
-    sampler, devices = sampled.sampler, sampled.devices
+        return _Counters({}, curves, gains)
+    sampler, devices, holds = sampled.sampler, sampled.devices, sampled.holds
     curves |= {uuid: device_curve(samples, sampler.start) for uuid, samples in devices.items()}
-    if holdings is None:
+    if told is None:
         gains = await owner_gains(sampler, window, devices)
     else:
-        curves |= await gaps_divided(sampler, window, devices, curves, sampled.holds, vram=vram)
-    return _Counters(inventory.placed(known, sampled.tables), curves, gains)
+        for start, end in gaps_across(devices.values(), (window.start, window.end), sampler.least_gap):
+            beyond = await _asked(told, start, end)
+            holds = {uuid: _united(each, beyond.holds(known.names.aliases(uuid))) for uuid, each in holds.items()}
+        curves |= await gaps_divided(sampler, window, devices, curves, holds, vram=vram)
+    return _Counters(gpus.places(sampled.tables), curves, gains)
+
+
+async def _asked(told: Told, start: float, end: float) -> Holdings:
+    """Returns who held what, nothing if that cannot be told: the day's own answer is good without it."""
+    try:
+        return await told.between(start, end)
+    except TasksError:
+        return Holdings(Answer((), (), as_of=0.0))
+
+
+def _united(holds: Sequence[Hold], more: Iterable[Hold]) -> tuple[Hold, ...]:
+    """Returns the holds of two answers; of a task that both hold, the first one's word counts."""
+    known = {hold.task.key for hold in holds if hold.task}
+    return (*holds, *(hold for hold in more if hold.task is None or hold.task.key not in known))
 
 
 def _instants(holds: Iterable[Hold], window: Window) -> list[float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from exporter.metering.shares import Slice, shares, slices
 from exporter.model import Amounts, Hold, Owner
-from exporter.report.bounds import bounded, limited
+from exporter.report.bounds import limited
 from exporter.report.history.counters import CounterCurve
 from exporter.report.history.lives import reset_times
 from exporter.report.history.samples import COUNTERS, Samples
-from exporter.report.observed import ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, PLAUSIBLE_WATTS, VRAM, Floats
+from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, PLAUSIBLE_WATTS, VRAM, Floats
 
 SETTLED_SECONDS = 900.0
 """After so long an exporter has booked what it observed, with the API or without (`tasks.expire_after`)."""
@@ -25,6 +25,10 @@ claims yet more is not new, and where it stood before is not known."""
 _SAME = 1.0
 """Seconds that were observed and are in nobody's series: unless there are more, all that was booked is shown."""
 _TINY = 1e-9
+_FIRST_OF_ALL = 10.0
+"""The weight of the sum of the gap, which scrapes tell, against what owners claim."""
+_RATHER = 1e-6
+"""The weight of even growth, which decides what claims leave open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def divided(
 ) -> CounterCurve:
     """Returns the curve with points where tasks start or end in a gap.
 
-    - An owner's gain across the gap falls to the pieces of the gap that it held, by time.
+    - What all owners gained across the gap is solved for what accrued in its pieces, for all of them at once: an owner
+      gained its share of each piece that it held. Among the pieces that the same owners held, it falls by time.
     - What nobody known can claim (the series of an owner is dropped after an hour; tasks that the API told of late, or
       not at all, were booked to others) falls to the time that the claims leave open.
     - All that owners had since the exporter started in the gap tells the energy then.
@@ -107,10 +112,22 @@ def divided(
         vram_total_bytes: What the GPU has, if that is known.
     """
     pieces = list(slices(holds, gap.start, gap.end))
+    kinds = list(dict.fromkeys(map(_shares_of, pieces)))
+    kind_of = np.array([kinds.index(_shares_of(piece)) for piece in pieces])
+    seconds = np.array([piece.end - piece.start for piece in pieces])
+    seconds_of_kind: Floats = np.bincount(kind_of, seconds).astype(np.float64)
     gained = _gained(curve, gap, holds, before, after)
-    claims = _claims(pieces, gained, known_before=before.amounts.keys())
     whole = _whole(curve, gap, gained.values())
-    parts = _fitted(claims, whole, np.array([piece.end - piece.start for piece in pieces]), vram_total_bytes)
+    owners = sorted({owner for kind in kinds for owner, _ in kind})
+    shares_held = np.array([[dict(kind).get(owner, 0.0) for kind in kinds] for owner in owners])
+    targets = _targets(
+        np.array([gained.get(owner, Amounts()) for owner in owners]),
+        shares_held @ seconds_of_kind,
+        whole,
+        np.array([owner in before.amounts for owner in owners]),
+    )
+    parts = _fitted(shares_held, targets, whole, seconds_of_kind, vram_total_bytes)[kind_of]
+    parts *= (seconds / seconds_of_kind[kind_of])[:, None]
 
     first, last = np.searchsorted(curve.times, (gap.start, gap.end))
     values = np.array(curve.at(gap.end)) - np.cumsum(parts[::-1], axis=0)[::-1]
@@ -119,6 +136,12 @@ def divided(
         np.concatenate([curve.times[:first], [piece.start for piece in pieces], curve.times[last:]]),
         np.concatenate([curve.values[:first], values, curve.values[last:]]),
     )
+
+
+def _shares_of(piece: Slice) -> tuple[tuple[Owner, float], ...]:
+    """Returns the owners of a piece, each with its share."""
+    counts = Counter(Owner.of(task, piece.ownership) for task in piece.holders)
+    return tuple((owner, count / len(piece.holders)) for owner, count in sorted(counts.items()))
 
 
 def _gained(
@@ -135,22 +158,23 @@ def _gained(
     }
 
 
-def _claims(pieces: Sequence[Slice], gained: Mapping[Owner, Amounts], known_before: Collection[Owner]) -> Floats:
-    """Returns what owners had of each piece; shape (pieces, 6)."""
-    claims = np.zeros((len(pieces), COUNTERS))
-    for owner, held in _held_seconds(pieces).items():
-        claim = _claim(gained.get(owner, Amounts()), held.sum(), is_new=owner not in known_before)
-        claims += np.outer(held / held.sum(), claim)
-    return claims
+def _targets(gained: Floats, held: Floats, whole: Floats, is_known_before: NDArray[np.bool_]) -> Floats:
+    """Returns what each owner had of a gap; the sum is the whole.
 
-
-def _claim(gained: Amounts, held: float, *, is_new: bool) -> Floats:
-    """Returns what an owner had of a gap of which it held so many seconds."""
-    amounts = np.maximum(gained, 0.0)
-    if is_new and amounts[OBSERVED] > held + _UNTRUE:
-        return np.zeros(len(amounts))
-    claim: Floats = amounts * min(1.0, held / max(amounts[OBSERVED], _TINY))
-    return claim
+    Args:
+        gained: By its series; shape (owners, 6).
+        held: Its seconds of the gap; shape (owners,).
+        whole: Of the gap; shape (6,).
+        is_known_before: Whether its series were there before the gap; shape (owners,).
+    """
+    claims = np.maximum(gained, 0.0)
+    claims[~is_known_before & (claims[:, OBSERVED] > held + _UNTRUE)] = 0.0
+    claims *= np.minimum(1.0, held / np.maximum(claims[:, OBSERVED], _TINY))[:, None]
+    claims *= np.minimum(1.0, whole / np.maximum(claims.sum(axis=0), _TINY))
+    observed = held * min(1.0, whole[OBSERVED] / held.sum())
+    left_open = np.maximum(observed - claims[:, OBSERVED], 0.0) + _TINY * held
+    targets: Floats = claims + np.outer(left_open / left_open.sum(), whole - claims.sum(axis=0))
+    return targets
 
 
 def _whole(curve: CounterCurve, gap: Gap, gained: Iterable[Amounts]) -> Floats:
@@ -165,14 +189,22 @@ def _whole(curve: CounterCurve, gap: Gap, gained: Iterable[Amounts]) -> Floats:
     return whole
 
 
-def _fitted(parts: Floats, whole: Floats, seconds: Floats, vram_total_bytes: float | None) -> Floats:
-    """Returns parts, one row each, that sum to the whole and are possible in so many seconds."""
-    open_seconds = np.maximum(seconds - parts[:, OBSERVED], 0.0) + _TINY * seconds
-    total = parts.sum(axis=0)
-    shrunk = parts * np.minimum(1.0, whole / np.maximum(total, _TINY))
-    fitted: Floats = shrunk + np.outer(open_seconds / open_seconds.sum(), whole - shrunk.sum(axis=0))
-    fitted = bounded(fitted, seconds, vram_total_bytes)
-    fitted[:, ENERGY] = limited(fitted[:, ENERGY], seconds * PLAUSIBLE_WATTS)
+def _fitted(
+    shares_held: Floats, targets: Floats, whole: Floats, seconds: Floats, vram_total_bytes: float | None
+) -> Floats:
+    """Returns what accrued in each kind of piece: what is possible in so many seconds, and sums to the whole.
+
+    Args:
+        shares_held: The part of each kind that each owner held; shape (owners, kinds).
+        targets: What each owner had; shape (owners, 6).
+        whole: Of the gap; shape (6,).
+        seconds: Of each kind; shape (kinds,).
+        vram_total_bytes: What the GPU has; None: not known, and so nothing limits it.
+    """
+    fitted = np.zeros((len(seconds), COUNTERS))
+    for column in (OBSERVED, BUSY, IDLE, VRAM, ENERGY):
+        limits = np.minimum(_limits(column, seconds, fitted[:, OBSERVED], vram_total_bytes), whole[column])
+        fitted[:, column] = _solved(shares_held, targets[:, column], whole[column], seconds, limits)
     # A byte more each: what was idle and what used VRAM may be claimed by different owners.
     likely = fitted[:, IDLE] * (1.0 + fitted[:, VRAM] / np.maximum(fitted[:, OBSERVED], _TINY))
     guessed = whole[IDLE_VRAM_HELD] * likely / max(likely.sum(), _TINY)
@@ -180,10 +212,36 @@ def _fitted(parts: Floats, whole: Floats, seconds: Floats, vram_total_bytes: flo
     return fitted
 
 
-def _held_seconds(pieces: Sequence[Slice]) -> dict[Owner, Floats]:
-    """Returns the seconds of each piece that each owner held."""
-    held: defaultdict[Owner, Floats] = defaultdict(lambda: np.zeros(len(pieces)))
-    for n, piece in enumerate(pieces):
-        for task in piece.holders:
-            held[Owner.of(task, piece.ownership)][n] += (piece.end - piece.start) / len(piece.holders)
-    return held
+def _limits(column: int, seconds: Floats, observed: Floats, vram_total_bytes: float | None) -> Floats:
+    """Returns what a counter can have gained at most in so many seconds, of which so many were observed."""
+    if column == OBSERVED:
+        return seconds
+    if column == ENERGY:
+        return seconds * PLAUSIBLE_WATTS
+    if column == VRAM:
+        return observed * vram_total_bytes if vram_total_bytes else np.full(len(seconds), np.inf)
+    return observed
+
+
+def _solved(shares_held: Floats, targets: Floats, whole: float, seconds: Floats, limits: Floats) -> Floats:
+    """Returns one counter's parts of kinds of pieces: of all that give each owner most nearly its own, the evenest.
+
+    Args:
+        shares_held: The part of each kind that each owner held; shape (owners, kinds).
+        targets: What each owner had; shape (owners,).
+        whole: What all parts sum to.
+        seconds: Of each kind; shape (kinds,).
+        limits: None is larger than this; shape (kinds,).
+    """
+    if len(seconds) == 1 or whole <= _TINY:
+        even: Floats = seconds * (whole / seconds.sum())
+        return even
+    from scipy.optimize import lsq_linear
+
+    # In units in which a counter that grows evenly has parts that are no longer than the time they take.
+    unit = whole * np.sqrt(seconds / seconds.sum())
+    equations = np.vstack((shares_held * unit / whole, _FIRST_OF_ALL * unit / whole, _RATHER * np.eye(len(seconds))))
+    wanted = np.concatenate((targets / whole, [_FIRST_OF_ALL], np.zeros(len(seconds))))
+    upper = np.maximum(limits, whole * _TINY) / unit
+    parts: Floats = lsq_linear(equations, wanted, (0.0, upper), method="bvls").x * unit
+    return limited(parts * (whole / max(parts.sum(), _TINY)), limits)

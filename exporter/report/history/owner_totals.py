@@ -18,18 +18,26 @@ from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Labels, Samples
 from exporter.report.observed import OBSERVED
 
+_REMEMBERED = 7 * 86400.0
+"""Seconds for which the last sample of a series that was dropped is looked for."""
 _INSTANT = 0.001
 """Seconds: all that one scrape tells has one time."""
 
 
 async def owner_totals(
-    sampler: Sampler, curves: Mapping[str, CounterCurve], gaps: Mapping[str, Sequence[Gap]]
+    sampler: Sampler,
+    devices: Mapping[str, Samples],
+    curves: Mapping[str, CounterCurve],
+    gaps: Mapping[str, Sequence[Gap]],
 ) -> dict[tuple[str, Gap], tuple[OwnerTotals, OwnerTotals]]:
     """Asks what the owner series showed at the last scrape before each gap, and at the first that tells of all of it.
 
+    A series that comes back in the gap went on from where it was when it was dropped.
+
     Args:
         sampler: Reads the surroundings.
-        curves: The device counters by GPU.
+        devices: The samples of the device counters by GPU.
+        curves: The same, joined across resets.
         gaps: By GPU.
 
     Returns:
@@ -43,8 +51,26 @@ async def owner_totals(
             before = [totals for one in scraped_of[uuid] if (totals := one.before(gap, sampler.apart))]
             after = [totals for one in scraped_of[uuid] if (totals := one.after(gap))]
             if before and after:
-                around[uuid, gap] = max(before, key=attrgetter("until")), min(after, key=attrgetter("until"))
+                first, last = max(before, key=attrgetter("until")), min(after, key=attrgetter("until"))
+                if not gap.starts_at_reset and last.amounts.keys() - first.amounts.keys():
+                    dropped = await _dropped(sampler, devices[uuid], uuid, gap)
+                    first = OwnerTotals(first.until, {**dropped, **first.amounts})
+                around[uuid, gap] = first, last
     return around
+
+
+async def _dropped(sampler: Sampler, samples: Samples, uuid: str, gap: Gap) -> dict[Owner, Amounts]:
+    """Returns what the owner series that a GPU once had in the life of its exporter before a gap showed last.
+
+    An exporter is at least as old as the seconds that it observed.
+    """
+    age = float(samples.counters[np.searchsorted(samples.times, gap.start), OBSERVED])
+    shown: dict[Owner, Amounts] = {}
+    for labels, latest in (await sampler.latest(OWNERS, uuid, gap.start, min(age, _REMEMBERED))).items():
+        if key := owner_of_series(dict(labels)):
+            amounts = Amounts(*np.nan_to_num(latest.counters[-1]).tolist())
+            shown[key[1]] = max(amounts, shown.get(key[1], amounts))
+    return shown
 
 
 async def _scraped(

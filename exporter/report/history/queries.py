@@ -11,9 +11,11 @@ Three rules keep the answers the same on Prometheus 2 and 3, VictoriaMetrics, Th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from string import Template
 
 _QUESTION_GPUS = 400
@@ -22,6 +24,8 @@ _OF_GPU = frozenset({"gpu_uuid"})
 _OF_COUNTER = frozenset({"__name__", "gpu_uuid"})
 _ANSWER_SAMPLES = 60_000
 """In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
+LONGEST_SECONDS = 31.5 * 86400.0
+"""Looked at by one question: a month. Mimir's usual limit is 32 days (`max_total_query_length`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class CounterGroup:
     values: Query
     samples: Query
     """All in a range. VictoriaMetrics returns the staleness markers among them, as NaN."""
+    latest: Query
+    """The last of each series in a range, be it gone since."""
 
 
 def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
@@ -77,6 +83,7 @@ def _counter_group(name: str, *metrics: str | None) -> CounterGroup:
         metrics,
         Query(f"{name} counters", unit, f"{selector}$offset", _OF_COUNTER),
         Query(f"{name} samples", unit, f"{selector}[$range]", _OF_COUNTER),
+        Query(f"latest {name} samples", unit, f"last_over_time({selector}[$range])", _OF_COUNTER),
     )
 
 
@@ -140,6 +147,13 @@ READ_BEFORE = Query(
     _OF_GPU,
 )
 
+SCRAPED = Query(
+    "GPUs that exporters told of",
+    "1 if one did",
+    "group by (gpu_uuid) (last_over_time(amdgpu_up{$scope}[$range]))",
+    _OF_GPU,
+)
+
 BY_GPU_DAILY = Query(
     "device counters of earlier days",
     "s, J (energy)",
@@ -158,7 +172,9 @@ UNOWNED_DAILY = Query(
 PRESENCE = Query("GPUs scraped", "GPUs", "count(amdgpu_observed_seconds_total{$scope})")
 
 # Sent to /api/v1/series, which reads the index alone: a week costs nothing.
-IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_observed_seconds_total",$scope}')
+IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_alias_info|amdgpu_observed_seconds_total",$scope}')
+
+TASKS_OF_GPUS = Query("which GPU a task was seen on", "1", "amdgpu_task_info{$scope}")
 
 
 def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
@@ -166,6 +182,13 @@ def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
     size = min(_QUESTION_GPUS, max(1, int(_ANSWER_SAMPLES / max(1.0, samples_each))))
     ordered = sorted(uuids)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
+def pieces(start: float, end: float) -> list[tuple[float, float]]:
+    """Returns a stretch of time in parts that one question each may look at, in the order of time."""
+    count = max(1, math.ceil((end - start) / LONGEST_SECONDS))
+    edges = [start + (end - start) * n / count for n in range(count)]
+    return list(pairwise([*edges, end]))
 
 
 def any_of(label: str, values: Collection[str]) -> str:

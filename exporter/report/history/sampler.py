@@ -9,7 +9,8 @@ import numpy as np
 
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import together
-from exporter.report.history.queries import CounterGroup, any_of, batches
+from exporter.report.history.gpus import Inventory, reference_gpus
+from exporter.report.history.queries import CounterGroup, any_of, batches, pieces
 from exporter.report.history.responses import Series
 from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, united_by_series
 from exporter.report.history.scrape_times import ScrapeTimes
@@ -41,12 +42,10 @@ class Sampler:
         start: Unix seconds.
         end: Unix seconds.
         interval: Seconds between scrapes.
-        reference_gpus: Unique ids, one or more of each node, that tell when it was scraped.
+        known: The GPUs. The series of one that exporters tell of by several ids come as if they told of it by one.
     """
 
-    def __init__(
-        self, client: PrometheusClient, start: float, end: float, interval: float, reference_gpus: Collection[str]
-    ) -> None:
+    def __init__(self, client: PrometheusClient, start: float, end: float, interval: float, known: Inventory) -> None:
         self.start = start
         self.end = end
         self.interval = interval
@@ -55,14 +54,15 @@ class Sampler:
         self.least_gap = _MISSED_TWO * interval
         """Seconds: samples further apart than this are the two sides of a gap of the scrapes."""
         self._client = client
-        self._times = ScrapeTimes(client, start, end, reference_gpus)
+        self._known = known
+        self._times = ScrapeTimes(client, start, end, reference_gpus(known.identities))
 
     async def grid(self, group: CounterGroup, uuids: Collection[str], *, bracketed: bool) -> SamplesBySeries:
         """Returns the last sample before every tenth minute from the start; bracketed, the first after it, too."""
         offsets = (0.0, self.interval + _JITTER) if bracketed else (0.0,)
         for offset in offsets:
             await self._times.load(offset)
-        batched = batches(uuids, (self.end - self.start) / CELL_SECONDS * COUNTERS)
+        batched = batches(self._known.known_as(uuids), (self.end - self.start) / CELL_SECONDS * COUNTERS)
         return united_by_series(
             await together(self._read_grid(group, some, offset) for some in batched for offset in offsets)
         )
@@ -78,7 +78,8 @@ class Sampler:
         for uuid, spans in wanted.items():
             for start, end in spans:
                 minutes = math.floor((start - _INSTANT) / _MINUTE) * _MINUTE, math.ceil(end / _MINUTE) * _MINUTE
-                by_span.setdefault(minutes, set()).add(uuid)
+                for piece in pieces(*minutes):
+                    by_span.setdefault(piece, set()).add(uuid)
         return await self._read_spans(group, by_span)
 
     async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
@@ -96,6 +97,20 @@ class Sampler:
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
         return await self._read_spans(group, by_span)
 
+    async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
+        """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
+
+        Args:
+            group: Which counters.
+            uuid: The GPU.
+            until: Unix seconds.
+            seconds: How long before that it may be.
+        """
+        names = self._known.known_as([uuid])
+        scope = self._client.scope(any_of("gpu_uuid", names))
+        found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
+        return self._by_key(_samples_by_series(group, names, found))
+
     def _slot(self, instants: int) -> float:
         """Returns the seconds whose instants one query asks for.
 
@@ -110,7 +125,7 @@ class Sampler:
             await together(
                 self._read_span(group, some, span)
                 for span, uuids in by_span.items()
-                for some in batches(uuids, self._samples_in(span))
+                for some in batches(self._known.known_as(uuids), self._samples_in(span))
             )
         )
 
@@ -125,12 +140,21 @@ class Sampler:
     async def _read_grid(self, group: CounterGroup, uuids: Collection[str], offset: float) -> SamplesBySeries:
         question = group.values.ask(self._client.scope(any_of("gpu_uuid", uuids)), offset_seconds=offset)
         values = await self._client.range(question, self.start, self.end, CELL_SECONDS)
-        return await self._times.stamp(_samples_by_series(group, uuids, values), offset)
+        return self._by_key(await self._times.stamp(_samples_by_series(group, uuids, values), offset))
 
     async def _read_span(self, group: CounterGroup, uuids: Collection[str], span: Span) -> SamplesBySeries:
         start, end = span
         question = group.samples.ask(self._client.scope(any_of("gpu_uuid", uuids)), range_seconds=end - start)
-        return _samples_by_series(group, uuids, await self._client.instant(question, end))
+        return self._by_key(_samples_by_series(group, uuids, await self._client.instant(question, end)))
+
+    def _by_key(self, tables: SamplesBySeries) -> SamplesBySeries:
+        """Returns the same, each GPU under the one id by which the report tells of it."""
+        return {self._with_key(labels): samples for labels, samples in tables.items()}
+
+    def _with_key(self, labels: Labels) -> Labels:
+        uuid = dict(labels)["gpu_uuid"]
+        key = self._known.names.key(uuid)
+        return labels if key == uuid else labels - {("gpu_uuid", uuid)} | {("gpu_uuid", key), ("alias", uuid)}
 
 
 def _samples_by_series(group: CounterGroup, uuids: Collection[str], answer: Iterable[Series]) -> SamplesBySeries:

@@ -22,16 +22,19 @@ alone (beside the days before, which those are compared with).
 
 1. `gap_division.gaps_of` finds the gaps: two neighbouring samples of a GPU, two missed scrapes or more apart, with a
    start or an end of one of its tasks between. If the exporter was restarted there, its counters say when; the gap then
-   begins at the restart, at which all owner counters stood at 0, and what was before it nobody knows.
+   begins at the restart, at which all owner counters stood at 0, and what was before it nobody knows. Across an edge of
+   the window, the tasks of the gap are asked for, too (`gaps_across`): one that ended yesterday gained there.
 
 2. `owner_totals.owner_totals` asks for the owner series on either side. They lag: the exporter waits for the API before
    it books, and serves a new owner flat at first. Up to which instant a scrape's owner series are complete follows from
    `amdgpu_exporter_unbooked_seconds` beside them (`OwnerTotals.until`). So the first scrape counts whose totals reach
-   the end of the gap: a minute or two after it, at most 15.
+   the end of the gap: a minute or two after it, at most 15. An owner that is back after its series was dropped goes on
+   from the last sample before, however long ago, of the same life of the exporter.
 
-3. `gap_division.divided` takes away what accrued between those instants and the gap, where the curve is exact, and
-   holds the rest against what is possible: no owner had more than the time it held, no piece more busy seconds than
-   observed ones, no part is negative. What is left over falls to the time that nobody claims.
+3. `gap_division.divided` takes away what accrued between those instants and the gap, where the curve is exact. Each
+   owner gained its share of each piece that it held: these equations are solved for the pieces, all owners at once, as
+   nearly as is possible: no owner had more than the time it held, no piece more busy seconds than observed ones, no
+   part is negative. What is left over falls to the time that nobody claims.
 
 The sum between the two scrapes is that of the device counters, whatever owner series say: they tell only how it
 divides. Where they are missing on either side the straight line stays. What is divided by time alone all the same is
@@ -40,7 +43,7 @@ listed in docs/accounting.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.model import Hold
 from exporter.report.history.counters import CounterCurve
@@ -63,6 +66,22 @@ def spans_around_gaps(times: Floats, instants: Sequence[float], least_gap: float
     """
     for n in rows_across(times, instants, least_gap):
         yield times[n - 1] - SETTLED_SECONDS, times[n] + SETTLED_SECONDS
+
+
+def gaps_across(devices: Iterable[Samples], instants: Sequence[float], least_gap: float) -> set[Span]:
+    """Returns the stretches without scrapes of any GPU in which instants lie, one for each.
+
+    Args:
+        devices: Samples of the device counters, all that there are around the instants.
+        instants: Unix seconds.
+        least_gap: Seconds; no gap is shorter.
+    """
+    around: dict[float, list[Span]] = {}
+    for samples in devices:
+        for instant in instants:
+            for n in rows_across(samples.times, [instant], least_gap):
+                around.setdefault(instant, []).append((samples.times[n - 1], samples.times[n]))
+    return {(min(start for start, _ in each), max(end for _, end in each)) for each in around.values()}
 
 
 async def gaps_divided(
@@ -96,7 +115,7 @@ async def gaps_divided(
         for uuid, samples in devices.items()
     }
     bent: dict[str, CounterCurve] = {}
-    for (uuid, gap), (before, after) in (await owner_totals(sampler, curves, gaps)).items():
+    for (uuid, gap), (before, after) in (await owner_totals(sampler, devices, curves, gaps)).items():
         bent[uuid] = divided(
             bent.get(uuid, curves[uuid]), gap, holds[uuid], before, after, vram_total_bytes=vram[uuid].total_bytes
         )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final, NamedTuple
 
-from exporter.names import natural, visible
+from exporter.names import joined, natural, visible
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow
 from exporter.report.render.cells import NOT_AVAILABLE, is_told
@@ -110,7 +110,7 @@ def task_summary(report: Report) -> Iterator[str]:
     yield "GPU 使用者任務摘要:"
     held = [row for row in report.gpus if row.users]
     for row in held:
-        name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
+        name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {joined(row.users)} - {row.model or ABSENT}"
         yield f"  {visible(name)}"
     if not held:
         yield f"  {no_tasks(report, familiar)}"
@@ -139,7 +139,7 @@ def averages(means: Means) -> Iterator[str]:
 
 def holders(names: Iterable[str], *, is_free: bool, unused: str = _UNUSED) -> str:
     """Returns who held a GPU; `N/A` where no source could tell at any time."""
-    return "+".join(names) or (unused if is_free else NOT_AVAILABLE)
+    return joined(names) or (unused if is_free else NOT_AVAILABLE)
 
 
 def index(gpu: int | None) -> str:

@@ -1,6 +1,7 @@
-"""Tables of machine-readable figures: full precision, in the units of their names, empty for null.
+r"""Tables of machine-readable figures: full precision, in the units of their names, empty for null.
 
-The columns are the fields of the rows in report.json, those of `usage` behind the others; lists are joined by `+`.
+The columns are the fields of the rows in report.json, those of `usage` behind the others; lists are joined by `+`,
+names that have one with `\+` in its place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from exporter.names import visible
+from exporter.names import joined, visible
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow, UserRow
 
@@ -67,7 +68,7 @@ def _cell(value: _Cell) -> _Scalar:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        value = "+".join(value)
+        value = joined(value)
     if not isinstance(value, str):
         return value
     return ("'" if _FORMULA.match(value) else "") + visible(value)

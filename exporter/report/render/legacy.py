@@ -4,7 +4,8 @@
     <hostname>/<date>/average_<date>.csv      GPU編號,平均GPU使用率(%),平均VRAM使用率(%),使用者: a row a GPU, and all
     <hostname>/<date>/summary_<date>.txt      the same for people, with the hardware and the tasks
 
-They are in Chinese whatever the language of the report, as their readers look for those words.
+They are in Chinese whatever the language of the report, as their readers look for those words. An index is a place on
+the node: where a GPU was given another one on the way, the files of each tell of the GPU that had it at the time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -34,7 +35,21 @@ _AVERAGE_HEAD: Final = "GPU編號,平均GPU使用率(%),平均VRAM使用率(%),�
 _MOST_NAME_BYTES: Final = 200
 """Of a folder's name; file systems take 255."""
 
-_Gpus = Sequence[tuple[GpuRow, Lane]]
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """A GPU at one place."""
+
+    row: GpuRow
+    """With the place's hostname and index."""
+    lane: Lane
+    """Observed only while it was there."""
+    since: float
+    until: float
+    """Unix seconds; infinite where it was nowhere else before, or after."""
+
+
+_Gpus = Sequence[_Stay]
 
 
 def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
@@ -48,8 +63,8 @@ def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
     Returns:
         Text by relative path. Of a day that is not over, the ten minutes that are.
     """
-    rows = list(zip(report.gpus, timeline.lanes, strict=True))
-    nodes = by_hostname(rows, lambda pair: pair[0].hostname)
+    rows = [stay for pair in zip(report.gpus, timeline.lanes, strict=True) for stay in _stays(*pair, timeline.edges)]
+    nodes = by_hostname(rows, lambda stay: stay.row.hostname)
     tasks: dict[str, list[TaskRow]] = {}
     for task in report.tasks:
         for uuid in task.gpu_uuids:
@@ -59,8 +74,38 @@ def files(report: Report, timeline: Timeline, window: Window) -> dict[str, str]:
     for day in window.days():
         cells = _cells(timeline, day)
         for hostname, gpus in nodes.items():
-            found |= _Node(hostname, gpus, tasks, no_tasks, day, cells, is_whole=day.seconds == window.seconds).files()
+            there = sorted((stay for stay in gpus if day.overlap(stay.since, stay.until)), key=_index)
+            is_whole = day.seconds == window.seconds
+            found |= _Node(hostname, there, tasks, no_tasks, day, cells, is_whole=is_whole).files()
     return found
+
+
+def _stays(row: GpuRow, lane: Lane, edges: Floats) -> Iterator[_Stay]:
+    """Yields a GPU at each of its places; ten minutes count where it was in their middle."""
+    if len(lane.places) < 2:
+        yield _Stay(row, lane, -math.inf, math.inf)
+        return
+    middles = (edges[:-1] + edges[1:]) / 2
+    moves = [-math.inf, *(place.since for place in lane.places[1:]), math.inf]
+    for place, since, until in zip(lane.places, moves, moves[1:], strict=False):
+        is_there = (middles >= since) & (middles < until)
+        at_place = replace(
+            lane,
+            observed_seconds=np.where(is_there, lane.observed_seconds, 0.0),
+            utilization=np.where(is_there, lane.utilization, np.nan),
+            vram_used=np.where(is_there, lane.vram_used, np.nan),
+            spells=tuple(
+                replace(spell, start=max(spell.start, since), end=min(spell.end, until))
+                for spell in lane.spells
+                if spell.start < until and spell.end > since
+            ),
+        )
+        named = {"hostname": place.hostname, "gpu": place.index}
+        yield _Stay(row.model_copy(update=named), at_place, since, until)
+
+
+def _index(stay: _Stay) -> float:
+    return math.inf if stay.row.gpu is None else stay.row.gpu
 
 
 def folder(hostname: str) -> str:
@@ -105,8 +150,8 @@ class _Node:
 
     def files(self) -> dict[str, str]:
         path = f"{folder(self.hostname)}/{self.day.name}"
-        indexed = sorted((pair for pair in self.gpus if pair[0].gpu is not None), key=lambda pair: pair[0].gpu or 0)
-        by_index = {index: list(pairs) for index, pairs in groupby(indexed, key=lambda pair: pair[0].gpu)}
+        indexed = (stay for stay in self.gpus if stay.row.gpu is not None)
+        by_index = {index: list(stays) for index, stays in groupby(indexed, key=lambda stay: stay.row.gpu)}
         found = {f"{path}/gpu{index}_{self.day.name}.csv": self._gpu(gpus) for index, gpus in by_index.items()}
         found[f"{path}/average_{self.day.name}.csv"] = self._average(by_index)
         found[f"{path}/summary_{self.day.name}.txt"] = "".join(f"{line}\n" for line in self._summary())
@@ -132,7 +177,7 @@ class _Node:
         return f"{_AVERAGE_HEAD}\n{csv.lines(rows)}"
 
     def _summary(self) -> Iterator[str]:
-        rows = [row for row, _ in self.gpus]
+        rows = [stay.row for stay in self.gpus]
         yield "GPU 使用率摘要報告"
         yield f"日期: {self.day.name}"
         yield f"節點: {visible(self.hostname)}"
@@ -142,18 +187,18 @@ class _Node:
         yield from blocks.hardware_map(rows)
         yield ""
         yield "GPU 使用者任務資訊:"
-        yield from self._tasks(rows)
+        yield from self._tasks()
         yield ""
         yield "各 GPU 平均使用率:"
-        for row, lane in self.gpus:
-            yield blocks.usage_line(row.gpu, self._averages([(row, lane)]), self._users([(row, lane)]))
+        for stay in self.gpus:
+            yield blocks.usage_line(stay.row.gpu, self._averages([stay]), self._users([stay]))
         yield ""
         yield from blocks.averages(self._averages(self.gpus))
 
-    def _tasks(self, rows: Sequence[GpuRow]) -> Iterator[str]:
-        """The day's tasks on each GPU."""
+    def _tasks(self) -> Iterator[str]:
+        """The day's tasks on each GPU, while it was on the node."""
         count = 0
-        for row in rows:
+        for row in {stay.row.gpu_uuid: stay.row for stay in self.gpus}.values():
             for task in self.tasks.get(row.gpu_uuid or "", ()):
                 start = datetime.fromisoformat(task.start).timestamp()
                 end = datetime.fromisoformat(task.end).timestamp() if task.end else math.inf
@@ -166,7 +211,7 @@ class _Node:
 
     def _means(self, gpus: _Gpus, axis: int | None) -> tuple[Floats, Floats]:
         """Utilization and VRAM, 0 to 1: of each cell, or of all."""
-        lanes = [lane for _, lane in gpus]
+        lanes = [stay.lane for stay in gpus]
         seconds = np.array([lane.observed_seconds[self.cells.place] for lane in lanes])
         utilization = np.array([lane.utilization[self.cells.place] for lane in lanes])
         vram = np.array([lane.vram_used[self.cells.place] for lane in lanes])
@@ -180,7 +225,8 @@ class _Node:
         """Who held it that day; where only labels tell who, but not when, a range of days cannot tell the day's."""
         names: set[str] = set()
         is_free = False
-        for row, lane in gpus:
+        for stay in gpus:
+            row, lane = stay.row, stay.lane
             spells = [spell for spell in lane.spells if self.day.overlap(spell.start, spell.end)]
             names |= {name for spell in spells for name in spell.usernames}
             is_free |= any(spell.ownership is Ownership.UNALLOCATED for spell in spells)

@@ -19,11 +19,12 @@ from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.ownership import Holdings
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.counters import device_curve
-from exporter.report.history.fetch import History, fetch
-from exporter.report.history.gpus import absence
+from exporter.report.history.fetch import History, Told, fetch
+from exporter.report.history.gpus import Inventory, absence
 from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
 from exporter.report.history.samples import Samples
+from exporter.report.naming import GpuNames
 from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
 from exporter.report.window import Window, window
 from tests.support.engines import ENGINES
@@ -159,9 +160,13 @@ async def read(
         for gpu in gpus or ()
         for start, end in pairwise((*gpu.instants, math.inf))
     ]
-    holdings = None if by_labels else Holdings(Answer((), tuple(entries), as_of=NOW))
+    holdings = Holdings(Answer((), tuple(entries), as_of=NOW))
+
+    async def unasked(_start: float, _end: float) -> Holdings:
+        return Holdings(Answer((), (), as_of=NOW))
+
     async with PrometheusClient(config.Prometheus(url=url, matchers=f'cluster="{cluster}"')) as client:
-        return await fetch(client, day, holdings)
+        return await fetch(client, day, None if by_labels else Told((), holdings, unasked))
 
 
 def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[ObservedGpu, SyntheticGpu]]:
@@ -275,6 +280,8 @@ async def test_owner_series_tell_what_owners_gained(engine: str) -> None:
 async def test_a_sample_at_either_end_of_a_span_is_read(engine: str) -> None:
     uuid, span = "00000000000000bb", (at(1.5), at(1.5) + 30)
     async with PrometheusClient(config.Prometheus(url=engine, matchers='cluster="aligned"')) as client:
-        tables = await Sampler(client, at(-1), at(25), INTERVAL, [uuid]).within(DEVICES, {uuid: [span]})
+        tables = await Sampler(client, at(-1), at(25), INTERVAL, Inventory({uuid: []}, GpuNames([uuid]))).within(
+            DEVICES, {uuid: [span]}
+        )
     (samples,) = tables.values()
     assert set(span) <= set(samples.times)
