@@ -44,6 +44,11 @@ def lay_out_as_rocm(machine: Machine) -> None:
     """The bindings stand in the folder of one ROCm release only, beside what is left of an older one."""
     newest, older = (machine.root / f"opt/rocm/core-{release}/share/amd_smi/amdsmi" for release in ("7.14", "7.9"))
     shutil.copytree(_bindings(machine.root)[0], _over(machine, newest))
+    for library in _libraries(machine.root):
+        # Where bindings look, from where they are: the first, later ones; the second, Debian 13's.
+        for folder in ("lib", "lib/x86_64-linux-gnu"):
+            place = _over(machine, newest.parents[2] / folder / library.name)
+            place.symlink_to(f"/{library.relative_to(machine.root)}")
     _over(machine, older / "__init__.py").write_text("raise ImportError('of an older release')\n")
     remove_bindings(machine)
 

@@ -26,21 +26,21 @@ class Checked(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    machine: Machine, settings: Mapping[str, Any] | None = None, **environment: str
+    machine: Machine, settings: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[ExporterProcess]:
     """Runs `exporter serve` on a machine until the block is left, which it must end in good order.
 
     Args:
         machine: Where.
         settings: Of the config, beside the endpoint and quick readings.
-        **environment: Variables.
+        environment: Variables.
     """
     config = machine.folder / "changes" / _CONFIG
     config.parent.mkdir(parents=True, exist_ok=True)
     quick = {"listen": {"host": "127.0.0.1", "port": 0}, "devices": {"interval": "200ms", "timeout": "2s"}}
     config.write_text(yaml.safe_dump(quick | dict(settings or {})), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *machine.python("-m", "exporter", "serve", "--config", f"/{_CONFIG}", **environment),
+        *machine.python("-m", "exporter", "serve", "--config", f"/{_CONFIG}", **(environment or {})),
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -58,10 +58,10 @@ async def serving(
     assert status == 0, running.log
 
 
-async def checked(machine: Machine, **environment: str) -> Checked:
+async def checked(machine: Machine) -> Checked:
     """Runs `exporter check` on a machine."""
     process = await asyncio.create_subprocess_exec(
-        *machine.python("-m", "exporter", "check", **environment),
+        *machine.python("-m", "exporter", "check"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

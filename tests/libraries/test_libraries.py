@@ -10,7 +10,16 @@ from tests.libraries import changes
 from tests.libraries.expected import differences, series
 from tests.libraries.made_up_gpu import device_folder
 from tests.libraries.serving import checked, serving
-from tests.libraries.watching import Library, MachineMaker, Recorder, all_up, goes_on, hanging, node, shows_the_files
+from tests.libraries.watching import (
+    Library,
+    MachineMaker,
+    Recorder,
+    all_up,
+    goes_on,
+    hanging,
+    node,
+    shows_the_files,
+)
 
 pytestmark = pytest.mark.libraries
 
@@ -35,7 +44,8 @@ async def test_the_bindings_of_the_newest_rocm_release_are_found(
 ) -> None:
     here = machine(node())
     changes.lay_out_as_rocm(here)
-    _, version = await shows_the_files(here, record, "bindings in /opt/rocm/core-*")
+    source, version = await shows_the_files(here, record, "bindings in /opt/rocm/core-*")
+    assert source in {"amdsmi", "both"}
     assert library.version in version
 
 
@@ -67,7 +77,7 @@ async def test_a_library_that_lacks_what_the_bindings_bind_is_stood_in_for(
 
 async def test_pypis_bindings_before_the_nodes_own_make_no_value_wrong(machine: MachineMaker, record: Recorder) -> None:
     here = machine(node())
-    await shows_the_files(here, record, "PyPI's bindings first", **changes.pypi_first(here))
+    await shows_the_files(here, record, "PyPI's bindings first", environment=changes.pypi_first(here))
 
 
 @pytest.mark.parametrize("calls", ["NONSENSE", "CRASH", "HANG"])

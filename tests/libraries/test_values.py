@@ -10,7 +10,7 @@ from tests.libraries.expected import ABSENT_16, differences, health, partitioned
 from tests.libraries.made_up_gpu import MadeUpGpu
 from tests.libraries.made_up_sys import Node
 from tests.libraries.serving import checked, serving
-from tests.libraries.watching import GPUS, Library, MachineMaker, Recorder, served_from
+from tests.libraries.watching import GPUS, Library, MachineMaker, Recorder, served_from, settled
 from tests.support.exporter import Metrics
 
 pytestmark = pytest.mark.libraries
@@ -31,8 +31,16 @@ def node(mode: str, revision: str) -> Node:
     return Node(gpus, mode, revision)
 
 
-def all_up(metrics: Metrics) -> bool:
-    return metrics.values("amdgpu_up") == [1.0] * GPUS and len(metrics.values("amdgpu_ecc_errors_total")) == 3 * GPUS
+def reads(library: Library, mode: str, revision: str) -> bool:
+    """Whether the library reads such files rightly: 24.5 none newer, 27.1 takes 1.8's partitions for too long."""
+    if library.version.startswith("24."):
+        return revision in {"1.4", "1.5"}
+    return revision != "1.8" or not partitioned(mode)
+
+
+def with_health(metrics: Metrics) -> bool:
+    """Whether what is read rarely has been read."""
+    return len(metrics.values("amdgpu_ecc_errors_total")) == 3 * GPUS
 
 
 @pytest.mark.parametrize(("mode", "revision"), _SCENARIOS)
@@ -42,14 +50,16 @@ async def test_every_value_is_the_files_own_and_follows_it(
     before = node(mode, revision)
     here = machine(before)
     async with serving(here) as running:
-        shown = await running.shows(all_up)
+        await settled(running)
+        shown = await running.shows(with_health)
         wanted = series(before) + health(before)
         wrong = differences(shown, wanted)
         record(f"{mode} {revision}", shown, len(wanted), len(wrong))
         assert not wrong
-        source, version = served_from(shown)
-        assert source in {"amdsmi", "both"}
-        assert library.version in version
+        if reads(library, mode, revision):
+            source, version = served_from(shown)
+            assert source in {"amdsmi", "both"}
+            assert library.version in version
 
         changed = before.gpus[3].with_telemetry(
             curr_socket_power=640,

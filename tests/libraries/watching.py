@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +46,15 @@ def served_from(metrics: Metrics) -> tuple[str, str]:
     return labels["source"], labels["library_version"]
 
 
+async def settled(running: ExporterProcess) -> Metrics:
+    """Waits until the library has begun or the kernel's files stand in for it, and all GPUs are up.
+
+    Before that the kernel's files serve alone, so that a value then would say nothing of the library.
+    """
+    await running.logged("readings of GPU .* come from")
+    return await running.shows(all_up)
+
+
 async def goes_on(running: ExporterProcess, since: Metrics, *, without: frozenset[int] = frozenset()) -> None:
     """Waits until every GPU, but those, has been observed for some seconds more than in an earlier scrape."""
     gpus = [str(index) for index in range(GPUS) if index not in without]
@@ -76,11 +85,13 @@ def hanging(file: Path) -> Iterator[None]:
         held.unlink()
 
 
-async def shows_the_files(machine: Machine, record: Recorder, scenario: str, **environment: str) -> tuple[str, str]:
-    """Serves the machine until all its GPUs are up; returns the source and version it told."""
+async def shows_the_files(
+    machine: Machine, record: Recorder, scenario: str, environment: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """Serves the machine until it has settled; returns the source and version it told."""
     wanted = series(machine.node)
-    async with serving(machine, None, **environment) as running:
-        shown = await running.shows(all_up)
+    async with serving(machine, environment=environment) as running:
+        shown = await settled(running)
         wrong = differences(shown, wanted)
         record(scenario, shown, len(wanted), len(wrong))
         assert not wrong
