@@ -293,8 +293,8 @@ async def test_a_gpu_that_answers_slowly_keeps_a_rhythm_and_the_others_theirs(ma
     async with source(machine, "sysfs") as sink:
         await sink.until(lambda: len(sink.readings.get(machine.uuids[3], [])) >= 4)
         slow = sink.readings[machine.uuids[3]][1:]
-        assert all(0.2 < reading.period < 1.0 for reading in slow)
-        assert max(sink.gaps(machine.uuids[3], 0.0)) < 3 * slow[-1].period
+        assert all(reading.period >= 0.3 for reading in slow)  # as it takes 0.25 s, and is asked each 0.1 s
+        assert max(sink.gaps(machine.uuids[3], 0.0)) < 3 * max(reading.period for reading in slow)
         assert min(len(sink.readings[uuid]) for uuid in machine.without(3)) > 5
         assert not sink.failures
         done.set()
