@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries check format lint types messages bench clean
+.PHONY: demo test test-libraries test-lowest check audit format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -25,6 +25,21 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@deploy/debian-packages.sh gcc libc6-dev binutils
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
+LOWEST := $(VENV)/lowest-versions
+
+test-lowest: $(VENV)/audit ## every test, with the lowest versions that pyproject.toml allows
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@test -x $(LOWEST)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)
+	@$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable '.[dev]'
+	$(LOWEST)/bin/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# Of what users install: the oldest that may be there already, and the newest.
+audit: $(VENV)/audit ## known holes in dependencies
+	@for kind in lowest-direct highest; do \
+	    $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra report --resolution $$kind pyproject.toml \
+	        --output-file $(VENV)/$$kind.txt || { echo "not audited: no registry can be reached from here"; exit 0; }; \
+	done; \
+	$(BIN)/python .ci/audit.py $(VENV)/lowest-direct.txt $(VENV)/highest.txt
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
