@@ -77,7 +77,14 @@ def run(settings: Config, options: Options) -> bool:
             status.update("writing")
             folders = write(
                 options.output,
-                files(made.report, made.timeline, span, settings.report.language, options.formats or WRITTEN),
+                files(
+                    made.report,
+                    made.timeline,
+                    span,
+                    settings.report.language,
+                    options.formats or WRITTEN,
+                    headings=options.language,
+                ),
             )
             output = "\n".join(map(str, folders))
     click.echo(output, nl=not output.endswith("\n"))
@@ -102,4 +109,4 @@ def _printed(settings: Config, options: Options, made: Made) -> str:
     kind: Format = options.formats[0] if options.formats else "text"
     columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return printed(made.report, made.timeline, language, kind, columns, colour=colour)
+    return printed(made.report, made.timeline, language, kind, columns, colour=colour, headings=options.language)

@@ -15,7 +15,7 @@ import click
 
 from exporter.speech import languages
 
-Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]
+Format = Literal["brief", "text", "text-full", "csv", "json", "html", "markdown", "legacy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
