@@ -35,11 +35,11 @@ _FAMILIAR: Final = {
     "Status": "狀態",
     "Task type": "任務類型",
     "Time used": "使用時長",
+    "Unallocated": "未使用",
     "User": "使用者",
     "VRAM utilization": "VRAM 使用率",
     "ended": "已結束",
     "no tasks": "沒有任務",
-    "not used": "未使用",
     "running": "執行中",
     "seconds": "秒",
 }
@@ -116,14 +116,14 @@ def no_tasks(report: Report, say: Say) -> str:
 def everything(report: Report, say: Say) -> Iterator[str]:
     """Yields all blocks of a report, each behind a blank line."""
     yield from ("", *task_summary(report, say))
-    yield from ("", f"{say(N_('GPU hardware map'))}:")
+    yield from ("", say(N_("GPU hardware map")) + ":")
     for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
         yield from (f"{visible(hostname)}:", *hardware_map(rows, say))
-    yield from ("", f"{say(N_('Mean utilization by GPU'))}:")
+    yield from ("", say(N_("Mean utilization by GPU")) + ":")
     for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
         yield f"{visible(hostname)}:"
         for row in rows:
-            users = holders(row.users, is_free=row.usage.unallocated_gpu_hours > 0, unused=say(N_("not used")))
+            users = holders(row.users, is_free=row.usage.unallocated_gpu_hours > 0, unused=say(N_("Unallocated")))
             yield usage_line(row.gpu, Means.of(row.usage), users, say)
     yield from ("", *averages(Means.of(report.totals), say))
     yield from ("", *task_report(report, say))
@@ -131,7 +131,7 @@ def everything(report: Report, say: Say) -> Iterator[str]:
 
 def task_summary(report: Report, say: Say) -> Iterator[str]:
     """Yields `GPU 25 (colab-gpu4): nycubme - AMD Instinct MI300X`, for each GPU that somebody held."""
-    yield f"{say(N_('GPU task summary'))}:"
+    yield say(N_("GPU task summary")) + ":"
     held = [row for row in report.gpus if row.users]
     for row in held:
         name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {'+'.join(row.users)} - {row.model or ABSENT}"
@@ -150,13 +150,14 @@ def hardware_map(rows: Iterable[GpuRow], say: Say) -> Iterator[str]:
 
 def usage_line(gpu: int | None, means: Means, users: str, say: Say) -> str:
     """Returns `GPU[3]: GPU 使用率 18.17%, VRAM 使用率 82.27%, 使用者: nycubme`."""
+    user = say(N_("User"))
     figures = [f"{word} {figure}" for word, figure in _shown(means, say)]
-    return f"  {index(gpu)}: {', '.join(figures)}, {say(N_('User'))}: {visible(users)}"
+    return f"  {index(gpu)}: {', '.join(figures)}, {user}: {visible(users)}"
 
 
 def averages(means: Means, say: Say) -> Iterator[str]:
     """Yields the means over all GPUs."""
-    yield f"{say(N_('Overall mean utilization'))}:"
+    yield say(N_("Overall mean utilization")) + ":"
     yield from (f"  {word}: {figure}" for word, figure in _shown(means, say))
 
 

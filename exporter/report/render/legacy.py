@@ -188,7 +188,7 @@ class _Node:
             if self.is_whole and not lane.spells:
                 names |= set(row.users)
                 is_free |= row.usage.unallocated_gpu_hours > 0
-        return blocks.holders(sorted(names), is_free=is_free, unused=blocks.familiar("not used"))
+        return blocks.holders(sorted(names), is_free=is_free, unused=blocks.familiar("Unallocated"))
 
 
 def _known(figure: float) -> float | None:
