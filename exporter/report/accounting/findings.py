@@ -1,7 +1,7 @@
 """What of a report matters to those who read it in the morning: facts for the brief, the most important first. Pure.
 
-Nothing here is words: `report/render/brief.py` puts each finding into a sentence. A finding is there only if it is true
-and if it matters; the thresholds below say when it does.
+Nothing here is words: `report/render/sentences.py` puts each finding into a sentence. A finding is there only if it is
+true and if it matters; the thresholds below say when it does.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from exporter.model import Ownership
 from exporter.names import by_hostname
 from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.node_faults import NodeFaults, is_silent, node_faults
 from exporter.report.accounting.rows import GpuRow, Report, WasteRow
 from exporter.report.accounting.timeline import Lane, Timeline
 from exporter.report.accounting.usage import ratio
 from exporter.report.observed import Floats
-from exporter.report.window import CELL_SECONDS
 
 _LEAST_IDLE: Final = 0.05
 """Of the owned time: less idle time is how work is, and nobody's fault."""
@@ -125,37 +124,6 @@ class Free:
     """How many, by hostname; the most first."""
 
 
-@dataclass(frozen=True, slots=True)
-class LostGpu:
-    """A GPU that could not be read as the window ended, though others of its node could."""
-
-    row: GpuRow
-    since: str | None
-    """ISO 8601, to ten minutes; None: it was never read in the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFault:
-    """A node that was observed too little, or has GPUs that are gone."""
-
-    hostname: str
-    coverage: float | None
-    """None unless it is low."""
-    is_gone: bool
-    """Whether none of its GPUs could be read as the window ended."""
-    gone_since: str | None
-    """ISO 8601, to ten minutes; None: none was read in the window, or it is not gone."""
-    lost: tuple[LostGpu, ...]
-    """The GPUs that are gone, unless all are."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFaults:
-    """All nodes that were badly observed, the most time missing first."""
-
-    nodes: tuple[NodeFault, ...]
-
-
 Finding = NoGpus | Idle | IdleChange | IdleMost | Use | Stray | Free | NodeFaults
 
 
@@ -194,7 +162,7 @@ def findings(report: Report, drawn: Timeline | None = None) -> list[Finding]:
         ),
         *_stray(report),
         *_free(report, edges, lanes),
-        *_node_faults(report, edges, lanes),
+        *node_faults(report, edges, lanes),
     ]
 
 
@@ -292,49 +260,8 @@ def _free(report: Report, edges: Floats, lanes: Sequence[tuple[GpuRow, Lane]]) -
         for row, lane in lanes
         if lane.spells
         and lane.spells[-1].ownership is Ownership.UNALLOCATED
-        and not (is_read and _is_silent(lane, edges))
+        and not (is_read and is_silent(lane, edges))
     ]
     counts = {hostname: len(names) for hostname, names in by_hostname(free, str).items()}
     most_first = dict(sorted(counts.items(), key=lambda pair: -pair[1]))
     yield Free(report.end, len(free), len(lanes), most_first)
-
-
-def _node_faults(report: Report, edges: Floats, lanes: Sequence[tuple[GpuRow, Lane]]) -> Iterator[NodeFaults]:
-    """Yields the nodes that something is wrong with; without a history there is nothing to tell it from."""
-    if report.sources.history == "none":
-        return
-    zone = ZoneInfo(report.timezone)
-    ends = [None, *(datetime.fromtimestamp(edge, zone).isoformat() for edge in edges[1:].tolist())]
-    by_node = by_hostname(lanes, lambda pair: pair[0].hostname)
-    faults = []
-    for row in report.nodes:
-        members = by_node.get(row.hostname, [])
-        silent = [(gpu, _cells_read(lane)) for gpu, lane in members if _is_silent(lane, edges)]
-        is_gone = 0 < len(silent) == len(members)
-        coverage = _if_low(row.usage.coverage_ratio, report)
-        if coverage is not None or silent:
-            missing = row.usage.capacity_gpu_hours - row.usage.observed_gpu_hours
-            fault = NodeFault(
-                row.hostname,
-                coverage,
-                is_gone,
-                ends[max(read for _, read in silent)] if is_gone else None,
-                () if is_gone else tuple(LostGpu(gpu, ends[read]) for gpu, read in silent),
-            )
-            faults.append((missing, fault))
-    if faults:
-        yield NodeFaults(tuple(fault for _, fault in sorted(faults, key=lambda pair: -pair[0])))
-
-
-def _is_silent(lane: Lane, edges: Floats) -> bool:
-    """Returns whether a GPU was not observed in the last ten minutes of the window, or up to twenty.
-
-    The last cell of a day that is not over may be so short that no scrape fell into it.
-    """
-    last = int(np.searchsorted(edges, edges[-1] - CELL_SECONDS, side="right")) - 1
-    return not lane.observed_seconds[max(last, 0) :].any()
-
-
-def _cells_read(lane: Lane) -> int:
-    """Returns how many cells there are up to the last that was observed; 0 if none was."""
-    return int(np.flatnonzero(np.append(True, lane.observed_seconds > 0))[-1])

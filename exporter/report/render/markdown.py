@@ -15,6 +15,7 @@ from exporter.report.render import brief, headline
 from exporter.report.render.cells import Cells
 from exporter.report.render.clock import Clock
 from exporter.report.render.columns import Column, Columns, coverage_if_low, coverage_last, largest
+from exporter.report.render.sentences import sentences
 from exporter.speech import speech
 
 _MOST_ROWS: Final = 100
@@ -76,7 +77,7 @@ def _lines(cells: Cells, timeline: Timeline) -> Iterator[str]:
         yield ""
         yield escaped(line)
     yield ""
-    for sentence in brief.sentences(cells, timeline, escaped):
+    for sentence in sentences(cells, timeline, escaped):
         yield f"- **{sentence.text}**" if sentence.is_fault else f"- {sentence.text}"
     if warnings := brief.other_warnings(cells):
         yield from _heading(gettext("Warnings"))

@@ -39,6 +39,11 @@ def wrapped(text: str, width: int, indent: str = "") -> Iterator[str]:
         yield line.rstrip()
 
 
+def cut(text: str, width: int) -> str:
+    """Returns a text of at most so many columns; an … stands for what is left out."""
+    return text if width_of(text) <= width else wcwidth.clip(text, 0, width - 1).rstrip() + "…"
+
+
 def _pieces(text: str, most: int) -> Iterator[str]:
     """Yields what a line cannot end within, cut where it is wider than a line."""
     for piece in _PIECES.findall(text):

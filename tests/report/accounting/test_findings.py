@@ -15,13 +15,13 @@ from exporter.report.accounting.findings import (
     Idle,
     IdleChange,
     IdleMost,
-    NodeFaults,
     NoGpus,
     Stray,
     Use,
     findings,
     idle_users,
 )
+from exporter.report.accounting.node_faults import NodeFaults
 from exporter.report.accounting.rows import Comparison, Report
 from exporter.report.accounting.timeline import Lane, Timeline
 from tests.support.reports import Sample, sample

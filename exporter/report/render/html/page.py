@@ -28,6 +28,7 @@ from exporter.report.render.html.charts import bars, kinds, panels, stacked, sty
 from exporter.report.render.html.heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html.meanings import ACTIVE, BUSY, MEANINGS
 from exporter.report.render.html.tables import tables
+from exporter.report.render.sentences import sentences
 from exporter.speech import N_, speech
 
 _MOST_COLUMNS: Final = 288
@@ -100,7 +101,7 @@ def render(report: Report, timeline: Timeline, language: str) -> str:
         weekday=headline.weekday(report, cells.speech),
         span=headline.span(report, cells.speech),
         exceptions=headline.exceptions(report, cells.speech),
-        brief=list(brief.sentences(cells, timeline)),
+        brief=list(sentences(cells, timeline)),
         warnings=brief.other_warnings(cells),
         instant=Clock.of(report).full,
         sources=headline.sources(report, cells.speech),
