@@ -19,8 +19,8 @@ from exporter.report.render.terminal import Page
 from exporter.speech import speech
 from exporter.table import Head
 
-_MOST_WASTE: Final = 15
-"""Rows of the list of waste; `full` has all."""
+_MOST_ROWS: Final = 15
+"""Of users, types, projects and waste, the largest first; `full` has all."""
 _BAR: Final = 40
 """Columns of a bar that stands for all owned time."""
 
@@ -38,14 +38,14 @@ def render(report: Report, timeline: Timeline, language: str, width: int, *, col
         colour: Whether to colour it, by the escape sequences of terminals.
     """
     page, cells = Page(width, colour=colour), Cells(report, speech(language))
-    _sections(page, cells, timeline, _MOST_WASTE)
+    _sections(page, cells, timeline, _MOST_ROWS)
     return page.text()
 
 
 def full(report: Report, timeline: Timeline, language: str, width: int, *, colour: bool = False) -> str:
-    """Returns the same with all waste, every task, and the blocks of the script before; for its arguments see there."""
+    """Returns the same with all rows, every task, and the blocks of the script before; for its arguments see there."""
     page, cells = Page(width, colour=colour), Cells(report, speech(language))
-    _sections(page, cells, timeline, len(report.waste))
+    _sections(page, cells, timeline, None)
     page.heading(cells.hours(cells.speech.gettext("Tasks")))
     if not report.tasks:
         page.line(cells.nothing("tasks"))
@@ -63,7 +63,8 @@ def task_report(report: Report, language: str) -> str:
     return "\n".join([*blocks.task_report(report, speech(language).gettext), ""])
 
 
-def _sections(page: Page, cells: Cells, timeline: Timeline, most_waste: int) -> None:
+def _sections(page: Page, cells: Cells, timeline: Timeline, most: int | None) -> None:
+    """Adds all but the tasks; of the lists that grow with the number of people at most so many rows."""
     report, gettext = cells.report, cells.speech.gettext
     columns = Columns(cells, Clock.of(report).short, cells.marked)
     brief.draw(page, cells, timeline)
@@ -75,20 +76,28 @@ def _sections(page: Page, cells: Cells, timeline: Timeline, most_waste: int) -> 
     _split(page, cells)
     _table(page, cells, "nodes", columns.nodes(), report.nodes)
     grid.draw(page, columns, timeline)
-    _table(page, cells, "users", columns.users(), report.users)
-    _table(page, cells, "task_types", columns.task_types(), report.task_types)
-    _table(page, cells, "projects", columns.projects(), report.projects)
-    _table(page, cells, "waste", columns.waste(), report.waste[:most_waste])
-    if (left_out := len(report.waste) - most_waste) > 0:
-        page.line(cells.left_out(left_out), dim=True)
+    _table(page, cells, "users", columns.users(), report.users, most=most)
+    _table(page, cells, "task_types", columns.task_types(), report.task_types, most=most)
+    _table(page, cells, "projects", columns.projects(), report.projects, most=most)
+    _table(page, cells, "waste", columns.waste(), report.waste, most=most)
 
 
-def _table(page: Page, cells: Cells, which: str, columns: Sequence[Column[_T]], rows: Sequence[_T]) -> None:
+def _table(
+    page: Page,
+    cells: Cells,
+    which: str,
+    columns: Sequence[Column[_T]],
+    rows: Sequence[_T],
+    *,
+    most: int | None = None,
+) -> None:
     page.heading(cells.hours(cells.speech.gettext(TITLES[which])))
     if rows:
-        page.table(coverage_last(columns), rows)
+        page.table(coverage_last(columns), rows[:most])
     else:
         page.line(cells.nothing(which))
+    if left_out := len(rows[most:] if most else ()):
+        page.line(cells.left_out(left_out), dim=True)
 
 
 def _totals(page: Page, cells: Cells) -> None:

@@ -109,6 +109,19 @@ def test_four_nodes_are_told_in_less_than_two_hundred_lines(language: str, width
     assert len(rendered(sample(32, **case), language, width).splitlines()) < 200
 
 
+def test_many_users_and_projects_do_not_make_it_long_and_are_counted() -> None:
+    made = sample(32)
+    users, projects = (
+        [row.model_copy(update={field: f"{n:03d}"}) for n in range(200) for row in rows[:1]]
+        for rows, field in ((made.report.users, "username"), (made.report.projects, "project_uuid"))
+    )
+    many = Sample(made.report.model_copy(update={"users": users, "projects": projects}), made.timeline)
+
+    assert len(rendered(many).splitlines()) < 200
+    assert rendered(many).count("\n185 smaller entries are in the JSON report\n") == 2
+    assert "199" in text.full(many.report, many.timeline, "en", 80)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_full_text_has_all_of_the_short_one_and_every_task(language: str) -> None:
     made = sample(8)
