@@ -81,6 +81,7 @@ def report(config_path: Path | None, options: Options) -> None:
     \b
     Examples:
       exporter report --config config.yaml                        yesterday, on the terminal
+      exporter report --config config.yaml --format brief         what matters of it, in forty lines
       exporter report --date 2025-07-22 --lang zh-TW --output reports
       exporter report --date 2025-07-01 --to 2025-07-31 --user itrd --format json
 

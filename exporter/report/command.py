@@ -79,7 +79,14 @@ def run(settings: Config, options: Options) -> bool:
             status.update("writing")
             folders = write(
                 options.output,
-                files(made.report, made.timeline, span, settings.report.language, options.formats or WRITTEN),
+                files(
+                    made.report,
+                    made.timeline,
+                    span,
+                    settings.report.language,
+                    options.formats or WRITTEN,
+                    headings=options.language,
+                ),
             )
             output = "\n".join(map(str, folders))
     click.echo(output, nl=not output.endswith("\n"))
@@ -106,4 +113,4 @@ def _printed(settings: Config, options: Options, made: Made) -> str:
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: programs read it
     columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return printed(made.report, made.timeline, language, kind, columns, colour=colour)
+    return printed(made.report, made.timeline, language, kind, columns, colour=colour, headings=options.language)

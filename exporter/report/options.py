@@ -15,7 +15,7 @@ import click
 
 from exporter.speech import languages
 
-Format = Literal["text", "csv", "json", "html", "markdown", "legacy"]
+Format = Literal["brief", "text", "text-full", "csv", "json", "html", "markdown", "legacy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,15 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         "formats",
         multiple=True,
         type=click.Choice(get_args(Format)),
-        help="May be repeated with --output; without it: text, or every usual file.",
+        help="May be repeated with --output; without it: text, or every usual file. docs/formats.md describes each.",
     )
     @click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
-    @click.option("--lang", "language", type=click.Choice(languages()), help="Instead of report.language.")
+    @click.option(
+        "--lang",
+        "language",
+        type=click.Choice(languages()),
+        help="Instead of report.language; also for the headings of CSV.",
+    )
     @click.option("--timezone", help="Instead of report.timezone.")
     @click.option("--prometheus", help="Instead of prometheus.url.")
     @click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
-from exporter.report.render import csv, html, json, legacy, markdown, text
+from exporter.report.render import brief, csv, html, json, legacy, markdown, text
+from exporter.report.render.terminal import LEAST_WIDTH
 from exporter.report.window import Window
 
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "csv")
@@ -17,30 +18,51 @@ _SUMMARY_WIDTH: Final = 120
 
 
 def printed(
-    report: Report, timeline: Timeline, language: str, wanted: Format, width: int, *, colour: bool = False
+    report: Report,
+    timeline: Timeline,
+    language: str,
+    wanted: Format,
+    width: int,
+    *,
+    colour: bool = False,
+    headings: str | None = None,
 ) -> str:
     """One format for standard output; of the CSV files gpus.csv, whose rows add up to the totals.
+
+    Args:
+        report: The figures.
+        timeline: The same GPUs over the same window.
+        language: Of all but the names, the warnings and the headings of CSV.
+        wanted: The format.
+        width: Columns of the terminal.
+        colour: Whether it shows colours.
+        headings: The language of those of CSV; None: they are the names of fields.
 
     Raises:
         ValueError: `legacy`, which is many files.
     """
-    match wanted:
-        case "text":
-            return text.render(report, timeline, language, width, colour=colour)
-        case "csv":
-            return csv.gpus(report)
-        case "json":
-            return json.render(report)
-        case "html":
-            return html.render(report, timeline, language)
-        case "markdown":
-            return markdown.render(report, language)
-        case "legacy":
-            raise ValueError("legacy is many files: it cannot be printed")
+    renderers: dict[Format, Callable[[], str]] = {
+        "brief": lambda: brief.render(report, timeline, language, width, colour=colour),
+        "text": lambda: text.render(report, timeline, language, width, colour=colour),
+        "text-full": lambda: text.full(report, timeline, language, width, colour=colour),
+        "csv": lambda: csv.gpus(report, headings),
+        "json": lambda: json.render(report),
+        "html": lambda: html.render(report, timeline, language),
+        "markdown": lambda: markdown.render(report, timeline, language),
+    }
+    if wanted not in renderers:
+        raise ValueError(f"{wanted} is many files: it cannot be printed")
+    return renderers[wanted]()
 
 
 def files(
-    report: Report, timeline: Timeline, window: Window, language: str, wanted: Collection[Format]
+    report: Report,
+    timeline: Timeline,
+    window: Window,
+    language: str,
+    wanted: Collection[Format],
+    *,
+    headings: str | None = None,
 ) -> dict[str, bytes]:
     """The files of some formats.
 
@@ -48,25 +70,30 @@ def files(
         report: The figures.
         timeline: The same GPUs over the same window.
         window: That window.
-        language: Of all but the names, the warnings and the files of `legacy`.
+        language: Of all but the names, the warnings, the headings of CSV and the files of `legacy`.
         wanted: The formats.
+        headings: The language of those of CSV; None: they are the names of fields.
 
     Returns:
         Contents by path below the directory of `--output`; the same for the same arguments.
     """
     found: dict[str, bytes] = {}
+    if "brief" in wanted:
+        found["brief.txt"] = brief.render(report, timeline, language, LEAST_WIDTH).encode()
     if "html" in wanted:
         found["report.html"] = html.render(report, timeline, language).encode()
     if "json" in wanted:
         found["report.json"] = json.render(report).encode()
     if "text" in wanted:
         found["summary.txt"] = text.render(report, timeline, language, _SUMMARY_WIDTH).encode()
+    if "text-full" in wanted:
+        found["summary-full.txt"] = text.full(report, timeline, language, _SUMMARY_WIDTH).encode()
     if "csv" in wanted:
-        found["gpus.csv"] = csv.gpus(report).encode(csv.ENCODING)
-        found["users.csv"] = csv.users(report).encode(csv.ENCODING)
-        found["tasks.csv"] = csv.tasks(report).encode(csv.ENCODING)
+        found["gpus.csv"] = csv.gpus(report, headings).encode(csv.ENCODING)
+        found["users.csv"] = csv.users(report, headings).encode(csv.ENCODING)
+        found["tasks.csv"] = csv.tasks(report, headings).encode(csv.ENCODING)
     if "markdown" in wanted:
-        found["report.md"] = markdown.render(report, language).encode()
+        found["report.md"] = markdown.render(report, timeline, language).encode()
     found = {f"{window.name}/{name}": content for name, content in found.items()}
     if "legacy" in wanted:
         found |= {path: content.encode() for path, content in legacy.files(report, timeline, window).items()}

@@ -14,7 +14,7 @@ from exporter.report.window import Window, window
 from exporter.speech import SOURCE, languages, speech
 from tests.support.reports import enlarged, sample
 
-EVERYTHING: Final[tuple[Format, ...]] = (*WRITTEN, "markdown", "legacy")
+EVERYTHING: Final[tuple[Format, ...]] = (*WRITTEN, "brief", "text-full", "markdown", "legacy")
 
 
 def span(to: str | None = None) -> Window:
@@ -90,9 +90,22 @@ def test_no_word_of_any_format_falls_back_to_english(
         assert text.task_report(report, language)
 
 
-@pytest.mark.parametrize("wanted", ["text", "csv", "json", "html", "markdown"])
+def test_headings_of_csv_are_words_only_where_a_language_is_asked_for() -> None:
+    made = sample(8)
+
+    for headings, first in ((None, "hostname,gpu,"), ("en", "Node,GPU,"), ("zh-TW", "節點,GPU,")):
+        (gpus, *_) = (
+            text.decode("utf-8-sig")
+            for text in files(made.report, made.timeline, span(), "zh-TW", ["csv"], headings=headings).values()
+        )
+        assert gpus.startswith(first)
+        assert gpus == printed(made.report, made.timeline, "zh-TW", "csv", 80, headings=headings)
+
+
+@pytest.mark.parametrize("wanted", ["brief", "text", "text-full", "csv", "json", "html", "markdown"])
 def test_standard_output_gets_what_a_file_would(wanted: Format) -> None:
     made = sample(8)
     written = files(made.report, made.timeline, span(), "en", [wanted]).values()
 
-    assert printed(made.report, made.timeline, "en", wanted, 120) in {text.decode("utf-8-sig") for text in written}
+    width = 80 if wanted == "brief" else 120
+    assert printed(made.report, made.timeline, "en", wanted, width) in {text.decode("utf-8-sig") for text in written}

@@ -78,6 +78,12 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    async def frame(self) -> None:
+        """Waits until what was laid out has been drawn, and its observers have been told."""
+        wait = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        answer = await self.call("Runtime.evaluate", expression=wait, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+
     async def screenshot(self) -> bytes:
         """The whole page, as PNG."""
         picture = await self.call("Page.captureScreenshot", captureBeyondViewport=True)

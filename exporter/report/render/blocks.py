@@ -1,6 +1,6 @@
 """The blocks of lines that people know from the script before: tasks by GPU, the hardware, usage and averages.
 
-All but the report of tasks are in its words, whatever the catalogues say: people, and their scripts, look for them.
+In Chinese they are in its words, whatever the catalogues say: people, and their scripts, look for them.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 
-from exporter.names import joined, natural, visible
+from exporter.names import by_hostname, joined, natural, visible
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.rows import GpuRow, Report, TaskRow
 from exporter.report.render.cells import NOT_AVAILABLE, is_told
@@ -18,18 +19,25 @@ from exporter.report.render.headline import dates
 from exporter.speech import ABSENT, N_
 
 _RULE: Final = "-" * 40
-_UNUSED: Final = "未使用"
 _FAMILIAR: Final = {
+    "GPU hardware map": "GPU 硬體對應表",
+    "GPU id": "GPU 編號",
     "GPU memory": "GPU 記憶體",
     "GPU model": "GPU 型號",
     "GPU task report": "GPU 使用者任務報告",
+    "GPU task summary": "GPU 使用者任務摘要",
+    "GPU utilization": "GPU 使用率",
     "Image": "映像檔",
+    "Mean utilization by GPU": "各 GPU 平均使用率",
+    "Overall mean utilization": "整體平均使用率",
     "Start": "開始時間",
     "End": "結束時間",
     "Status": "狀態",
     "Task type": "任務類型",
     "Time used": "使用時長",
+    "Unallocated": "未使用",
     "User": "使用者",
+    "VRAM utilization": "VRAM 使用率",
     "ended": "已結束",
     "no tasks": "沒有任務",
     "running": "執行中",
@@ -41,7 +49,7 @@ Say = Callable[[str], str]
 
 
 def familiar(word: str) -> str:
-    """Returns the script's word for one that the report of tasks has."""
+    """Returns the script's word for one that the blocks have."""
     return _FAMILIAR[word]
 
 
@@ -105,39 +113,60 @@ def no_tasks(report: Report, say: Say) -> str:
     return say(N_("no tasks")) if is_told("tasks", report) else NOT_AVAILABLE
 
 
-def task_summary(report: Report) -> Iterator[str]:
+def everything(report: Report, say: Say) -> Iterator[str]:
+    """Yields all blocks of a report, each behind a blank line."""
+    yield from ("", *task_summary(report, say))
+    yield from ("", say(N_("GPU hardware map")) + ":")
+    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
+        yield from (f"{visible(hostname)}:", *hardware_map(rows, say))
+    yield from ("", say(N_("Mean utilization by GPU")) + ":")
+    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
+        yield f"{visible(hostname)}:"
+        for row in rows:
+            users = holders(row.users, is_free=row.usage.unallocated_gpu_hours > 0, unused=say(N_("Unallocated")))
+            yield usage_line(row.gpu, Means.of(row.usage), users, say)
+    yield from ("", *averages(Means.of(report.totals), say))
+    yield from ("", *task_report(report, say))
+
+
+def task_summary(report: Report, say: Say) -> Iterator[str]:
     """Yields `GPU 25 (colab-gpu4): nycubme - AMD Instinct MI300X`, for each GPU that somebody held."""
-    yield "GPU 使用者任務摘要:"
+    yield say(N_("GPU task summary")) + ":"
     held = [row for row in report.gpus if row.users]
     for row in held:
         name = f"GPU {row.gpu_id or ABSENT} ({row.hostname}): {joined(row.users)} - {row.model or ABSENT}"
         yield f"  {visible(name)}"
     if not held:
-        yield f"  {no_tasks(report, familiar)}"
+        yield f"  {no_tasks(report, say)}"
 
 
-def hardware_map(rows: Iterable[GpuRow]) -> Iterator[str]:
+def hardware_map(rows: Iterable[GpuRow], say: Say) -> Iterator[str]:
     """Yields of each GPU of a node its index, DRM card, the API's number and the unique id."""
+    number = say(N_("GPU id"))
     for row in rows:
         uuid = f"APU-{row.gpu_uuid}" if row.gpu_uuid else ABSENT
-        places = f"{row.card or ABSENT}, GPU 編號 {row.gpu_id or ABSENT}, {uuid}"
-        yield f"  {index(row.gpu)}: {visible(places)}"
+        yield f"  {index(row.gpu)}: {visible(f'{row.card or ABSENT}, {number} {row.gpu_id or ABSENT}, {uuid}')}"
 
 
-def usage_line(gpu: int | None, means: Means, users: str) -> str:
+def usage_line(gpu: int | None, means: Means, users: str, say: Say) -> str:
     """Returns `GPU[3]: GPU 使用率 18.17%, VRAM 使用率 82.27%, 使用者: nycubme`."""
-    figures = f"GPU 使用率 {percent(means.utilization)}, VRAM 使用率 {percent(means.vram)}"
-    return f"  {index(gpu)}: {figures}, 使用者: {visible(users)}"
+    user = say(N_("User"))
+    figures = [f"{word} {figure}" for word, figure in _shown(means, say)]
+    return f"  {index(gpu)}: {', '.join(figures)}, {user}: {visible(users)}"
 
 
-def averages(means: Means) -> Iterator[str]:
+def averages(means: Means, say: Say) -> Iterator[str]:
     """Yields the means over all GPUs."""
-    yield "整體平均使用率:"
-    yield f"  GPU 使用率: {percent(means.utilization)}"
-    yield f"  VRAM 使用率: {percent(means.vram)}"
+    yield say(N_("Overall mean utilization")) + ":"
+    yield from (f"  {word}: {figure}" for word, figure in _shown(means, say))
 
 
-def holders(names: Iterable[str], *, is_free: bool, unused: str = _UNUSED) -> str:
+def _shown(means: Means, say: Say) -> Iterator[tuple[str, str]]:
+    yield say(N_("GPU utilization")), percent(means.utilization)
+    yield say(N_("VRAM utilization")), percent(means.vram)
+
+
+def holders(names: Iterable[str], *, is_free: bool, unused: str) -> str:
     """Returns who held a GPU; `N/A` where no source could tell at any time."""
     return joined(names) or (unused if is_free else NOT_AVAILABLE)
 

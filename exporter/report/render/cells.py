@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporter.report.accounting.figures import FIGURES, Figure, Form
 from exporter.report.accounting.rows import Report
-from exporter.speech import N_, Speech
+from exporter.speech import ABSENT, N_, Speech
 
 NOT_AVAILABLE = "N/A"
 """What stands for what no source could tell."""
@@ -79,6 +79,14 @@ class Cells:
         return self.speech.ngettext(
             "{count} smaller entry is in the JSON report", "{count} smaller entries are in the JSON report", count
         ).format(count=self.speech.number(count, 0))
+
+    def gpu(self, index: int | None, gpu_id: str | None) -> str:
+        """Returns `GPU 3 · id 27`: its index on its node, and the number that the API gives it."""
+        name = f"GPU {ABSENT if index is None else index}"
+        if not gpu_id:
+            return name
+        message = N_("GPU id {number}") if index is None else N_("{gpu} · id {number}")
+        return self.speech.gettext(message).format(gpu=name, number=gpu_id)
 
     def hours(self, title: str) -> str:
         """Returns the heading of what is in GPU-hours."""

@@ -11,10 +11,21 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.names import visible
 from exporter.report.accounting.figures import FIGURES, PAGE, WIDE, WIDEST, Figure, Form, TableName, Usage
+from exporter.report.accounting.findings import Holding, IdleUser
 from exporter.report.accounting.rows import GpuRow, NodeRow, ProjectRow, TaskRow, TaskTypeRow, UserRow, WasteRow
 from exporter.report.render.cells import Cells
 from exporter.speech import ABSENT, N_
 
+TITLES: Final = {
+    "nodes": N_("Nodes"),
+    "gpus": N_("GPUs"),
+    "users": N_("Users"),
+    "task_types": N_("Task types"),
+    "projects": N_("Projects"),
+    "waste": N_("Owned but idle"),
+    "tasks": N_("Tasks"),
+}
+"""Of the tables, by the name of their list in the report."""
 _MOST_DIGITS: Final = 9
 """Of the API's number of a GPU, if it is one; Python refuses to read thousands."""
 
@@ -44,6 +55,8 @@ class Column(Generic[_T_contra]):
     """Of the terminal; narrower ones leave the column out."""
     coverage: Callable[[_T_contra], float | None] | None = None
     """What it shows, if that is how much of the row was observed."""
+    field: str = ""
+    """Of the usage, if it is a figure of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +151,35 @@ class Columns:
                 lambda row: self.coverage(row.coverage_ratio),
                 coverage=lambda row: row.coverage_ratio,
             ),
-            self._number(FIGURES["idle_gpu_hours"].word, lambda row: row.idle_gpu_hours),
+            self._number(FIGURES["idle_gpu_hours"].word, lambda row: row.idle_gpu_hours, field="idle_gpu_hours"),
             self._number(FIGURES["idle_vram_held_gpu_hours"].word, lambda row: row.idle_vram_held_gpu_hours, WIDE),
             self._number(N_("Longest idle"), lambda row: row.longest_idle_hours),
             self._number(N_("Would free"), lambda row: row.freed_gpus),
             *costs,
             self._name(N_("Task"), lambda row: row.task_id, WIDE),
         ]
+
+    def idle_users(self) -> list[Column[IdleUser]]:
+        """Returns those of the brief's users."""
+        covered: Column[IdleUser] = Column(
+            self._word(FIGURES["coverage_ratio"].word),
+            lambda row: self.coverage(row.coverage),
+            coverage=lambda row: row.coverage,
+        )
+        return [
+            self._name(N_("User"), lambda row: row.username),
+            self._number(FIGURES["idle_gpu_hours"].word, lambda row: row.idle_hours, field="idle_gpu_hours"),
+            Column(self._word(N_("Of the owned")), lambda row: self.cells.speech.percent(row.part)),
+            self._number(N_("Would free"), lambda row: row.freed_gpus),
+            Column(self._word(N_("Most of it")), lambda row: self._holding(row.worst), is_figure=False),
+            covered,
+        ]
+
+    def _holding(self, worst: Holding | None) -> str:
+        if worst is None or worst.task_type is None or worst.hostname is None:
+            return ABSENT
+        hours = self.cells.speech.number(worst.idle_hours)
+        return f"{hours} · {visible(worst.task_type)} · {visible(worst.hostname)}"
 
     def figures(self, table: TableName) -> list[Column[HasUsage]]:
         """Returns the figures that a table shows."""
@@ -169,8 +204,10 @@ class Columns:
     def _count(self, word: str, value: Callable[[_T], int | None], least_width: int = 0) -> Column[_T]:
         return Column(self._word(word), lambda row: self.cells.speech.number(value(row), 0), least_width=least_width)
 
-    def _number(self, word: str, value: Callable[[_T], float], least_width: int = 0) -> Column[_T]:
-        return Column(self._word(word), lambda row: self.cells.speech.number(value(row)), least_width=least_width)
+    def _number(self, word: str, value: Callable[[_T], float], least_width: int = 0, field: str = "") -> Column[_T]:
+        return Column(
+            self._word(word), lambda row: self.cells.speech.number(value(row)), least_width=least_width, field=field
+        )
 
     def _figure(self, field: str, figure: Figure, least_width: int) -> Column[HasUsage]:
         value = attrgetter(f"usage.{field}")
@@ -179,13 +216,25 @@ class Columns:
                 self.cells.title(figure), lambda row: self.coverage(value(row)), least_width=least_width, coverage=value
             )
         return Column(
-            self.cells.title(figure), lambda row: self.cells.value(figure.form, value(row)), least_width=least_width
+            self.cells.title(figure),
+            lambda row: self.cells.value(figure.form, value(row)),
+            least_width=least_width,
+            field=field,
         )
 
 
 def coverage_last(columns: Sequence[Column[_T]]) -> list[Column[_T]]:
     """Returns the same with the coverage behind all others, as lines of text have it."""
     return sorted(columns, key=lambda column: column.coverage is not None)
+
+
+def coverage_if_low(columns: Sequence[Column[_T]], rows: Sequence[_T], cells: Cells) -> list[Column[_T]]:
+    """Returns the same without the coverage unless that of a row is below the least that is expected."""
+    return [
+        column
+        for column in columns
+        if column.coverage is None or any(cells.is_low(column.coverage(row)) for row in rows)
+    ]
 
 
 def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:

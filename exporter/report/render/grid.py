@@ -50,10 +50,11 @@ def draw(page: Page, columns: Columns, timeline: Timeline) -> None:
             page.line()
             page.line(f"{starts[part][0]:%Y-%m-%d} – {starts[part][-1]:%Y-%m-%d}")
         grid = _Grid(page, columns, part, labels[part])
-        for hostname, members in by_hostname(rows, lambda pair: pair[0].hostname).items():
-            page.line()
-            page.line(visible(hostname), bold=True)
-            page.grid(grid.heads(), [grid.row(row, lane) for row, lane in members])
+        nodes = by_hostname(rows, lambda pair: pair[0].hostname)
+        page.grouped(
+            grid.heads(),
+            {visible(node): [grid.row(row, lane) for row, lane in members] for node, members in nodes.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

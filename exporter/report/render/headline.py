@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from exporter.report.accounting.rows import Report
@@ -17,13 +18,20 @@ TASKS: Final = {
 
 
 def title(report: Report, speech: Speech) -> str:
-    """Returns `GPU usage report 2025-07-22`."""
-    return " ".join((speech.gettext("GPU usage report"), dates(report)))
+    """Returns `GPU usage report 2025-07-22 (Tuesday)`; of a range there is no day of the week."""
+    title = " ".join((speech.gettext("GPU usage report"), dates(report)))
+    day = weekday(report, speech)
+    return speech.aside(title, day) if day else title
 
 
 def dates(report: Report) -> str:
     """Returns `2025-07-22`, or `2025-07-22 – 2025-07-28`."""
     return report.date if report.date == report.to else f"{report.date} – {report.to}"
+
+
+def weekday(report: Report, speech: Speech) -> str:
+    """Returns `Tuesday`; nothing of a range."""
+    return speech.weekday(date.fromisoformat(report.date)) if report.date == report.to else ""
 
 
 def span(report: Report, speech: Speech) -> str:
@@ -59,3 +67,9 @@ def lines(report: Report, speech: Speech) -> list[str]:
     """Returns what sources and narrowing say, a line each."""
     told = speech.gettext("; ").join(speech.named(*pair) for pair in sources(report, speech).items())
     return [told, *(speech.named(*pair) for pair in narrowed(report, speech).items())]
+
+
+def exceptions(report: Report, speech: Speech) -> list[str]:
+    """Returns of `lines` what is not as usual: a source that is missing, and what the report is narrowed to."""
+    is_usual = report.sources.history == "prometheus" and report.sources.tasks == "api"
+    return lines(report, speech)[is_usual:]

@@ -184,16 +184,16 @@ class _Node:
         yield "=" * 40
         yield ""
         yield "GPU 硬體對應表:"
-        yield from blocks.hardware_map(rows)
+        yield from blocks.hardware_map(rows, blocks.familiar)
         yield ""
         yield "GPU 使用者任務資訊:"
         yield from self._tasks()
         yield ""
         yield "各 GPU 平均使用率:"
         for stay in self.gpus:
-            yield blocks.usage_line(stay.row.gpu, self._averages([stay]), self._users([stay]))
+            yield blocks.usage_line(stay.row.gpu, self._averages([stay]), self._users([stay]), blocks.familiar)
         yield ""
-        yield from blocks.averages(self._averages(self.gpus))
+        yield from blocks.averages(self._averages(self.gpus), blocks.familiar)
 
     def _tasks(self) -> Iterator[str]:
         """The day's tasks on each GPU, while it was on the node."""
@@ -233,7 +233,7 @@ class _Node:
             if self.is_whole and not lane.spells:
                 names |= set(row.users)
                 is_free |= row.usage.unallocated_gpu_hours > 0
-        return blocks.holders(sorted(names), is_free=is_free)
+        return blocks.holders(sorted(names), is_free=is_free, unused=blocks.familiar("Unallocated"))
 
 
 def _known(figure: float) -> float | None:

@@ -10,39 +10,61 @@ from exporter.names import visible
 from exporter.report.accounting.figures import PAGE
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.split import owned
-from exporter.report.render import headline
+from exporter.report.accounting.timeline import Timeline
+from exporter.report.render import brief, headline
 from exporter.report.render.cells import Cells
 from exporter.report.render.clock import Clock
-from exporter.report.render.columns import Column, Columns, coverage_last, largest
+from exporter.report.render.columns import Column, Columns, coverage_if_low, coverage_last, largest
+from exporter.report.render.sentences import sentences
 from exporter.speech import speech
 
 _MOST_ROWS: Final = 100
 """Of the lists of waste and tasks; a chat refuses longer messages, and CSV and JSON have them all."""
-_MEANT: Final = re.compile(r"(?<=www)\.|(?<!\d\d):|:(?!\d\d(?![\d:]))|[!#$&*<>@\[\\\]^_`{|}~]", re.IGNORECASE)
-"""What some dialect of Markdown or HTML gives a meaning to within a line, bare addresses included; not 08:19."""
+_PIECES: Final = re.compile(r"([\s、，：；（）「」]+)")
+"""What keeps apart the words of a text."""
+_LINKED: Final = re.compile(r"://|www\.|mailto:|xmpp:|@\w|#\d|:(?!\d\d:\d\d)[\w+-]+:", re.IGNORECASE)
+"""What sites make links, mentions and pictures of, backslash or not; not 08:19:32."""
+_MARKS: Final = re.compile(r"[\\`*\[~|]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])|\$(?![\d,.]+$)")
+"""What means something within a line, in CommonMark or GitHub's dialect; not so in tku_csie, <0.01 and US$12.50."""
+_AT_START: Final = re.compile(r"[+#](?=\s|$)|#(?=#)|[-=](?=[-=\s]|$)|>|\d+[.)](?=\s|$)")
+"""What makes a list, a heading, a rule or a quote of a line."""
 
 _T = TypeVar("_T")
 
 
-def render(report: Report, language: str) -> str:
+def render(report: Report, timeline: Timeline, language: str) -> str:
     """Returns the report as Markdown; the same text for the same arguments.
 
     Args:
         report: The figures.
+        timeline: The same GPUs over the same window.
         language: Of all but the names and the warnings.
     """
-    return "".join(f"{line}\n" for line in _lines(Cells(report, speech(language))))
+    return "".join(f"{line}\n" for line in _lines(Cells(report, speech(language)), timeline))
 
 
 def escaped(text: str) -> str:
-    """Text that stands for nothing but itself, also inside a table: its marks as numeric character references.
+    """Returns text that stands for nothing but itself, also inside a table, and that is read well as it is."""
+    text = visible(text).strip()
+    safe = "".join(map(_escaped, _PIECES.split(text)))
+    if (begin := _AT_START.match(text)) and safe.startswith(begin[0]):
+        mark = begin.end() - 1
+        return f"{safe[:mark]}\\{safe[mark:]}"
+    return safe
 
-    Backslashes would leave addresses links, and wikis differ in what can be escaped by them.
-    """
-    return _MEANT.sub(lambda match: f"&#{ord(match[0])};", visible(text))
+
+def _escaped(word: str) -> str:
+    """A word with backslashes before its marks; in a code span if sites would make a link of it all the same."""
+    if not _LINKED.search(word):
+        return _MARKS.sub(r"\\\g<0>", word)
+    if "\\" in word or "|" in word:  # in code no backslash keeps a cell together; such names are rare, and not friendly
+        return "".join(char if char.isalnum() else f"&#{ord(char)};" for char in word)
+    fence = "`" * (max(map(len, re.findall("`+", word)), default=0) + 1)
+    padding = " " if "`" in word else ""
+    return f"{fence}{padding}{word}{padding}{fence}"
 
 
-def _lines(cells: Cells) -> Iterator[str]:
+def _lines(cells: Cells, timeline: Timeline) -> Iterator[str]:
     report, words, gettext = cells.report, cells.speech, cells.speech.gettext
     columns = Columns(cells, Clock.of(report).short, cells.marked)
     yield f"# {headline.title(report, words)}"
@@ -51,12 +73,18 @@ def _lines(cells: Cells) -> Iterator[str]:
     if partial := headline.partial(report, words):
         yield ""
         yield f"**{partial}**"
-    for line in headline.lines(report, words):
+    for line in headline.exceptions(report, words):
         yield ""
         yield escaped(line)
-    if report.warnings:
+    yield ""
+    for sentence in sentences(cells, timeline, escaped):
+        yield f"- **{sentence.text}**" if sentence.is_fault else f"- {sentence.text}"
+    if warnings := brief.other_warnings(cells):
         yield from _heading(gettext("Warnings"))
-        yield from (f"- {escaped(warning)}" for warning in report.warnings)
+        yield from (f"- {escaped(warning)}" for warning in warnings)
+    if users := brief.users(report):
+        yield from _heading(cells.hours(gettext("Users by idle time")))
+        yield from _table(coverage_if_low(columns.idle_users(), users, cells), users, "")
     yield from _heading(cells.hours(gettext("Totals")))
     yield from _pairs((title, value) for _, _, title, value in cells.totals())
     yield from _heading(cells.hours(gettext("Split of the owned time")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import click
@@ -14,7 +16,43 @@ from exporter.table import Cell, Head, layout, stacked, width_of
 LEAST_WIDTH: Final = 80
 """Narrower terminals get lines of this width, and wrap them."""
 
+_WIDE: Final = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
+_PIECES: Final = re.compile(rf"\s+|[（「『]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[、。，：；）」』\uff01\uff1f]*")
+"""Between these a line may end: at blanks, and in Chinese anywhere but within its brackets and before its stops."""
+
 _T = TypeVar("_T")
+
+
+def wrapped(text: str, width: int, indent: str = "") -> Iterator[str]:
+    """Yields a text in lines of at most so many columns, those after the first indented.
+
+    wcwidth.wrap takes a Chinese sentence for one word.
+    """
+    line = ""
+    for piece in _pieces(text, width - width_of(indent)):
+        if line.strip() and width_of(line + piece.rstrip()) > width:
+            yield line.rstrip()
+            line = indent + piece.lstrip()
+        else:
+            line += piece
+    if line.strip():
+        yield line.rstrip()
+
+
+def cut(text: str, width: int) -> str:
+    """Returns a text of at most so many columns; an … stands for what is left out."""
+    return text if width_of(text) <= width else wcwidth.clip(text, 0, width - 1).rstrip() + "…"
+
+
+def _pieces(text: str, most: int) -> Iterator[str]:
+    """Yields what a line cannot end within, cut where it is wider than a line."""
+    for piece in _PIECES.findall(text):
+        rest = piece
+        while width_of(rest) > most:
+            head = wcwidth.clip(rest, 0, most).rstrip()
+            yield head
+            rest = rest.removeprefix(head)
+        yield rest
 
 
 class Page:
@@ -25,6 +63,9 @@ class Page:
         self._colour = colour
         self._lines: list[str] = []
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def heading(self, title: str) -> None:
         """Adds a title, a line above it left free."""
         self.line()
@@ -32,8 +73,16 @@ class Page:
 
     def line(self, text: str = "", **style: Any) -> None:
         """Adds a line of text, wrapped if it is too long, in a style as `click.style` takes it."""
-        wrapped = [text] if width_of(text) <= self.width else wcwidth.wrap(text, self.width)
-        self._lines += (self.painted(line, **style) for line in wrapped)
+        lines = [text] if width_of(text) <= self.width else wrapped(text, self.width)
+        self._lines += (self.painted(line, **style) for line in lines)
+
+    def item(self, mark: str, text: str, *, most: int | None = None, **style: Any) -> None:
+        """Adds a text behind a mark, its further lines indented; those after so many are left out, and an … says so."""
+        lines = list(wrapped(mark + text, self.width, " " * len(mark)))
+        if most and len(lines) > most:
+            last = wcwidth.clip(lines[most - 1], 0, self.width - 1).rstrip() + "…"
+            lines = [*lines[: most - 1], last]
+        self._lines += (self.painted(line, **style) for line in lines)
 
     def verbatim(self, lines: Iterable[str]) -> None:
         """Adds lines as they are, however long."""
@@ -50,9 +99,19 @@ class Page:
     def grid(self, heads: Sequence[Head], rows: Sequence[Sequence[Cell]]) -> None:
         """Adds a table of cells, without a line of heads if none has a title."""
         lines = list(layout(heads, rows, self.width))
-        titles = len(lines) - len(rows) - 1
-        self._lines += (self.painted(line, bold=True) for line in lines[: max(titles, 0)])
-        self._lines += lines[max(titles, 0) :]
+        titles = max(len(lines) - len(rows) - 1, 0)
+        self._lines += (self.painted(line, bold=True) for line in lines[:titles])
+        self._lines += lines[titles:]
+
+    def grouped(self, heads: Sequence[Head], groups: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
+        """Adds a table under one line of heads, in which a title stands above each group of rows."""
+        rows = [row for group in groups.values() for row in group]
+        self.grid(heads, rows)
+        below = iter(self._lines[len(self) - len(rows) :])
+        del self._lines[len(self) - len(rows) :]
+        for title, group in groups.items():
+            self.line(title, bold=True)
+            self._lines += islice(below, len(group))
 
     def painted(self, text: str, **style: Any) -> str:
         """Returns the text in a style, if this page has colour at all."""

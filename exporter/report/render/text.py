@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 from exporter.names import by_hostname, visible
 from exporter.report.accounting.figures import Form
-from exporter.report.accounting.rows import Comparison, GpuRow, Report
+from exporter.report.accounting.rows import Comparison, Report
 from exporter.report.accounting.split import owned
 from exporter.report.accounting.timeline import Timeline
-from exporter.report.render import blocks, grid, headline
+from exporter.report.render import blocks, brief, grid
 from exporter.report.render.cells import Cells
 from exporter.report.render.clock import Clock
-from exporter.report.render.columns import Columns, coverage_last
+from exporter.report.render.columns import TITLES, Column, Columns, coverage_last
 from exporter.report.render.terminal import Page
 from exporter.speech import speech
 from exporter.table import Head
 
-_MOST_WASTE: Final = 30
-"""Rows of the list of waste."""
+_MOST_ROWS: Final = 15
+"""Of users, types, projects and waste, the largest first; `full` has all."""
 _BAR: Final = 40
 """Columns of a bar that stands for all owned time."""
 
+_T = TypeVar("_T")
+
 
 def render(report: Report, timeline: Timeline, language: str, width: int, *, colour: bool = False) -> str:
-    """Returns the report as lines of text; the same for the same arguments.
+    """Returns the report as lines of text, the brief first; the same for the same arguments.
 
     Args:
         report: The figures.
@@ -34,37 +37,24 @@ def render(report: Report, timeline: Timeline, language: str, width: int, *, col
         width: Columns of the terminal; below 80, lines are as for 80.
         colour: Whether to colour it, by the escape sequences of terminals.
     """
-    cells = Cells(report, speech(language))
-    columns = Columns(cells, Clock.of(report).short, cells.marked)
-    gettext = cells.speech.gettext
-    page = Page(width, colour=colour)
-    _headline(page, cells)
-    _totals(page, cells)
-    _split(page, cells)
-    page.heading(cells.hours(gettext("Nodes")))
-    page.table(coverage_last(columns.nodes()), report.nodes)
-    grid.draw(page, columns, timeline)
-    page.heading(cells.hours(gettext("Users")))
-    if report.users:
-        page.table(coverage_last(columns.users()), report.users)
-    else:
-        page.line(cells.nothing("users"))
-    page.heading(cells.hours(gettext("Owned but idle")))
-    if report.waste:
-        page.table(coverage_last(columns.waste()), report.waste[:_MOST_WASTE])
-    else:
-        page.line(cells.nothing("waste"))
-    if (left_out := len(report.waste) - _MOST_WASTE) > 0:
-        page.line(cells.left_out(left_out), dim=True)
-    page.heading(cells.hours(gettext("Tasks")))
+    page, cells = Page(width, colour=colour), Cells(report, speech(language))
+    _sections(page, cells, timeline, _MOST_ROWS)
+    return page.text()
+
+
+def full(report: Report, timeline: Timeline, language: str, width: int, *, colour: bool = False) -> str:
+    """Returns the same with all rows, every task, and the blocks of the script before; for its arguments see there."""
+    page, cells = Page(width, colour=colour), Cells(report, speech(language))
+    _sections(page, cells, timeline, None)
+    page.heading(cells.hours(cells.speech.gettext("Tasks")))
     if not report.tasks:
         page.line(cells.nothing("tasks"))
+    columns = Columns(cells, Clock.of(report).short, cells.marked)
     for hostname, rows in by_hostname(report.tasks, attrgetter("hostname")).items():
         page.line()
         page.line(visible(hostname), bold=True)
         page.table(coverage_last(columns.tasks(with_node=False)), rows)
-    if language == "zh-TW":
-        _familiar(page, report)
+    page.verbatim(blocks.everything(report, blocks.familiar if language == "zh-TW" else cells.speech.gettext))
     return page.text()
 
 
@@ -73,18 +63,41 @@ def task_report(report: Report, language: str) -> str:
     return "\n".join([*blocks.task_report(report, speech(language).gettext), ""])
 
 
-def _headline(page: Page, cells: Cells) -> None:
-    report, words = cells.report, cells.speech
-    page.line(headline.title(report, words), bold=True)
-    page.line(headline.span(report, words))
-    if partial := headline.partial(report, words):
-        page.line(partial, fg="yellow")
-    for line in headline.lines(report, words):
-        page.line(visible(line))
-    if report.warnings:
-        page.heading(words.gettext("Warnings"))
+def _sections(page: Page, cells: Cells, timeline: Timeline, most: int | None) -> None:
+    """Adds all but the tasks; of the lists that grow with the number of people at most so many rows."""
+    report, gettext = cells.report, cells.speech.gettext
+    columns = Columns(cells, Clock.of(report).short, cells.marked)
+    brief.draw(page, cells, timeline)
+    if brief.is_cut(cells, page.width):
+        page.heading(gettext("Warnings"))
         for warning in report.warnings:
-            page.line(f"! {visible(warning)}", fg="yellow")
+            page.item("! ", visible(warning), fg="yellow")
+    _totals(page, cells)
+    _split(page, cells)
+    _table(page, cells, "nodes", columns.nodes(), report.nodes)
+    grid.draw(page, columns, timeline)
+    _table(page, cells, "users", columns.users(), report.users, most=most)
+    _table(page, cells, "task_types", columns.task_types(), report.task_types, most=most)
+    _table(page, cells, "projects", columns.projects(), report.projects, most=most)
+    _table(page, cells, "waste", columns.waste(), report.waste, most=most)
+
+
+def _table(
+    page: Page,
+    cells: Cells,
+    which: str,
+    columns: Sequence[Column[_T]],
+    rows: Sequence[_T],
+    *,
+    most: int | None = None,
+) -> None:
+    page.heading(cells.hours(cells.speech.gettext(TITLES[which])))
+    if rows:
+        page.table(coverage_last(columns), rows[:most])
+    else:
+        page.line(cells.nothing(which))
+    if left_out := len(rows[most:] if most else ()):
+        page.line(cells.left_out(left_out), dim=True)
 
 
 def _totals(page: Page, cells: Cells) -> None:
@@ -128,21 +141,3 @@ def _split(page: Page, cells: Cells) -> None:
 
 def _bar(hours: float | None, whole: float) -> str:
     return "#" * round(_BAR * hours / whole) if hours and whole else ""
-
-
-def _familiar(page: Page, report: Report) -> None:
-    """The blocks of the script before, in its words and layout."""
-    page.verbatim(["", *blocks.task_summary(report)])
-    page.verbatim(["", "GPU 硬體對應表:"])
-    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
-        page.verbatim([f"{visible(hostname)}:", *blocks.hardware_map(rows)])
-    page.verbatim(["", "各 GPU 平均使用率:"])
-    for hostname, rows in by_hostname(report.gpus, attrgetter("hostname")).items():
-        page.verbatim([f"{visible(hostname)}:", *map(_usage_line, rows)])
-    page.verbatim(["", *blocks.averages(blocks.Means.of(report.totals))])
-    page.verbatim(["", *blocks.task_report(report, blocks.familiar)])
-
-
-def _usage_line(row: GpuRow) -> str:
-    users = blocks.holders(row.users, is_free=row.usage.unallocated_gpu_hours > 0)
-    return blocks.usage_line(row.gpu, blocks.Means.of(row.usage), users)

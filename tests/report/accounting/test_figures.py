@@ -46,7 +46,7 @@ def test_people_get_a_figure_where_the_catalogue_says(language: str) -> None:
         PAGE: html.render(made.report, made.timeline, language),
     }
     pages = {width: "".join(page.split()) for width, page in pages.items()}
-    written = "".join(markdown.render(made.report, language).split())
+    written = "".join(markdown.render(made.report, made.timeline, language).split())
     for name, figure in FIGURES.items():
         word = "".join(shown(name, language).split())
         assert not figure.in_totals or (word in pages[80] and word in written), name
@@ -73,17 +73,18 @@ def test_there_is_no_cost_without_a_price_and_no_facility_without_a_factor() -> 
     plain = free.report.model_copy(
         update={"totals": usage.model_copy(update={"facility_energy_kwh": usage.energy_kwh})}
     )
-    page = html.render(plain, free.timeline, "en") + markdown.render(plain, "en")
+    page = html.render(plain, free.timeline, "en") + markdown.render(plain, free.timeline, "en")
 
     assert "Cost" not in page
     assert "Energy of the facility" not in page
-    assert "Energy of the facility" in markdown.render(free.report, "en")
+    assert "Energy of the facility" in markdown.render(free.report, free.timeline, "en")
 
 
 def test_energy_and_money_bear_their_units_and_hours_do_not() -> None:
-    page = markdown.render(sample(8).report, "en")
+    made = sample(8)
+    page = markdown.render(made.report, made.timeline, "en")
 
     assert "| Energy (kWh) |" in page
-    assert "| Cost | &#36;" in page
+    assert "| Cost | $" in page
     assert FIGURES["busy_gpu_hours"].form is Form.HOURS
     assert "| Busy |" in page

@@ -93,7 +93,7 @@ def test_the_task_report_says_that_there_were_no_tasks() -> None:
 
 def test_chinese_has_the_blocks_that_people_know() -> None:
     made = sample(8)
-    page = text.render(made.report, made.timeline, "zh-TW", 80)
+    page = text.full(made.report, made.timeline, "zh-TW", 80)
     row = next(row for row in made.report.gpus if row.gpu == 2)
     usage = row.usage
 
@@ -111,7 +111,7 @@ def test_chinese_has_the_blocks_that_people_know() -> None:
 
 def test_unknown_is_never_called_unused() -> None:
     made = sample(8, tasks="none")
-    page = text.render(made.report, made.timeline, "zh-TW", 80)
+    page = text.full(made.report, made.timeline, "zh-TW", 80)
 
     assert "使用者: N/A" in page
     assert "未使用" not in page
@@ -121,5 +121,17 @@ def test_unknown_is_never_called_unused() -> None:
 def test_only_the_api_can_tell_that_there_were_no_tasks(tasks: str) -> None:
     made = sample(8, tasks=tasks)  # type: ignore[arg-type]
 
-    assert "沒有任務" not in text.render(made.report, made.timeline, "zh-TW", 80)
+    assert "沒有任務" not in text.full(made.report, made.timeline, "zh-TW", 80)
     assert text.task_report(made.report, "zh-TW").splitlines()[-1] == "N/A"
+
+
+def test_english_has_the_same_blocks_in_english() -> None:
+    made = sample(8)
+    page = text.full(made.report, made.timeline, "en", 80)
+    row = made.report.gpus[1]
+
+    assert f"\n  GPU {row.gpu_id} (colab-gpu1): {'+'.join(row.users)} - AMD Instinct MI300X\n" in page
+    assert "\nGPU hardware map:\ncolab-gpu1:\n  GPU[1]: card9, GPU id 1, APU-" in page
+    assert re.search(r"\n  GPU\[2\]: GPU utilization [\d.]+%, VRAM utilization [\d.]+%, User: \w+", page)
+    assert "\nOverall mean utilization:\n  GPU utilization: " in page
+    assert f"\n=== 2025-07-22 GPU task report ===\n\ncolab-gpu1:\n{'-' * 40}\nGPU 0:\n  User: " in page

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
+import re
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -31,13 +33,17 @@ def test_one_header_line_names_the_fields_of_the_json() -> None:
     assert len(read(csv.tasks(report))) == len(report.tasks)
 
 
-def test_figures_keep_their_full_precision_and_null_is_empty() -> None:
+def test_figures_have_at_most_six_decimals_and_null_is_empty() -> None:
     report = sample(8).report
 
     for row, printed in zip(report.gpus, read(csv.gpus(report)), strict=True):
         for name in Usage.model_fields:
             value = getattr(row.usage, name)
-            assert printed[name] == ("" if value is None else repr(value))
+            if value is None:
+                assert printed[name] == ""
+            else:
+                assert re.fullmatch(r"-?\d+(\.\d{1,6})?", printed[name])
+                assert float(printed[name]) == pytest.approx(value, abs=5.1e-7)
     assert read(csv.gpus(report))[-1]["gpu_uuid"] == ""
 
 
@@ -71,6 +77,45 @@ def test_any_text_comes_back_from_its_cell_as_it_can_be_seen(cells: list[str]) -
 
 def test_what_steers_a_terminal_or_ends_a_field_is_made_visible() -> None:
     assert csv.lines([["\x1b[2J\0amy\u202eyma"]]) == "\ufffd[2J\ufffdamy\ufffdyma\n"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))
+def test_numbers_are_written_in_digits_alone(number: float) -> None:
+    cell = csv.lines([[number, "x"]]).partition(",")[0]
+
+    assert re.fullmatch(r"-?\d+(\.\d{0,5}[1-9])?", cell)
+    assert float(cell) == pytest.approx(number, abs=5.1e-7)
+    assert cell != "-0"
+
+
+def test_who_asks_for_a_language_gets_its_words_over_the_same_columns() -> None:
+    report = sample(8).report
+
+    for table in (csv.gpus, csv.users, csv.tasks):
+        names, *rows = csv_format.reader(io.StringIO(table(report)))
+        words, *same = csv_format.reader(io.StringIO(table(report, "zh-TW")))
+        assert rows == same
+        assert len(set(words)) == len(words) == len(names)
+        assert not set(words) & set(names)
+    assert "閒置（GPU 小時）" in csv.users(report, "zh-TW").splitlines()[0]
+    assert "Idle (GPU-hours)" in csv.users(report, "en").splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("date", "zone", "form"),
+    [
+        ("2025-07-22", "Asia/Taipei", "%Y-%m-%d %H:%M:%S"),
+        ("2025-10-26", "Europe/Berlin", "%Y-%m-%d %H:%M:%S %z"),
+    ],
+)
+def test_times_are_a_spreadsheets_with_the_offset_only_where_clocks_change(date: str, zone: str, form: str) -> None:
+    report = sample(8, date=date, zone=zone).report
+
+    for row, printed in zip(report.tasks, read(csv.tasks(report)), strict=True):
+        start = datetime.fromisoformat(row.start)
+        read_back = datetime.strptime(printed["start"], form)  # noqa: DTZ007  that is the point
+        assert read_back == (start if read_back.tzinfo else start.replace(tzinfo=None, microsecond=0))
+        assert (printed["end"] == "") == (row.end is None)
 
 
 def test_negative_numbers_stay_numbers() -> None:

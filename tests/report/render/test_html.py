@@ -139,6 +139,36 @@ def test_rows_left_out_of_a_long_table_are_counted() -> None:
     assert f"+ {left_out:,} smaller entries are in the JSON report" in elements.texts
 
 
+def test_the_brief_comes_before_every_figure() -> None:
+    texts = [text for text in Elements(page(made())).texts if text]
+    lead = next(text for text in texts if "of the owned time was idle" in text)
+
+    assert texts.index(lead) < texts.index("Owned")
+    assert "Coverage 98.4%" in texts, "of a node, on its charts"
+
+
+def test_coverage_that_is_not_low_is_only_told_of_the_whole() -> None:
+    report = made().report.model_copy(update={"min_coverage_ratio": 0.0})
+    html = page(Sample(report, made().timeline)).split("<main>")[1].split('<section id="meaning"')[0]
+
+    assert report.totals.coverage_ratio
+    assert [text for text in Elements(html).texts if re.search(r"[Cc]overage", text)] == ["Coverage"]
+    assert "<dt>Coverage</dt>" in html
+
+
+def test_words_that_are_close_are_explained_where_they_stand() -> None:
+    texts = [text for text in Elements(page(made())).texts if text]
+
+    for word, meaning in (("Busy while owned", "is half a GPU-hour."), ("Active", "is a whole GPU-hour.")):
+        near = texts[texts.index(word) : texts.index(word) + 12]
+        assert any(text.endswith(meaning) for text in near), word
+
+
+def test_rows_of_the_heat_map_say_what_their_numbers_are() -> None:
+    assert {"GPU 3 · id 3", "GPU id 8", "GPU –"} < set(Elements(page(made())).texts)
+    assert "GPU 3 · 編號 3" in Elements(page(made(), "zh-TW")).texts
+
+
 @every_case
 def test_same_input_gives_the_same_bytes(case: dict[str, Any]) -> None:
     assert page(sample(16, **case), "zh-TW") == page(made(**case), "zh-TW")
@@ -182,9 +212,12 @@ def test_without_history_figures_are_dashes_and_not_zero() -> None:
 
 def test_labels_that_tell_no_tasks_do_not_make_their_number_zero() -> None:
     html = page(made(tasks="labels"))
-    row = re.search(r"<td>easycard</td>(.*?)</tr>", html)
+    row = re.search(r"<td>easycard</td>(.*?)</tr>", html.split('<section id="users"')[1])
     assert row
-    assert re.findall(r"<td[^>]*>(.*?)</td>", row[1])[1] == "–"
+    heads = re.findall(
+        r"<th[^>]*><button[^>]*>(.*?)</button>", html.split('<section id="users"')[1].split("</thead>")[0]
+    )
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row[1])[heads.index("Tasks") - 1] == "–"
 
 
 def test_lists_that_labels_cannot_tell_are_not_called_empty() -> None:
@@ -197,15 +230,15 @@ def test_lists_that_labels_cannot_tell_are_not_called_empty() -> None:
 
 def test_low_coverage_is_marked_and_never_rounded_up() -> None:
     html = page(made())
-    marked = re.findall(r'<tr><td>colab-gpu1</td><td class="low">98\.4%</td>', html)
+    marked = re.findall(r'<tr><td>colab-gpu1</td>(?:<td>[\d.]+</td>){2}<td class="low">98\.4%</td>', html)
     assert len(marked) == 1
     report = made().report
     content = Sample(report.model_copy(update={"min_coverage_ratio": 0.98}), made().timeline)
-    assert "<tr><td>colab-gpu1</td><td>98.4%</td>" in page(content)
+    assert "98.4%" not in page(content)
     almost = report.model_copy(
         update={"totals": report.totals.model_copy(update={"coverage_ratio": 1 - 1e-5})},
     )
-    assert "Coverage 99.9" in page(Sample(almost, made().timeline))
+    assert "<dt>Coverage</dt><dd>99.9%</dd>" in page(Sample(almost, made().timeline))
 
 
 def test_a_report_of_nothing_is_a_page_too() -> None:
@@ -267,7 +300,7 @@ def test_hours_that_occur_twice_are_told_apart() -> None:
 
 def test_times_of_tasks_on_a_day_when_clocks_change_carry_their_offset() -> None:
     html = page(made(**CASES["25 hours"]))
-    starts = re.findall(r"<td>(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)([^<]*)</td>", html)
+    starts = re.findall(r'<td class="t">(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)([^<]*)</td>', html)
     assert {offset for _, offset in starts} == {" +01:00", " +02:00"}
     assert {"2025-10-26 00:00 +02:00", "2025-10-27 00:00 +01:00"} < set(Elements(html).texts)
     assert {"2025-07-22 00:00", "2025-07-23 00:00"} < set(Elements(page(made())).texts)
@@ -276,8 +309,8 @@ def test_times_of_tasks_on_a_day_when_clocks_change_carry_their_offset() -> None
 def test_what_the_report_leaves_out_is_said() -> None:
     report = made().report.model_copy(update={"only_users": ["<script>", "itrd"]})
     texts = Elements(page(Sample(report, made().timeline), "zh-TW")).texts
-    assert texts[texts.index("僅限使用者") + 1] == "<script>、itrd"
-    assert "僅限使用者" not in Elements(page(made(), "zh-TW")).texts
+    assert "僅限使用者：<script>、itrd" in texts
+    assert "僅限使用者" not in page(made(), "zh-TW")
 
 
 def test_longer_windows_are_drawn_in_columns_that_fit_a_screen() -> None:

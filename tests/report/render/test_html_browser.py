@@ -30,6 +30,61 @@ async def test_page_works_in_a_browser(tmp_path: Path) -> None:
         assert browser.complaints == []
 
 
+async def test_a_phone_shows_idle_hours_first(tmp_path: Path) -> None:
+    day = sample(32)
+    path = tmp_path / "report.html"
+    path.write_text(render(day.report, day.timeline, "zh-TW"), encoding="utf-8")
+    async with browser_page() as browser:
+        await browser.show(390, 844, dark=False)
+        await browser.goto(path.as_uri())
+        lead = "document.querySelector('#brief li')"
+        assert "閒置" in await browser.evaluate(f"{lead}.textContent")
+        assert await browser.evaluate(f"{lead}.getBoundingClientRect().bottom") < 844 / 2
+        for table in ("idle_users", "waste", "users", "nodes", "gpus", "tasks", "task_types", "projects"):
+            heads = f"Array.from(document.querySelectorAll('#{table} th'))"
+            right = f"{heads}.find(head => head.innerText.startsWith('閒置')).getBoundingClientRect().right"
+            assert await browser.evaluate(right) <= 390, table
+        assert browser.complaints == []
+
+
+async def test_tables_say_that_they_scroll_only_where_they_do_and_how_far(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(hostile().report, hostile().timeline, "zh-TW"), encoding="utf-8")
+    box, hint = "document.querySelector('#idle_users .scroll')", "document.querySelector('#idle_users .wider')"
+    async with browser_page() as browser:
+        for width, is_wider in ((390, True), (1280, False)):
+            await browser.show(width, 900, dark=False)
+            await browser.goto(path.as_uri())
+            await browser.frame()
+            assert await browser.evaluate(f"{box}.scrollWidth > {box}.clientWidth") is is_wider
+            assert await browser.evaluate(f"{hint}.checkVisibility()") is is_wider
+            assert await browser.evaluate(f"{box}.classList.contains('more')") is is_wider
+        await browser.show(390, 900, dark=False)
+        await browser.goto(path.as_uri())
+        await browser.evaluate(f"{box}.scrollTo(1e6, 0)")
+        await browser.frame()
+        assert await browser.evaluate(f"{box}.classList.contains('more')") is False
+
+
+async def test_the_brief_and_the_charts_are_two_printed_pages(tmp_path: Path) -> None:
+    day = sample(32)
+    width, height = (round(millimetres / 25.4 * 96) for millimetres in (297 - 22, 210 - 22))
+    async with browser_page() as browser:
+        for language in ("en", "zh-TW"):
+            path = tmp_path / f"{language}.html"
+            path.write_text(render(day.report, day.timeline, language), encoding="utf-8")
+            await browser.show(width, height, dark=False)
+            await browser.call("Emulation.setEmulatedMedia", media="print")
+            await browser.goto(path.as_uri())
+            bottom = "document.querySelector('.cover').getBoundingClientRect().bottom"
+            charts = "document.querySelector('.charts').getBoundingClientRect().height"
+            assert await browser.evaluate(bottom) <= height
+            assert await browser.evaluate(charts) <= height
+            for first in (".charts", "#waste"):
+                breaks = f"getComputedStyle(document.querySelector('{first}')).breakBefore"
+                assert await browser.evaluate(breaks) == "page"
+
+
 async def _unfold(browser: Page) -> None:
     shown = "Array.from(document.querySelectorAll('#waste tbody tr')).filter(row => row.checkVisibility()).length"
     assert await browser.evaluate(shown) == 12
@@ -73,7 +128,7 @@ async def _explain_a_cell(browser: Page) -> None:
     for event in ("keyDown", "keyUp"):
         await browser.call("Input.dispatchKeyEvent", type=event, key="ArrowDown")
     shown = await browser.evaluate("document.getElementById('tip').innerText")
-    assert shown.splitlines()[:2] == ["colab-gpu1 · GPU 1 · 1", "00:00 – 00:10"]
+    assert shown.splitlines()[:2] == ["colab-gpu1 · GPU 1 · 編號 1", "00:00 – 00:10"]
     assert shown.splitlines()[2].endswith("%")
     painted = "new Set(document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1440, 144).data).size"
     assert await browser.evaluate(painted) > 20

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,15 +42,10 @@ def section(page: str, title: str) -> list[str]:
     return after.splitlines()[1:]
 
 
-def tables(page: str) -> str:
-    """All but the blocks that print names in full."""
-    return page.split("\nGPU 使用者任務摘要:", maxsplit=1)[0]
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [80, 100, 120, 240])
 def test_no_table_is_wider_than_the_terminal_whatever_the_names(language: str, width: int) -> None:
-    page = tables(rendered(hostile(), language, width))
+    page = rendered(hostile(), language, width)
 
     assert max(width_of(line) for line in page.splitlines()) <= width
 
@@ -69,10 +65,10 @@ def test_columns_end_at_the_same_place_beside_wide_characters(language: str, wid
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_figures_are_never_cut(language: str) -> None:
-    page = tables(rendered(sample(16, usernames={"itrd": "陳" * 200, "admin": "a" * 200}), language))
+    page = rendered(sample(16, usernames={"itrd": "陳" * 200, "admin": "a" * 200}), language)
 
     assert "…" in page
-    assert not re.search(r"\d…", page)
+    assert not re.search(r"(^|\s)[\d,.]+…", page, re.MULTILINE)
 
 
 def test_a_name_is_cut_where_its_last_letter_ends() -> None:
@@ -104,6 +100,36 @@ def test_nothing_is_blue_which_is_unreadable_on_black() -> None:
 
     assert {"36", "32", "1"} <= codes
     assert not any(code.endswith("34") for code in codes)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("case", [{}, {"tasks": "labels"}, {"history": False}, {"to": "2025-07-28"}])
+def test_four_nodes_are_told_in_less_than_two_hundred_lines(language: str, width: int, case: dict[str, Any]) -> None:
+    assert len(rendered(sample(32, **case), language, width).splitlines()) < 200
+
+
+def test_many_users_and_projects_do_not_make_it_long_and_are_counted() -> None:
+    made = sample(32)
+    users, projects = (
+        [row.model_copy(update={field: f"{n:03d}"}) for n in range(200) for row in rows[:1]]
+        for rows, field in ((made.report.users, "username"), (made.report.projects, "project_uuid"))
+    )
+    many = Sample(made.report.model_copy(update={"users": users, "projects": projects}), made.timeline)
+
+    assert len(rendered(many).splitlines()) < 200
+    assert rendered(many).count("\n185 smaller entries are in the JSON report\n") == 2
+    assert "199" in text.full(many.report, many.timeline, "en", 80)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_full_text_has_all_of_the_short_one_and_every_task(language: str) -> None:
+    made = sample(8)
+    short, full = (write(made.report, made.timeline, language, 160).splitlines() for write in (text.render, text.full))
+
+    assert Counter(short[:-1]) <= Counter(full), "but for the last line, which says what it leaves out"
+    assert {row.task_id for row in made.report.tasks} <= set("\n".join(full).split())
+    assert len(full) > 2 * len(short)
 
 
 def test_the_surroundings_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +249,7 @@ def test_it_says_what_it_rests_on() -> None:
 
 def test_times_on_a_day_when_clocks_change_cannot_be_mistaken() -> None:
     made = sample(8, date="2025-10-26", zone="Europe/Berlin")
-    page = rendered(made)
+    page = text.full(made.report, made.timeline, "en", 80)
     times = re.findall(r"\d\d-\d\d \d\d:\d\d(\S*)", "\n".join(section(page, "Tasks")))
 
     assert "\n2025-10-26 00:00 +02:00 – 2025-10-27 00:00 +01:00 (Europe/Berlin)\n" in page
@@ -242,9 +268,9 @@ def test_it_says_what_it_leaves_out() -> None:
 @pytest.mark.parametrize("history", [True, False])
 @pytest.mark.parametrize("tasks", ["api", "labels", "none"])
 def test_our_own_lines_in_chinese_have_chinese_punctuation(tasks: str, *, history: bool) -> None:
-    page = tables(rendered(sample(8, tasks=tasks, history=history, now="2025-07-22T03:17"), "zh-TW"))  # type: ignore[arg-type]
+    page = rendered(sample(8, tasks=tasks, history=history, now="2025-07-22T03:17"), "zh-TW")  # type: ignore[arg-type]
 
-    assert "；GPU 歸屬：" in page
+    assert ("；GPU 歸屬：" in page) is (tasks != "api" or not history)
     assert not re.search(r"[\u4e00-\u9fff][:;,!?]|[(,;:] ?[\u4e00-\u9fff]|[\u4e00-\u9fff]\)|\(GPU", page)
 
 
@@ -262,7 +288,8 @@ def test_a_report_of_nothing_but_nodes_is_still_a_report(language: str, tasks: s
 
 @pytest.mark.parametrize("tasks", ["labels", "none"])
 def test_lists_that_only_the_api_can_tell_are_not_called_empty(tasks: str) -> None:
-    page = rendered(sample(8, tasks=tasks))  # type: ignore[arg-type]
+    made = sample(8, tasks=tasks)  # type: ignore[arg-type]
+    page = text.full(made.report, made.timeline, "en", 80)
 
     assert section(page, "Tasks")[-1] == "N/A"
     assert section(page, "Owned but idle")[-1] == "N/A"

@@ -19,9 +19,10 @@ from exporter.model import Ownership
 from exporter.names import visible
 from exporter.report.accounting.figures import FIGURES
 from exporter.report.accounting.rows import Report
-from exporter.report.accounting.timeline import Lane, Timeline
+from exporter.report.accounting.timeline import Timeline
+from exporter.report.render.cells import Cells
 from exporter.report.render.clock import Clock
-from exporter.speech import ABSENT, Speech
+from exporter.speech import Speech
 
 USER_COLOURS: Final = 12
 """The users with the most owned time get a colour of their own; all others share the one after."""
@@ -48,11 +49,11 @@ class _Owners(NamedTuple):
     ownership: Ownership
 
 
-def heat_nodes(report: Report, timeline: Timeline) -> list[HeatNode]:
+def heat_nodes(cells: Cells, timeline: Timeline) -> list[HeatNode]:
     """The nodes in the order of the data."""
-    coverage = {row.hostname: row.usage.coverage_ratio for row in report.nodes}
+    coverage = {row.hostname: row.usage.coverage_ratio for row in cells.report.nodes}
     return [
-        HeatNode(hostname, tuple(_label(lane) for lane in lanes), coverage[hostname])
+        HeatNode(hostname, tuple(cells.gpu(lane.gpu, lane.gpu_id) for lane in lanes), coverage[hostname])
         for hostname, lanes in groupby(timeline.lanes, lambda lane: lane.hostname)
     ]
 
@@ -113,11 +114,6 @@ def _name(some: _Owners, words: Speech) -> str:
     names = [*map(visible, some.usernames), *([words.gettext("others")] if some.has_others else [])]
     nobody = "unallocated_gpu_hours" if some.ownership is Ownership.UNALLOCATED else "unknown_gpu_hours"
     return " + ".join(names) or words.gettext(FIGURES[nobody].word)
-
-
-def _label(lane: Lane) -> str:
-    index = ABSENT if lane.gpu is None else str(lane.gpu)
-    return f"{index} · {lane.gpu_id}" if lane.gpu_id else index
 
 
 def _clock(edges: list[float], report: Report) -> list[str]:

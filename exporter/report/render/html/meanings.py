@@ -7,9 +7,13 @@ from typing import Final
 from exporter.report.accounting.figures import FIGURES
 from exporter.speech import N_
 
+BUSY: Final = N_("Utilization summed over time: an hour at 50%, say, is half a GPU-hour.")
+ACTIVE: Final = N_("Owned time that was not idle, however busy: an hour at 50%, say, is a whole GPU-hour.")
+
 MEANINGS: Final = {
     FIGURES["owned_gpu_hours"].word: N_("GPU-time that a task holds, whether or not anything runs."),
-    FIGURES["busy_gpu_hours"].word: N_("Utilization summed over time: an hour at 50%, say, is half a GPU-hour."),
+    FIGURES["busy_gpu_hours"].word: BUSY,
+    FIGURES["active_gpu_hours"].word: ACTIVE,
     FIGURES["idle_gpu_hours"].word: N_(
         "Owned time with utilization below the threshold; worse where VRAM is held, as nobody else can use the GPU."
     ),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from importlib import resources
 from typing import Final
@@ -21,21 +20,24 @@ from markupsafe import Markup
 from exporter.names import visible
 from exporter.report.accounting.figures import Figure, Form
 from exporter.report.accounting.rows import Comparison, Report
-from exporter.report.accounting.split import by_user, capacity
+from exporter.report.accounting.split import Kind, by_user, capacity
 from exporter.report.accounting.timeline import Timeline, condensed
-from exporter.report.render import headline
+from exporter.report.render import brief, headline
 from exporter.report.render.cells import NOT_AVAILABLE, Cells, coverage
 from exporter.report.render.clock import Clock
+from exporter.report.render.columns import TITLES
 from exporter.report.render.html.charts import bars, kinds, panels, stacked, style, ticks
 from exporter.report.render.html.heat import USER_COLOURS, heat_data, heat_nodes, user_colours
-from exporter.report.render.html.meanings import MEANINGS
+from exporter.report.render.html.meanings import ACTIVE, BUSY, MEANINGS
 from exporter.report.render.html.tables import tables
+from exporter.report.render.sentences import sentences
 from exporter.speech import N_, speech
 
 _MOST_COLUMNS: Final = 288
 """Of what is drawn over time: what a wide screen can show."""
 _DECIMALS: Final = 1
 """Of the figures on cards."""
+_CARD_NOTES: Final = {"owned_busy_gpu_hours": BUSY}
 _MOST_BARS: Final = 12
 """Users with a bar of their own; the table has them all."""
 
@@ -73,6 +75,8 @@ class Card:
     title: str
     value: str
     unit: str
+    note: str
+    """What it means, where its word alone could be taken for that of another figure."""
     before: tuple[tuple[str, str, str], ...]
     """Of the day before and of the median: what, its value, and how the figure compares."""
 
@@ -97,10 +101,13 @@ def render(report: Report, timeline: Timeline, language: str) -> str:
         script=_SCRIPT,
         report=report,
         dates=headline.dates(report),
-        weekday=cells.speech.weekday(date.fromisoformat(report.date)) if report.date == report.to else "",
+        weekday=headline.weekday(report, cells.speech),
+        span=headline.span(report, cells.speech),
+        exceptions=headline.exceptions(report, cells.speech),
+        brief=list(sentences(cells, timeline)),
+        warnings=brief.other_warnings(cells),
         instant=Clock.of(report).full,
         sources=headline.sources(report, cells.speech),
-        narrowed=headline.narrowed(report, cells.speech),
         partial=headline.partial(report, cells.speech),
         cards=_cards(cells),
         split=stacked(capacity(report.totals), report.totals.capacity_gpu_hours),
@@ -108,14 +115,16 @@ def render(report: Report, timeline: Timeline, language: str) -> str:
         kinds=[(style(kind), kind.value) for kind in kinds(by_whom)],
         ticks=ticks(report, drawn),
         panels=panels(report, drawn),
-        heat_nodes=heat_nodes(report, drawn),
+        heat_nodes=heat_nodes(cells, drawn),
         heat=heat_data(report, drawn, cells.speech),
         colours=user_colours(report),
         user_colours=USER_COLOURS,
         not_available=NOT_AVAILABLE,
         timed=any(lane.spells for lane in drawn.lanes),
         tables=tables(cells),
+        titles=TITLES,
         meanings=MEANINGS,
+        notes={Kind.ACTIVE: ACTIVE},
         coverage=partial(coverage, speech=cells.speech),
         is_low=cells.is_low,
     )
@@ -126,13 +135,13 @@ def _cards(cells: Cells) -> list[Card]:
     report = cells.report
     before = {row.measure: row for row in report.comparison}
     return [
-        _card(cells, figure, getattr(report.totals, name), before.get(name))
+        _card(cells, name, figure, getattr(report.totals, name), before.get(name))
         for name, figure in cells.told().items()
         if figure.on_card
     ]
 
 
-def _card(cells: Cells, figure: Figure, value: float | None, before: Comparison | None) -> Card:
+def _card(cells: Cells, name: str, figure: Figure, value: float | None, before: Comparison | None) -> Card:
     unit = {Form.HOURS: cells.speech.gettext("GPU-hours"), Form.ENERGY: "kWh"}.get(figure.form, "")
     past = {} if before is None else {N_("day before"): before.day_before, N_("7-day median"): before.median_of_seven}
     earlier = tuple(
@@ -143,4 +152,10 @@ def _card(cells: Cells, figure: Figure, value: float | None, before: Comparison 
         )
         for when, was in past.items()
     )
-    return Card(cells.speech.gettext(figure.word), cells.value(figure.form, value, _DECIMALS), unit, earlier)
+    return Card(
+        cells.speech.gettext(figure.word),
+        cells.value(figure.form, value, _DECIMALS),
+        unit,
+        cells.speech.gettext(_CARD_NOTES.get(name, "")),
+        earlier,
+    )

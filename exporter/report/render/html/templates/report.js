@@ -25,7 +25,7 @@ function sortBy(head) {
   const body = head.closest("table").tBodies[0];
   const rows = Array.from(body.rows, (row) => {
     const text = row.cells[head.cellIndex].textContent;
-    return { row, value: value(text), absent: text === ABSENT };
+    return { row, value: value(text), absent: text === ABSENT || text === "" };
   });
   rows.sort((a, b) => a.absent - b.absent || (a.absent ? 0 : sign * compare(a.value, b.value)));
   body.append(...rows.map(({ row }) => row));
@@ -33,6 +33,17 @@ function sortBy(head) {
 
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => sortBy(button.parentElement));
+}
+
+// A table that is wider than its box fades out where it goes on, and says so.
+for (const box of document.querySelectorAll(".scroll")) {
+  const hint = box.previousElementSibling;
+  const look = () => {
+    hint.hidden = box.scrollWidth <= box.clientWidth;
+    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
 }
 
 // The heat map: for each GPU a row of cells, and below it a strip in the colours of its users.
@@ -107,7 +118,7 @@ for (const box of document.querySelectorAll(".canvas")) {
   const canvas = box.firstElementChild;
   canvas.width = WIDTH;
   canvas.height = gpus * ROW;
-  canvas.style.height = `${gpus * ROW}px`;
+  box.style.setProperty("--gpus", gpus);
   const context = canvas.getContext("2d");
   const ramp = getComputedStyle(box).color;
   for (let gpu = 0; gpu < gpus; gpu++) {
@@ -134,7 +145,7 @@ function explain(box, first, gpus) {
     const owners = new Set();
     for (const { start, end, owner } of spellsOf(lane)) if (start < to && end > from) owners.add(owner.name);
     const lines = [
-      `${host} · GPU ${labels[gpu].textContent}`,
+      `${host} · ${labels[gpu].textContent}`,
       `${data.times[column]} – ${data.times[column + 1]}`,
       level === NOT_OBSERVED ? data.not_observed : percent.format(level / LEVELS),
       Array.from(owners).join(" → "),
