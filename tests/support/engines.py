@@ -40,10 +40,14 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
         url = f"http://127.0.0.1:{port}"
         await asyncio.wait_for(_listening(port), timeout=30)
         await write_series(url, columns)
-        # What was written can be read a second later, or after this.
-        async with aiohttp.ClientSession() as session, session.get(f"{url}/internal/force_flush"):
-            pass
+        await flushed(url)
         yield url
+
+
+async def flushed(url: str) -> None:
+    """Lets all that was written be read: VictoriaMetrics takes a second otherwise, and others know no such thing."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/internal/force_flush"):
+        pass
 
 
 ENGINES = {"prometheus": prometheus, "victoria-metrics": victoria_metrics}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -92,6 +93,32 @@ def long_gaps(window: Window) -> Faults:
     )
 
 
+def random_faults(window: Window, nodes: Sequence[str], gpus_per_node: int, seed: int) -> Faults:
+    """A day on which anything may happen; the same seed gives the same."""
+    chance = random.Random(seed)
+
+    def stretch(shortest: float, longest: float) -> Stretch:
+        """Of any length between these seconds, the short ones as likely as the long."""
+        lasting = math.exp(chance.uniform(math.log(shortest), math.log(longest)))
+        begin = round(chance.uniform(window.start - lasting / 2, window.end - lasting / 2))
+        return begin, begin + round(lasting)
+
+    def times(most: int) -> range:
+        return range(chance.randint(0, most))
+
+    return Faults(
+        stopped=tuple((chance.choice(nodes), stretch(5, 2 * HOUR)) for _ in times(3)),
+        unscraped=tuple((chance.choice(nodes), stretch(60, 3 * HOUR)) for _ in times(4)),
+        blind=tuple(stretch(60, 2 * HOUR) for _ in times(1)),
+        unreadable=tuple(
+            (chance.choice(nodes), chance.randrange(gpus_per_node), stretch(30, 3 * HOUR)) for _ in times(2)
+        ),
+        api_down=tuple(stretch(60, HOUR) for _ in times(2)),
+        api_lag=chance.choice((3.0, 30.0, 90.0)),
+        api_late=tuple((stretch(HOUR, 4 * HOUR), chance.uniform(60, 600)) for _ in times(2)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A window, and what two servers saw of it; one of them scrapes the second node, too."""
@@ -151,7 +178,8 @@ class Scenario:
             with_tasks: False: `--skip-task-info`.
         """
         now = self.window.end + (86400 if self.window.is_over else 0)
-        async with StandInApi(self.tasks, clock=lambda: now) as api:
+        known = self.cluster.tasks(self.window.start - self.lead, self.end)
+        async with StandInApi(known, clock=lambda: now) as api:
             token = directory / "token"
             token.touch(mode=0o600)
             token.write_text(api.token, encoding="utf-8")

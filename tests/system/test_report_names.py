@@ -34,6 +34,8 @@ TWO_GPUS = replace(HELD[0], gpus=(*HELD[0].gpus, replace(HELD[0].gpus[0], uuid=B
 TWO_HOSTS = [*gpu(A, "colab-gpu1"), *gpu(B, LONG)]
 CASES = {
     "alias seen in a task": Case([*gpu(A), seen(A, "t")], HELD),
+    "alias seen in a task without a number": Case([*gpu(A), seen(A, "t", "")], HELD),
+    "another number seen": Case([*gpu(A), seen(A, "t", "31")], HELD),
     "alias exported": Case([*gpu(A), told(A, ALIAS)], HELD),
     "alias of one of two GPUs": Case([*gpu(A), *gpu(B, index=1), seen(A, "t"), seen(B, "t", "28")], [TWO_GPUS]),
     "stranger": Case([*gpu(A), seen(A, "other")], HELD),
@@ -46,6 +48,7 @@ CASES = {
     "two hosts": Case(TWO_HOSTS, [task("t", 0, 12, C)]),
     "renamed at noon": Case([*gpu(A, end=12), *gpu(A, LONG, start=12), *gpu(B, index=1, end=6)], [task("t", 0, 3, A)]),
     "never read": Case([*gpu(A), *gpu(B, index=5, is_up=False)], [task("t", 0, 12, B)]),
+    "none ever read": Case([*gpu(A, is_up=False), *gpu(B, index=5, is_up=False)], [task("t", 0, 12, B)]),
     "moved at noon": Case(
         [*gpu(A, index=3, end=12), *gpu(B, index=4, end=12), *gpu(B, index=3, start=12)],
         [task("t", 0, 6, A), task("u", 14, 20, B, "amy")],
@@ -74,7 +77,7 @@ async def document(said: Any, name: str, *arguments: str, **settings: Any) -> An
     return answer.document
 
 
-@pytest.mark.parametrize("name", ["alias seen in a task", "alias exported"])
+@pytest.mark.parametrize("name", ["alias seen in a task", "alias seen in a task without a number", "alias exported"])
 async def test_a_gpu_that_the_api_knows_by_another_id_is_one_gpu(said: Any, name: str) -> None:
     found = await document(said, name)
     totals = found["totals"]
@@ -94,7 +97,7 @@ async def test_of_a_task_on_several_gpus_the_number_tells_which_is_which(said: A
 
 
 async def test_a_gpu_that_only_tasks_know_stays_one_of_its_own(said: Any) -> None:
-    for name, others in (("stranger", 1), ("alias of two", 2)):
+    for name, others in (("stranger", 1), ("another number seen", 1), ("alias of two", 2)):
         found = await document(said, name)
         assert found["totals"]["capacity_gpu_hours"] == 24 * (others + 1)
         assert found["totals"]["owned_busy_gpu_hours"] is None or found["totals"]["owned_busy_gpu_hours"] == 0
@@ -149,6 +152,14 @@ async def test_a_gpu_that_was_never_read_is_in_the_inventory_with_its_index(said
         assert found["gpus"][1]["usage"]["busy_gpu_hours"] is None
         assert found["totals"]["capacity_gpu_hours"] == 48
         assert found["totals"]["coverage_ratio"] == pytest.approx(0.5)
+
+
+async def test_a_cluster_of_which_nothing_was_read_is_reported_as_unobserved(said: Any) -> None:
+    for arguments in ((), ("--skip-task-info",)):
+        answer = await said("none ever read", "--format", "json", *arguments)
+        assert answer.code == 3
+        assert [row["gpu"] for row in answer.document["gpus"]] == [0, 5]
+        assert answer.document["totals"]["coverage_ratio"] == 0
 
 
 async def test_the_old_files_tell_of_a_gpu_that_was_never_read(said: Any, tmp_path: Path) -> None:

@@ -109,10 +109,16 @@ async def _seen_as(
         question = TASKS_OF_GPUS.ask(client.scope(any_of("task_id", some)))
         for labels in await client.label_sets(question, window.start - _BEFORE, window.end):
             uuid, task_id = labels.get("gpu_uuid", ""), labels.get("task_id", "")
-            meant = {gpu.uuid for gpu in unknown.get(task_id, ()) if gpu.gpu_id == labels.get("gpu_id", "")}
+            meant = _numbered(unknown.get(task_id, ()), labels.get("gpu_id", ""))
             if len(meant) == 1 and uuid in names and names.key(uuid) not in known.get(task_id, ()):
                 claims |= {(uuid, alias) for alias in meant}
     return claims
+
+
+def _numbered(gpus: Sequence[TaskGpu], gpu_id: str) -> set[str]:
+    """Returns the ids of the GPUs of a task that may bear a number: those that do, or else those that tell none."""
+    alike = {gpu.uuid for gpu in gpus if gpu.gpu_id == gpu_id}
+    return alike or {gpu.uuid for gpu in gpus if not (gpu.gpu_id and gpu_id)}
 
 
 async def scrape_interval(client: PrometheusClient, window: Window) -> float | None:

@@ -76,12 +76,13 @@ def gaps_across(devices: Iterable[Samples], instants: Sequence[float], least_gap
         instants: Unix seconds.
         least_gap: Seconds; no gap is shorter.
     """
-    around: dict[float, list[Span]] = {}
-    for samples in devices:
-        for instant in instants:
-            for n in rows_across(samples.times, [instant], least_gap):
-                around.setdefault(instant, []).append((samples.times[n - 1], samples.times[n]))
-    return {(min(start for start, _ in each), max(end for _, end in each)) for each in around.values()}
+    gaps = [
+        (samples.times[n - 1], samples.times[n])
+        for samples in devices
+        for n in rows_across(samples.times, instants, least_gap)
+    ]
+    around = ([gap for gap in gaps if gap[0] < instant <= gap[1]] for instant in instants)
+    return {(min(start for start, _ in each), max(end for _, end in each)) for each in around if each}
 
 
 async def gaps_divided(
