@@ -25,7 +25,8 @@ ExporterError
 │   ├── HistoryQueryError        the server refuses or fails a query
 │   └── HistoryPayloadError      an answer that is not Prometheus' JSON
 └── ReportError                  a report cannot be made or written
-    └── ConservationError        shares and totals disagree
+    ├── ConservationError        shares and totals disagree
+    └── StoredDayError           the stored account of a day is not usable
 """
 
 from __future__ import annotations
@@ -167,3 +168,7 @@ class ReportError(ExporterError):
 
 class ConservationError(ReportError):
     """Shares and totals disagree: a defect, and nothing is written."""
+
+
+class StoredDayError(ReportError):
+    """The stored account of a day is not usable: it is made again."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
-from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
+from exporter.report.accounting.aggregate import Filter, build, narrowed
 from exporter.report.accounting.comparison import compared
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
-from exporter.report.accounting.usage import Tariff
 from exporter.report.completeness import (
     Fault,
     GpusUnlisted,
@@ -22,8 +21,11 @@ from exporter.report.completeness import (
     TasksMissing,
     TasksUnset,
     is_complete,
+    lacks_source,
     low_coverage,
+    time_unpriced,
 )
+from exporter.report.costs import costs
 from exporter.report.days_before import days_before
 from exporter.report.history import gpus as inventory
 from exporter.report.history.client import PrometheusClient
@@ -47,6 +49,8 @@ class Wanted:
     with_history: bool = True
     """False: `--user-report`, the tasks alone."""
     use_cache: bool = True
+    is_compared: bool = True
+    """Whether a single day is compared with those before."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio.run spells out its task's result: seconds for 1,024 GPUs
@@ -56,6 +60,9 @@ class Made:
     report: Report
     timeline: Timeline
     is_complete: bool
+    accounts: Sequence[GpuAccount]
+    has_sources: bool
+    """Whether every source that was asked answered in full."""
 
 
 async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -> Made:
@@ -82,12 +89,12 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
     progress("accounting")
     chosen = _accounted(config, wanted, held, read, faults)
     report = _report(config, wanted, chosen, held, read)
+    faults += time_unpriced(costs(config.report).tariff.prices, chosen)
     if read:
         faults += low_coverage(report.nodes, config.report.min_coverage)
     progress("comparing with the days before")
-    before = await days_before(
-        config.prometheus if read else None, asked if held else None, wanted.window, report, wanted.narrowed_to.users
-    )
+    past = (config.prometheus if read else None, asked if held else None) if wanted.is_compared else (None, None)
+    before = await days_before(*past, wanted.window, report, wanted.narrowed_to.users)
     words = speech(config.report.language)
     report = report.model_copy(
         update={
@@ -98,7 +105,7 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
         }
     )
     drawn = timeline(wanted.window, chosen, timed=held is not None, users=wanted.narrowed_to.users)
-    return Made(report, drawn, is_complete(faults))
+    return Made(report, drawn, is_complete(faults), chosen, not lacks_source(faults))
 
 
 async def _held(asked: Holders | None, wanted: Wanted, faults: list[Fault]) -> Held | None:
@@ -182,6 +189,6 @@ def _report(
             history="prometheus" if read else "none",
             tasks=held.source if held else "labels" if read else "none",
         ),
-        costs=Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency),
+        costs=costs(settings),
         min_coverage_ratio=settings.min_coverage,
     )

@@ -11,6 +11,7 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TimeUnpriced,
 )
 from exporter.report.render.cells import coverage
 from exporter.speech import Speech
@@ -45,5 +46,9 @@ def warning(fault: Fault, speech: Speech) -> str:
                 hostname=fault.hostname,
                 coverage=coverage(fault.ratio, speech),
                 expected=coverage(fault.expected, speech),
+            )
+        case TimeUnpriced():
+            sentence = _("{hours} GPU-hours that were owned have no price: no rule of report.prices fits them").format(
+                hours=speech.number(fault.gpu_hours)
             )
     return sentence
