@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test check format lint types messages bench clean
+.PHONY: demo test spreadsheets check format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -20,6 +20,11 @@ test: ## every test
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+spreadsheets: ## what LibreOffice makes of the spreadsheets
+	@deploy/debian-packages.sh libreoffice-calc-nogui
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -p no:xdist tests/report/render/libreoffice.py $(ARGS)
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

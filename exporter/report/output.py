@@ -9,6 +9,7 @@ from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
 from exporter.report.render import csv, html, json, legacy, markdown, text
+from exporter.report.render.xlsx import day as xlsx
 from exporter.report.window import Window
 
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "csv")
@@ -22,7 +23,7 @@ def printed(
     """One format for standard output; of the CSV files gpus.csv, whose rows add up to the totals.
 
     Raises:
-        ValueError: `legacy`, which is many files.
+        ValueError: `legacy`, which is many files, or `xlsx`, which is no text.
     """
     match wanted:
         case "text":
@@ -35,8 +36,8 @@ def printed(
             return html.render(report, timeline, language)
         case "markdown":
             return markdown.render(report, language)
-        case "legacy":
-            raise ValueError("legacy is many files: it cannot be printed")
+        case "legacy" | "xlsx":
+            raise ValueError(f"{wanted} cannot be printed")
 
 
 def files(
@@ -65,6 +66,8 @@ def files(
         found["gpus.csv"] = csv.gpus(report).encode(csv.ENCODING)
         found["users.csv"] = csv.users(report).encode(csv.ENCODING)
         found["tasks.csv"] = csv.tasks(report).encode(csv.ENCODING)
+    if "xlsx" in wanted:
+        found["report.xlsx"] = xlsx.render(report, language)
     if "markdown" in wanted:
         found["report.md"] = markdown.render(report, language).encode()
     found = {f"{window.name}/{name}": content for name, content in found.items()}
