@@ -72,8 +72,8 @@ def loaded(file: Path) -> DayAccount:
     """
     try:
         text = gzip.decompress(file.read_bytes())
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(file) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise StoredDayError(f"{file}: truncated or damaged") from error
     except OSError as error:

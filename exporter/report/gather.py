@@ -52,8 +52,8 @@ async def gather(
 
     Raises:
         ConfigError: A source's settings are not usable.
-        ReportError: A day that was made cannot be stored.
     """
+    is_writable = True
     gathered, maker = Gathered(), _Maker(config, now, progress, use_cache=use_stored)
     for day in wanted:
         account = _stored(config.report.directory, day)
@@ -65,11 +65,21 @@ async def gather(
                     gathered.failures[day.first] = str(error)
             else:
                 if account is None or _rank(made, config) >= _rank(account, config):
-                    write(config.report.directory, {f"{day.name}/{days.FILE}": days.dumped(made)})
+                    is_writable = is_writable and _store(config.report.directory, day, made)
                     account = made
         if account is not None:
             gathered.accounts.append(account)
     return gathered
+
+
+def _store(directory: Path, day: Window, account: DayAccount) -> bool:
+    """Stores a day, and returns whether it could: who may not write there can still read the report."""
+    try:
+        write(directory, {f"{day.name}/{days.FILE}": days.dumped(account)})
+    except ReportError as error:
+        _log.warning("%s; the days that are made now are not stored", error)
+        return False
+    return True
 
 
 _Rank = tuple[bool, bool, bool]

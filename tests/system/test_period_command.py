@@ -199,6 +199,15 @@ async def test_without_any_source_there_is_no_report(desk: Desk) -> None:
     assert desk.stored() == {}
 
 
+async def test_who_cannot_store_days_still_gets_the_report_and_is_told_once(desk: Desk) -> None:
+    desk.reports.write_text("not a folder")
+    code, out, err = await desk.report(*WEEK)
+
+    assert code == 0
+    assert json.loads(out)["totals"]["capacity_gpu_hours"] == 96
+    assert err.count("are not stored") == len(err.splitlines()) == 1
+
+
 async def test_days_that_cannot_be_had_are_named_and_the_others_reported(desk: Desk) -> None:
     code, out, err = await desk.report("--month", "2026-02", "--format", "json")
     assert (code, out) == (1, "")

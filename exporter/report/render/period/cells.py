@@ -12,6 +12,7 @@ from typing import Any, Final
 from exporter.names import visible
 from exporter.report.accounting.budgets import BudgetRow
 from exporter.report.accounting.figures import FIGURES, WIDE, Figure, Form
+from exporter.report.accounting.period_findings import IdleShare, MostIdle, OverBudget, OwnedShare, period_findings
 from exporter.report.accounting.periods import PeriodDayRow, PeriodReport
 from exporter.report.render.cells import is_low, title, written
 from exporter.report.render.columns import Column
@@ -43,7 +44,6 @@ _SHARES: Final = {
 """Those of a share of the time: of users, projects, task types and hosts."""
 KINDS: Final = {"week": N_("GPU usage of week {name}"), "month": N_("GPU usage of {name}")}
 _BEFORE: Final = {"week": N_("week before"), "month": N_("month before")}
-_MOST_SHADE: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +56,6 @@ class Table:
     rows: Sequence[Any]
     is_in_hours: bool = True
     """Whether its figures without a unit are GPU-hours."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatCell:
-    """What one user owned on one day."""
-
-    text: str
-    """GPU-hours."""
-    shade: int | None
-    """0 to 9, in tenths of the most that any user owned on any day; None: nothing, or not known."""
-    is_mostly_idle: bool
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeatRow:
-    """One user."""
-
-    username: str
-    cells: Sequence[HeatCell]
-
-
-@dataclass(frozen=True, slots=True)
-class Heat:
-    """Users × days."""
-
-    most: str
-    """GPU-hours that the strongest shade stands for."""
-    days: Sequence[str]
-    users: Sequence[HeatRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +87,23 @@ class PeriodCells:
 
     def sentences(self) -> Iterator[str]:
         """Yields what matters most, a sentence each."""
-        _, words, usage = self.speech.gettext, self.speech, self.report.totals
-        if usage.capacity_gpu_hours and not self.report.only_users:
-            yield _("{share} of the capacity was owned.").format(
-                share=words.percent(usage.owned_gpu_hours / usage.capacity_gpu_hours)
-            )
-        if usage.idle_gpu_hours and usage.owned_observed_gpu_hours:
-            yield _("{share} of the owned time that was observed was idle: {hours} GPU-hours.").format(
-                share=words.percent(usage.idle_gpu_hours / usage.owned_observed_gpu_hours),
-                hours=words.number(usage.idle_gpu_hours, 0),
-            )
-        worst = max(self.report.users, key=lambda row: row.usage.idle_gpu_hours or 0.0, default=None)
-        if worst and worst.usage.idle_gpu_hours and len(self.report.users) > 1:
-            yield _("The most idle: {user}, {hours} GPU-hours.").format(
-                user=visible(worst.username), hours=words.number(worst.usage.idle_gpu_hours, 0)
-            )
-        for row in self.report.budgets:
-            if row.left < 0:
-                yield _("{name} is over the budget by {amount}.").format(
-                    name=visible(row.name), amount=self.budgeted(row, -row.left)
-                )
+        _, words = self.speech.gettext, self.speech
+        for finding in period_findings(self.report):
+            match finding:
+                case OwnedShare():
+                    yield _("{share} of the capacity was owned.").format(share=words.percent(finding.ratio))
+                case IdleShare():
+                    yield _("{share} of the owned time that was observed was idle: {hours} GPU-hours.").format(
+                        share=words.percent(finding.ratio), hours=words.number(finding.gpu_hours, 0)
+                    )
+                case MostIdle():
+                    yield _("The most idle: {user}, {hours} GPU-hours.").format(
+                        user=visible(finding.username), hours=words.number(finding.gpu_hours, 0)
+                    )
+                case OverBudget():
+                    yield _("{name} is over the budget by {amount}.").format(
+                        name=visible(finding.budget.name), amount=self.budgeted(finding.budget, finding.excess)
+                    )
 
     def totals(self) -> Iterator[tuple[str, str, str, str]]:
         """Yields the figures of the whole: the title, the value, what it was before, and how they compare."""
@@ -178,12 +145,6 @@ class PeriodCells:
             "{count} smaller entry is in the JSON report", "{count} smaller entries are in the JSON report", count
         ).format(count=self.speech.number(count, 0))
 
-    def heat_note(self, heat: Heat) -> str:
-        """Returns how to read the digits of the heat map."""
-        return self.speech.gettext(
-            "Tenths of the most that one user owned on one day: {hours} GPU-hours; a dot: nothing."
-        ).format(hours=heat.most)
-
     def day(self, row: PeriodDayRow) -> str:
         """`11-03 Tuesday`."""
         return f"{row.date[5:]} {self.speech.weekday(date.fromisoformat(row.date))}"
@@ -223,38 +184,6 @@ class PeriodCells:
             ),
         ]
         return [table for table in found if table.rows]
-
-    def heat(self) -> Heat:
-        """Returns users × days, the shade of each cell by what the user owned."""
-        report = self.report
-        most = max((hours or 0.0 for row in report.users for hours in row.owned_gpu_hours_by_day), default=0.0)
-        return Heat(
-            most=self.speech.number(most, 1),
-            days=[row.date[8:] for row in report.days],
-            users=[
-                HeatRow(
-                    visible(row.username),
-                    [
-                        self._heat_cell(*cell, most)
-                        for cell in zip(report.days, row.owned_gpu_hours_by_day, row.idle_gpu_hours_by_day, strict=True)
-                    ],
-                )
-                for row in report.users
-            ],
-        )
-
-    def _heat_cell(self, day: PeriodDayRow, owned: float | None, idle: float | None, most: float) -> HeatCell:
-        if owned is None or idle is None:
-            return HeatCell(ABSENT, None, is_mostly_idle=False, hint=self.day(day))
-        shade = min(_MOST_SHADE, int(owned / most * (_MOST_SHADE + 1))) if owned else None
-        hours = [(FIGURES["owned_gpu_hours"], owned), (FIGURES["idle_gpu_hours"], idle)]
-        told = [self.speech.named(title(figure, self.speech), self.value(figure, value)) for figure, value in hours]
-        return HeatCell(
-            self.speech.number(owned, 0) if owned else "",
-            shade,
-            is_mostly_idle=owned > 0 and idle > owned / 2,
-            hint=" · ".join((self.day(day), *told)),
-        )
 
     def _figures(self, of: Mapping[str, int], rows: Sequence[Any]) -> list[Column[Any]]:
         """Returns the figures of a table; what was unknown, or too little observed, only where there is such time."""

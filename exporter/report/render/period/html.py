@@ -11,6 +11,7 @@ from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.split import Kind, capacity
 from exporter.report.render.pages import Style, environment
 from exporter.report.render.period.cells import PeriodCells
+from exporter.report.render.period.heat import heat
 from exporter.speech import ABSENT, speech
 
 _ENVIRONMENT: Final = environment(__package__)
@@ -74,7 +75,7 @@ def render(report: PeriodReport, language: str) -> str:
         width=_DAY_WIDTH * len(report.days),
         kinds=_kinds(report),
         tables=tables,
-        heat=cells.heat(),
+        heat=heat(cells),
         absent=ABSENT,
     )
 

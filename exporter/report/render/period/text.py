@@ -7,7 +7,8 @@ from typing import Final
 
 from exporter.names import visible
 from exporter.report.accounting.periods import PeriodReport
-from exporter.report.render.period.cells import HeatCell, PeriodCells
+from exporter.report.render.period.cells import PeriodCells
+from exporter.report.render.period.heat import HeatCell, heat
 from exporter.report.render.terminal import Page
 from exporter.speech import ABSENT, speech
 from exporter.table import Head, Painted
@@ -62,13 +63,14 @@ def render(report: PeriodReport, language: str, width: int, *, colour: bool = Fa
 
 def _heat(page: Page, cells: PeriodCells) -> None:
     """Draws users × days, a digit each."""
-    heat = cells.heat()
+    drawn = heat(cells)
     page.heading(cells.speech.gettext("Users by day"))
-    page.line(cells.heat_note(heat))
-    labels = "".join(day.ljust(_TICK * _PITCH) for day in heat.days[::_TICK]).rstrip()
+    note = cells.speech.gettext("Tenths of the most that one user owned on one day: {hours} GPU-hours; a dot: nothing.")
+    page.line(note.format(hours=drawn.most))
+    labels = "".join(day.ljust(_TICK * _PITCH) for day in drawn.days[::_TICK]).rstrip()
     page.grid(
         [Head(), Head(labels, is_fixed=True)],
-        [[row.username, _strip(page, row.cells)] for row in heat.users[:_MOST_USERS]],
+        [[row.username, _strip(page, row.cells)] for row in drawn.users[:_MOST_USERS]],
     )
 
 
