@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-lowest check audit format lint types messages bench clean
+.PHONY: demo test test-libraries test-lowest spreadsheets check audit format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -25,6 +25,7 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@deploy/debian-packages.sh gcc libc6-dev binutils
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
+
 LOWEST := $(VENV)/lowest-versions
 
 test-lowest: $(VENV)/audit ## every test, with the lowest versions that pyproject.toml allows
@@ -40,6 +41,10 @@ audit: $(VENV)/audit ## known holes in dependencies
 	        --output-file $(VENV)/$$kind.txt || { echo "not audited: no registry can be reached from here"; exit 0; }; \
 	done; \
 	$(BIN)/python .ci/audit.py $(VENV)/lowest-direct.txt $(VENV)/highest.txt
+spreadsheets: ## what LibreOffice makes of the spreadsheets
+	@deploy/debian-packages.sh libreoffice-calc-nogui
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -p no:xdist tests/report/render/libreoffice.py $(ARGS)
 
 check: ## format, lint, types, tests
 	@deploy/debian-packages.sh $(TEST_PACKAGES)

@@ -1,4 +1,4 @@
-"""Writes metrics.md, figures.md and report.schema.json from the code: `python docs/generate.py`."""
+"""Writes metrics.md, figures.md, report.schema.json and period.schema.json from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from exporter.exposition import Instruments
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
 from exporter.report.accounting.figures import FIGURES, PAGE, Figure, TableName, Usage
+from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.rows import Report
 from exporter.speech import languages, speech
 
 METRICS = Path(__file__).parent / "metrics.md"
 FIGURES_PAGE = Path(__file__).parent / "figures.md"
 SCHEMA = Path(__file__).parent / "report.schema.json"
+PERIOD_SCHEMA = Path(__file__).parent / "period.schema.json"
 
 _HEAD = """\
 # Metrics
@@ -85,11 +88,20 @@ def _shown(figure: Figure) -> Iterator[str]:
 
 
 def schema() -> str:
-    """JSON Schema of report.json."""
+    """JSON Schema of report.json of a day, or several."""
+    return _schema("report", Report)
+
+
+def period_schema() -> str:
+    """JSON Schema of report.json of a week or month."""
+    return _schema("period", PeriodReport)
+
+
+def _schema(name: str, kind: type[BaseModel]) -> str:
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:mi300x-exporter:report:1",
-        **Report.model_json_schema(mode="serialization"),
+        "$id": f"urn:mi300x-exporter:{name}:1",
+        **kind.model_json_schema(mode="serialization"),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -124,3 +136,4 @@ if __name__ == "__main__":
     METRICS.write_text(metrics(), encoding="utf-8")
     FIGURES_PAGE.write_text(figures(), encoding="utf-8")
     SCHEMA.write_text(schema(), encoding="utf-8")
+    PERIOD_SCHEMA.write_text(period_schema(), encoding="utf-8")

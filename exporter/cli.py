@@ -25,7 +25,7 @@ from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.names import visible
-from exporter.report.options import Options, report_options
+from exporter.report.options import Options, overridden, report_options
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
@@ -84,20 +84,25 @@ def report(config_path: Path | None, options: Options) -> None:
       exporter report --config config.yaml --format brief         what matters of it, in forty lines
       exporter report --date 2025-07-22 --lang zh-TW --output reports
       exporter report --date 2025-07-01 --to 2025-07-31 --user itrd --format json
+      exporter report --month 2025-07 --output reports            a sum of its days
 
     \b
     Exit code: 0 done; 1 failed; 2 usage or config; 3 written, but a source was
     unavailable or a node was observed too little.
     """
-    gc.disable()  # nothing here is garbage before the report is made: collecting would only walk it again and again
+    if not options.is_of_days:
+        gc.disable()  # nothing is garbage before the report is made: collecting would only walk it again and again
     click.get_current_context().call_on_close(gc.enable)
     try:
-        from exporter.report import command
+        if options.is_of_days:
+            from exporter.report.period_command import run
+        else:
+            from exporter.report.command import run
     except ImportError as error:
         raise UsageError(f"{error}: exporter report needs its extra: pip install 'mi300x-exporter[report]'") from error
-    settings = command.overridden(config_file.load(config_path), options)
+    settings = overridden(config_file.load(config_path), options)
     log.configure(settings.log)
-    if not command.run(settings, options):
+    if not run(settings, options):
         sys.exit(INCOMPLETE)
 
 

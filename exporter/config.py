@@ -129,6 +129,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Zone = Annotated[str, AfterValidator(_timezone)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -224,6 +225,30 @@ class Prometheus(_Section):
     timeout: PositiveDuration = 60.0
 
 
+class Price(_Section):
+    """What a GPU-hour costs, and for whom: globs, of which one left out fits all."""
+
+    user: str | None = None
+    task_type: str | None = None
+    project: str | None = None
+    node: str | None = None
+    per_gpu_hour: Money
+    idle_per_gpu_hour: Money | None = None
+
+
+class Budget(_Section):
+    """What a project or a user may use in a month."""
+
+    gpu_hours: Money | None = None
+    cost: Money | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        if (self.gpu_hours is None) == (self.cost is None):
+            raise _expected("either gpu_hours or cost, for a month")
+        return self
+
+
 class Report(_Section):
     """How a report looks, and what it assumes."""
 
@@ -233,9 +258,23 @@ class Report(_Section):
     nodes: dict[str, Count] = Field(default_factory=dict)
     min_coverage: Ratio = 0.99
     cache: FilePath | None = None
-    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
+    prices: list[Price] = Field(default_factory=list)
+    price_per_gpu_hour: Money | None = None
     currency: str | None = None
+    projects: dict[str, Annotated[str, AfterValidator(_label)]] = Field(default_factory=dict)
+    budgets: dict[str, Budget] = Field(default_factory=dict)
     pue: Annotated[float, Field(ge=1)] = 1.0
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether anything costs."""
+        return bool(self.prices) or self.price_per_gpu_hour is not None
+
+    @model_validator(mode="after")
+    def _affordable(self) -> Report:
+        if not self.has_prices and any(budget.cost is not None for budget in self.budgets.values()):
+            raise _expected("prices or price_per_gpu_hour beside budgets in money")
+        return self
 
 
 class Log(_Section):
@@ -335,6 +374,7 @@ _EXPECTED = {
     "string_type": "text",
     "path_type": "a path",
     "dict_type": "keys and values",
+    "list_type": "a list",
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
 }
@@ -349,9 +389,14 @@ def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
         if isinstance(value, dict) and key in value:
             known.append(_name(key))
             value = value[key]
+        elif isinstance(value, list) and isinstance(key, int):
+            known[-1] += f"[{key}]"
+            value = value[key]
     name = ".".join(known)
     if detail["type"] == "extra_forbidden":
         return f"{where}: {name}: no such key; config.example.yaml shows every key"
+    if detail["type"] == "missing":
+        return f"{where}: {name}.{detail['loc'][-1]}: expected a value, found nothing"
     if detail["loc"][-1] == "[key]":
         return f"{where}: {name}: expected text as the key"
     wanted = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))

@@ -27,7 +27,8 @@ ExporterError
 │   └── HistoryPayloadError      an answer that is not Prometheus' JSON
 └── ReportError                  a report cannot be made or written
     ├── ConservationError        shares and totals disagree
-    └── ImpossibleError          the history says what cannot be
+    ├── ImpossibleError          the history says what cannot be
+    └── StoredDayError           the stored account of a day is not usable
 """
 
 from __future__ import annotations
@@ -179,3 +180,7 @@ class ConservationError(ReportError):
 
 class ImpossibleError(ReportError):
     """The history says what cannot be, such as more busy time than time, and nothing is written."""
+
+
+class StoredDayError(ReportError):
+    """The stored account of a day is not usable: it is made again."""

@@ -199,7 +199,6 @@ def _bill(locale: Locale, currency: str) -> tuple[str, int]:
 
     Of the symbol in this language and that in English the longer: who reads `$` in Taiwan would have to guess.
     """
-    from babel.core import get_global  # noqa: PLC0415
     from babel.numbers import get_currency_symbol  # noqa: PLC0415
 
     symbol = max((get_currency_symbol(currency, language) for language in (SOURCE, locale)), key=len)
@@ -207,5 +206,12 @@ def _bill(locale: Locale, currency: str) -> tuple[str, int]:
     prefix, suffix = (affix[0].replace("¤", symbol) for affix in (pattern.prefix, pattern.suffix))
     if prefix[-1:].isalpha():
         prefix += _SPACE
+    return f"{prefix}{{}}{suffix}", bill_digits(currency)
+
+
+def bill_digits(currency: str | None) -> int:
+    """Returns the decimals that a bill in a currency has, as the CLDR says; 2 where it does not know the currency."""
+    from babel.core import get_global  # noqa: PLC0415
+
     fractions = get_global("currency_fractions")
-    return f"{prefix}{{}}{suffix}", fractions.get(currency, fractions["DEFAULT"])[_CASH_DIGITS]
+    return int(fractions.get(currency or "DEFAULT", fractions["DEFAULT"])[_CASH_DIGITS])

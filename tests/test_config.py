@@ -79,6 +79,26 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
         ),
         ("report: {nodes: {a: -1}}", "report.nodes.a: expected greater than or equal to 0, found -1"),
         ("report: {pue: 0.9}", "report.pue: expected greater than or equal to 1, found 0.9"),
+        ("report: {prices: 3}", "report.prices: expected a list, found 3"),
+        (
+            "report: {prices: [{per_gpu_hour: 1.0}, {user: a}]}",
+            "report.prices[1].per_gpu_hour: expected a value, found nothing",
+        ),
+        ("report: {prices: [{per_gpu_hour: x}]}", 'report.prices[0].per_gpu_hour: expected a number, found "x"'),
+        (
+            "report: {prices: [{per_gpu_hour: -1.5}]}",
+            "report.prices[0].per_gpu_hour: expected greater than or equal to 0, found -1.5",
+        ),
+        (
+            "report: {prices: [{per_gpu_hour: 1.0, users: a}]}",
+            "report.prices[0].users: no such key; config.example.yaml shows every key",
+        ),
+        ("report: {budgets: {a: {}}}", "report.budgets.a: expected either gpu_hours or cost, for a month"),
+        (
+            "report: {budgets: {a: {cost: 1.0}}}",
+            "report: expected prices or price_per_gpu_hour beside budgets in money",
+        ),
+        ("report: {projects: {a: ''}}", 'report.projects.a: expected a name that is not empty, or null, found ""'),
         ("tasks: {url: 'ftp://x'}", 'tasks.url: expected a URL such as http://192.0.2.1:9090, found "ftp://x"'),
         ("tasks: 5", "tasks: expected keys and values, found 5"),
         ("nodes: 3", "nodes: no such key; config.example.yaml shows every key"),

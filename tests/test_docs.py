@@ -52,3 +52,7 @@ def test_the_page_of_figures_is_up_to_date() -> None:
 
 def test_the_schema_of_the_report_is_up_to_date() -> None:
     assert generate.SCHEMA.read_text(encoding="utf-8") == generate.schema()
+
+
+def test_the_schema_of_weeks_and_months_is_up_to_date() -> None:
+    assert generate.PERIOD_SCHEMA.read_text(encoding="utf-8") == generate.period_schema()

@@ -43,6 +43,8 @@ class Wanted:
     with_history: bool = True
     """False: `--user-report`, the tasks alone."""
     use_cache: bool = True
+    is_compared: bool = True
+    """Whether a single day is compared with those before."""
 
 
 @dataclass(frozen=True, slots=True)

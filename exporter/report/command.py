@@ -12,42 +12,21 @@ import time
 import click
 from rich.console import Console
 
-from exporter import config
 from exporter.config import Config
-from exporter.errors import ConfigError, UsageError
+from exporter.errors import UsageError
 from exporter.names import visible
+from exporter.report import days, past
 from exporter.report.accounting.aggregate import Filter
+from exporter.report.accounting.day_account import DayAccount, day_account
 from exporter.report.answers import Wanted
 from exporter.report.make import Made, make
 from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
 from exporter.report.render import text
-from exporter.report.window import window
+from exporter.report.window import Window, window
 from exporter.report.write import write
 
 _LEAST_COLUMNS = 80
-
-
-def overridden(settings: Config, options: Options) -> Config:
-    """Returns the settings with those of the command line in their place.
-
-    Raises:
-        UsageError: One is no such thing.
-    """
-    given = {
-        "report": {"timezone": options.timezone, "language": options.language},
-        "prometheus": {"url": options.prometheus},
-    }
-    chosen = {name: {key: value for key, value in part.items() if value} for name, part in given.items()}
-    try:
-        checked = config.parse(chosen, where="command line")
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-    update = {
-        name: getattr(settings, name).model_copy(update={key: getattr(getattr(checked, name), key) for key in part})
-        for name, part in chosen.items()
-    }
-    return settings.model_copy(update=update)
 
 
 def run(settings: Config, options: Options) -> bool:
@@ -77,17 +56,13 @@ def run(settings: Config, options: Options) -> bool:
             output = _printed(settings, options, made)
         else:
             status.update("writing")
-            folders = write(
-                options.output,
-                files(
-                    made.report,
-                    made.timeline,
-                    span,
-                    settings.report.language,
-                    options.formats or WRITTEN,
-                    headings=options.language,
-                ),
+            language = settings.report.language
+            content = files(
+                made.report, made.timeline, span, language, options.formats or WRITTEN, headings=options.language
             )
+            if _is_a_whole_day(span, options):
+                content[f"{span.name}/{days.FILE}"] = days.dumped(_account(made, span))
+            folders = write(options.output, content, past.links(language))
             output = "\n".join(map(str, folders))
     click.echo(output, nl=not output.endswith("\n"))
     for warning in made.report.warnings:
@@ -100,8 +75,18 @@ def _check(settings: Config, options: Options) -> None:
         raise UsageError("--user-report and --skip-task-info leave nothing to report")
     if options.user_report and settings.tasks.url is None:
         raise UsageError("--user-report: tasks.url is not set, so there is nobody to ask")
-    if options.output is None and (len(options.formats) > 1 or "legacy" in options.formats):
-        raise UsageError("several formats, or legacy, are files: name a directory with --output")
+    if options.output is None and (len(options.formats) > 1 or {"legacy", "xlsx"}.intersection(options.formats)):
+        raise UsageError("several formats, legacy or xlsx are files: name a directory with --output")
+
+
+def _is_a_whole_day(span: Window, options: Options) -> bool:
+    """Returns whether the report is of all that there was on a day that is over."""
+    is_narrowed = options.users or options.nodes or options.user_report or options.skip_task_info
+    return span.first == span.last and span.is_over and not is_narrowed
+
+
+def _account(made: Made, span: Window) -> DayAccount:
+    return day_account(span, made.accounts, made.report.sources, is_whole=made.has_sources)
 
 
 def _printed(settings: Config, options: Options, made: Made) -> str:

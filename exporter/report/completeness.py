@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.errors import HistoryError, TasksError
+from exporter.report.accounting.accounts import GpuAccount
+from exporter.report.accounting.periods import PeriodNodeRow
+from exporter.report.accounting.prices import Prices
 from exporter.report.accounting.rows import NodeRow
+from exporter.report.accounting.usage import HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,13 @@ class CoverageLow:
     expected: float
 
 
+@dataclass(frozen=True, slots=True)
+class TimeUnpriced:
+    """Some GPU-hours were owned that no price fits; what they cost is not told."""
+
+    gpu_hours: float
+
+
 Fault = (
     TasksUnset
     | TasksMissing
@@ -85,6 +96,7 @@ Fault = (
     | SamplesTwice
     | GpusUnlisted
     | CoverageLow
+    | TimeUnpriced
 )
 
 
@@ -93,17 +105,32 @@ def is_complete(faults: Iterable[Fault]) -> bool:
     return not any(_is_grave(fault) for fault in faults)
 
 
+def lacks_source(faults: Iterable[Fault]) -> bool:
+    """Returns whether a source that was asked did not answer, or not in full: asked again, it may tell more."""
+    return any(
+        fault.lacks_data if isinstance(fault, HistoryRemark) else isinstance(fault, TasksMissing | HistoryMissing)
+        for fault in faults
+    )
+
+
 def _is_grave(fault: Fault) -> bool:
     match fault:
         case TasksMissing() | HistoryMissing() | SamplesImpossible() | CoverageLow():
             return True
         case HistoryRemark():
             return fault.lacks_data
-        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
+        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted() | TimeUnpriced():
             return False
 
 
-def low_coverage(nodes: Iterable[NodeRow], expected: float) -> Iterator[CoverageLow]:
+def time_unpriced(prices: Prices, accounts: Iterable[GpuAccount]) -> Iterator[TimeUnpriced]:
+    """Yields the owned time that has no price, where anything has one."""
+    seconds = prices.unpriced_seconds(part for account in accounts for part in account.parts)
+    if prices.rules and seconds:
+        yield TimeUnpriced(seconds / HOUR)
+
+
+def low_coverage(nodes: Iterable[NodeRow | PeriodNodeRow], expected: float) -> Iterator[CoverageLow]:
     """Yields the hosts of which too little was observed.
 
     Args:

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 from exporter.config import Config
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
-from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
+from exporter.report.accounting.aggregate import Filter, build, narrowed
 from exporter.report.accounting.comparison import compared
 from exporter.report.accounting.rows import Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
-from exporter.report.accounting.usage import Tariff
 from exporter.report.answers import Answers, Progress, Wanted, ask
-from exporter.report.completeness import Fault, GpusUnlisted, is_complete, low_coverage
+from exporter.report.completeness import (
+    Fault,
+    GpusUnlisted,
+    is_complete,
+    lacks_source,
+    low_coverage,
+    time_unpriced,
+)
+from exporter.report.costs import costs
 from exporter.report.days_before import days_before
 from exporter.report.warnings import warning
 from exporter.report.window import Window
@@ -27,6 +34,9 @@ class Made:
     report: Report
     timeline: Timeline
     is_complete: bool
+    accounts: Sequence[GpuAccount]
+    has_sources: bool
+    """Whether every source that was asked answered in full."""
 
 
 async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -> Made:
@@ -50,10 +60,13 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
     progress("accounting")
     chosen = _accounted(config, wanted.window, only, answers, faults)
     report = _report(config, wanted.window, chosen, answers)
+    faults += time_unpriced(costs(config.report).tariff.prices, chosen)
     if answers.read:
         faults += low_coverage(report.nodes, config.report.min_coverage)
     progress("comparing with the days before")
-    before = await days_before(config.prometheus, answers, wanted.window, report, only.users)
+    before = (
+        await days_before(config.prometheus, answers, wanted.window, report, only.users) if wanted.is_compared else []
+    )
     words = speech(config.report.language)
     report = report.model_copy(
         update={
@@ -64,7 +77,7 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
         }
     )
     drawn = timeline(wanted.window, chosen, timed=answers.held is not None, users=only.users)
-    return Made(report, drawn, is_complete(faults))
+    return Made(report, drawn, is_complete(faults), chosen, not lacks_source(faults))
 
 
 def _accounted(config: Config, window: Window, only: Filter, answers: Answers, faults: list[Fault]) -> list[GpuAccount]:
@@ -99,6 +112,6 @@ def _report(config: Config, window: Window, chosen: Sequence[GpuAccount], answer
             history="prometheus" if read else "none",
             tasks=held.source if held else "labels" if read else "none",
         ),
-        costs=Costs(Tariff(settings.price_per_gpu_hour, settings.pue), settings.currency),
+        costs=costs(settings),
         min_coverage_ratio=settings.min_coverage,
     )

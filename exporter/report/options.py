@@ -13,9 +13,12 @@ from typing import Literal, get_args
 
 import click
 
+from exporter import config
+from exporter.config import Config
+from exporter.errors import ConfigError, UsageError
 from exporter.speech import languages
 
-Format = Literal["brief", "text", "text-full", "csv", "json", "html", "markdown", "legacy"]
+Format = Literal["brief", "text", "text-full", "csv", "xlsx", "json", "html", "markdown", "legacy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Options:
 
     date: str | None
     to: str | None
+    week: str | None
+    month: str | None
     users: tuple[str, ...]
     nodes: tuple[str, ...]
     formats: tuple[Format, ...]
@@ -35,12 +40,41 @@ class Options:
     user_report: bool
     skip_task_info: bool
 
+    @property
+    def is_of_days(self) -> bool:
+        """Whether it asks for a week or month: a sum of days."""
+        return self.week is not None or self.month is not None
+
+
+def overridden(settings: Config, options: Options) -> Config:
+    """Returns the settings with those of the command line in their place.
+
+    Raises:
+        UsageError: One is no such thing.
+    """
+    given = {
+        "report": {"timezone": options.timezone, "language": options.language},
+        "prometheus": {"url": options.prometheus},
+    }
+    chosen = {name: {key: value for key, value in part.items() if value} for name, part in given.items()}
+    try:
+        checked = config.parse(chosen, where="command line")
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    update = {
+        name: getattr(settings, name).model_copy(update={key: getattr(getattr(checked, name), key) for key in part})
+        for name, part in chosen.items()
+    }
+    return settings.model_copy(update=update)
+
 
 def report_options(run: Callable[[Path | None, Options], None]) -> Callable[..., None]:
     """Adds the options to a command, which gets them as one object beside the path of the config."""
 
     @click.option("--date", help="First day, YYYY-MM-DD; without it: yesterday.")
     @click.option("--to", help="Last day, inclusive; without it: the same day.")
+    @click.option("--week", help="A week, YYYY-Www, summed from its days.")
+    @click.option("--month", help="A month, YYYY-MM, summed from its days.")
     @click.option("--user", "users", multiple=True, help="Only this user's shares; may be repeated.")
     @click.option("--node", "nodes", multiple=True, help="Only this host; may be repeated.")
     @click.option(
@@ -50,7 +84,9 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         type=click.Choice(get_args(Format)),
         help="May be repeated with --output; without it: text, or every usual file. docs/formats.md describes each.",
     )
-    @click.option("--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ instead of printing.")
+    @click.option(
+        "--output", type=click.Path(path_type=Path), help="Write DIR/<date>/ and DIR/index.html instead of printing."
+    )
     @click.option(
         "--lang",
         "language",
@@ -59,7 +95,7 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
     )
     @click.option("--timezone", help="Instead of report.timezone.")
     @click.option("--prometheus", help="Instead of prometheus.url.")
-    @click.option("--no-cache", is_flag=True, help="Ask the consumption API even for days that are kept.")
+    @click.option("--no-cache", is_flag=True, help="Make and ask anew even what is kept.")
     @click.option("--user-report", is_flag=True, help="Only the tasks: needs no scrape history.")
     @click.option(
         "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
@@ -70,6 +106,8 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         config_path: Path | None,
         date: str | None,
         to: str | None,
+        week: str | None,
+        month: str | None,
         users: tuple[str, ...],
         nodes: tuple[str, ...],
         formats: tuple[Format, ...],
@@ -84,6 +122,8 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         options = Options(
             date=date,
             to=to,
+            week=week,
+            month=month,
             users=users,
             nodes=nodes,
             formats=formats,

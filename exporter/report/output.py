@@ -10,6 +10,7 @@ from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
 from exporter.report.render import brief, csv, html, json, legacy, markdown, text
 from exporter.report.render.terminal import LEAST_WIDTH
+from exporter.report.render.xlsx import day as xlsx
 from exporter.report.window import Window
 
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "csv")
@@ -39,7 +40,7 @@ def printed(
         headings: The language of those of CSV; None: they are the names of fields.
 
     Raises:
-        ValueError: `legacy`, which is many files.
+        ValueError: `legacy`, which is many files, or `xlsx`, which is no text.
     """
     renderers: dict[Format, Callable[[], str]] = {
         "brief": lambda: brief.render(report, timeline, language, width, colour=colour),
@@ -51,7 +52,7 @@ def printed(
         "markdown": lambda: markdown.render(report, timeline, language),
     }
     if wanted not in renderers:
-        raise ValueError(f"{wanted} is many files: it cannot be printed")
+        raise ValueError(f"{wanted} cannot be printed")
     return renderers[wanted]()
 
 
@@ -92,6 +93,8 @@ def files(
         found["gpus.csv"] = csv.gpus(report, headings).encode(csv.ENCODING)
         found["users.csv"] = csv.users(report, headings).encode(csv.ENCODING)
         found["tasks.csv"] = csv.tasks(report, headings).encode(csv.ENCODING)
+    if "xlsx" in wanted:
+        found["report.xlsx"] = xlsx.render(report, language)
     if "markdown" in wanted:
         found["report.md"] = markdown.render(report, timeline, language).encode()
     found = {f"{window.name}/{name}": content for name, content in found.items()}

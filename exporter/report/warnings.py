@@ -13,12 +13,13 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TimeUnpriced,
 )
 from exporter.report.render.cells import coverage
 from exporter.speech import Speech
 
 
-def warning(fault: Fault, speech: Speech) -> str:
+def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901  one case for each fault
     """Returns the sentence that tells readers of a fault."""
     _ = speech.gettext
     match fault:
@@ -51,5 +52,9 @@ def warning(fault: Fault, speech: Speech) -> str:
                 hostname=fault.hostname,
                 coverage=coverage(fault.ratio, speech),
                 expected=coverage(fault.expected, speech),
+            )
+        case TimeUnpriced():
+            sentence = _("{hours} GPU-hours that were owned have no price: no rule of report.prices fits them").format(
+                hours=speech.number(fault.gpu_hours)
             )
     return sentence

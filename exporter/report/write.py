@@ -4,7 +4,8 @@
     DIR/.partial/         where folders are made; left behind only by a crash, and then cleared by the next run
     DIR/2025-07-22/       in place of the one before in a single step, where the file system has it
 
-Whatever else lies in a folder, such as plots made from its files, is still in the one that takes its place.
+Whatever else lies in a folder, such as plots made from its files, is still in the one that takes its place. What links
+the folders, such as index.html, is made while the lock is held, and published with them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
@@ -27,6 +28,7 @@ from exporter.names import visible
 
 _log = logging.getLogger(__name__)
 
+_HERE: Final = PurePosixPath()
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _ASIDE: Final = ".former"
@@ -34,6 +36,12 @@ _ASK_AGAIN: Final = 0.1
 """Seconds."""
 _MOST_HOLDER: Final = 200
 """Characters of what a lock says of its holder."""
+_LINKS: Final = ".links"
+Links = Callable[[Mapping[str, Path], Collection[str]], Mapping[str, bytes]]
+"""Is given where each folder's files are, by its name, and which folders are new; returns contents by path.
+
+A path within a folder replaces that file; one of a name alone lies beside the folders.
+"""
 _HINTS: Final = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
@@ -45,7 +53,9 @@ _HINTS: Final = {
 }
 
 
-def write(directory: Path, files: Mapping[str, bytes], patience: float = 60.0) -> list[Path]:
+def write(
+    directory: Path, files: Mapping[str, bytes], links: Links | None = None, patience: float = 60.0
+) -> list[Path]:
     """Writes files under a directory, which is made if need be.
 
     A folder is replaced atomically. Several are replaced one after the other, all or none of them unless the process
@@ -54,6 +64,7 @@ def write(directory: Path, files: Mapping[str, bytes], patience: float = 60.0) -
     Args:
         directory: The DIR of `--output`.
         files: Contents by path relative to it, each within some folder.
+        links: Makes what links all folders.
         patience: Seconds to wait for another run.
 
     Returns:
@@ -62,15 +73,24 @@ def write(directory: Path, files: Mapping[str, bytes], patience: float = 60.0) -
     Raises:
         ReportError: It cannot be written, or another run does not end; all that was there before is as it was.
     """
-    folders: dict[PurePosixPath, dict[str, bytes]] = {}
-    for path, content in files.items():
-        folders.setdefault(PurePosixPath(path).parent, {})[PurePosixPath(path).name] = content
+    folders = _by_folder(files)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory, patience), _staging(directory) as staging:
             for folder, contents in folders.items():
                 _make(staging / folder, contents, directory / folder)
-            _publish([(staging / folder, directory / folder) for folder in folders])
+            linked = _by_folder(links(_folders(directory) | _folders(staging), _folders(staging)) if links else {})
+            beside = linked.pop(_HERE, {})
+            for folder, contents in linked.items():
+                if folder in folders:
+                    _fill(staging / folder, contents)
+                else:
+                    _make(staging / folder, contents, directory / folder)
+            _fill(staging / _LINKS, beside)
+            _publish(
+                [(staging / folder, directory / folder) for folder in dict.fromkeys([*folders, *linked])],
+                [(staging / _LINKS / name, directory / name) for name in beside],
+            )
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "see that this user can write there")
         reason = error.strerror or str(error)
@@ -78,6 +98,17 @@ def write(directory: Path, files: Mapping[str, bytes], patience: float = 60.0) -
             f"{directory}: the report cannot be written: {reason}; {hint}. What was there, stays"
         ) from error
     return [directory / folder for folder in folders]
+
+
+def _by_folder(files: Mapping[str, bytes]) -> dict[PurePosixPath, dict[str, bytes]]:
+    folders: dict[PurePosixPath, dict[str, bytes]] = {}
+    for path, content in files.items():
+        folders.setdefault(PurePosixPath(path).parent, {})[PurePosixPath(path).name] = content
+    return folders
+
+
+def _folders(directory: Path) -> dict[str, Path]:
+    return {path.name: path for path in directory.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 
 @contextmanager
@@ -149,8 +180,14 @@ def _make(folder: Path, contents: Mapping[str, bytes], former: Path) -> None:
     """Makes a folder of these files, and of what else is in its former self, safe on the disk."""
     if former.exists():
         shutil.copytree(former, folder, symlinks=True, copy_function=_link, ignore=_except(former, contents))
+    _fill(folder, contents)
+
+
+def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files into a folder that nobody looks into yet, safe on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
+        (folder / name).unlink(missing_ok=True)  # it may be linked to the file that is still published
         with (folder / name).open("xb") as file:
             file.write(content)
             file.flush()
@@ -169,8 +206,8 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _publish(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Puts each new folder in its place, and all former ones back if one cannot be."""
+def _publish(moves: Sequence[tuple[Path, Path]], beside: Sequence[tuple[Path, Path]]) -> None:
+    """Puts each new folder in its place, then the files beside them; all former folders come back if one cannot be."""
     with ExitStack() as undo:
         for new, place in moves:
             if not place.parent.is_dir():
@@ -178,6 +215,9 @@ def _publish(moves: Sequence[tuple[Path, Path]]) -> None:
                 undo.callback(place.parent.rmdir)
             _put(new, place)
             undo.callback(_put, place, new)
+            _sync(place.parent)
+        for new, place in beside:
+            new.replace(place)
             _sync(place.parent)
         undo.pop_all()
 

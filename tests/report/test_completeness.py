@@ -14,6 +14,7 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TimeUnpriced,
     is_complete,
     low_coverage,
 )
@@ -31,6 +32,7 @@ LIGHT: list[Fault] = [
     TasksMalformed(3),
     HistoryRemark("a query was slow", lacks_data=False),
     GpusUnlisted("gpu1", 9, 8),
+    TimeUnpriced(3.5),
 ]
 
 

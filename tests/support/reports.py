@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -16,6 +17,7 @@ from exporter.ownership import Holdings
 from exporter.report.accounting.accounts import GpuAccount, accounts, inventory_gap
 from exporter.report.accounting.aggregate import Costs, Filter, build, narrowed
 from exporter.report.accounting.figures import Usage
+from exporter.report.accounting.prices import Prices, Rule
 from exporter.report.accounting.rows import Comparison, Report, Sources
 from exporter.report.accounting.timeline import Timeline, timeline
 from exporter.report.accounting.usage import Tariff
@@ -79,7 +81,7 @@ def sample(
     known = tuple(_renamed(task, usernames or {}) for task in cluster.tasks(span.start, span.end))
     holdings = Holdings(Answer(known, (), as_of=0.0))
     named = tasks == "api"
-    seen = list(_observed(span, cluster, None if named else holdings)) if history else []
+    seen = list(observed(span, cluster, None if named else holdings)) if history else []
     if tasks == "none":
         seen = [replace(gpu, owners={}) for gpu in seen]
     found = accounts(span, seen, holdings if named else None, known if named else ())
@@ -124,7 +126,7 @@ def _renamed(task: Task, usernames: Mapping[str, str]) -> Task:
 
 
 def _report(span: Window, found: list[GpuAccount], price: float | None, sources: Sources) -> Report:
-    costs = Costs(Tariff(price, pue=1.3), currency="USD" if price else None)
+    costs = Costs(Tariff(flat(price), pue=1.3), currency="USD" if price else None)
     report = build(span, found, sources=sources, costs=costs, min_coverage_ratio=0.99)
     return report.model_copy(
         update={
@@ -132,6 +134,11 @@ def _report(span: Window, found: list[GpuAccount], price: float | None, sources:
             "comparison": [_compared(report.totals, measure) for measure in _COMPARED],
         }
     )
+
+
+def flat(price: float | None) -> Prices:
+    """One price for all; None: nothing is charged."""
+    return Prices([] if price is None else [Rule(Decimal(str(price)))])
 
 
 def _compared(totals: Usage, measure: str) -> Comparison:
@@ -142,7 +149,7 @@ def _compared(totals: Usage, measure: str) -> Comparison:
     )
 
 
-def _observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[ObservedGpu]:
+def observed(span: Window, cluster: Cluster, labels: Holdings | None) -> Iterator[ObservedGpu]:
     edges = np.array(span.edges)
     last = len(cluster.nodes) - 1
     for node, (hostname, hardware) in enumerate(cluster.nodes.items()):

@@ -27,7 +27,7 @@ from tests.support import engines
 
 DAY = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
 CLUSTER = Cluster(1, 2)
-FILES = {"report.html", "report.json", "summary.txt", "gpus.csv", "users.csv", "tasks.csv"}
+FILES = {"report.html", "report.json", "summary.txt", "gpus.csv", "users.csv", "tasks.csv", "day.jsonl.gz"}
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from exporter.model import Task
 from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
 from exporter.report.accounting.figures import summed
+from exporter.report.accounting.invoices import invoices
 from exporter.report.accounting.rows import (
     GpuRow,
     NodeRow,
@@ -43,6 +44,10 @@ class Costs:
 
     tariff: Tariff = field(default_factory=Tariff)
     currency: str | None = None
+    digits: int = 2
+    """Decimals of amounts on a bill."""
+    projects: Mapping[str, str] = field(default_factory=dict)
+    """Names of projects, by UUID."""
 
 
 def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterable[str]) -> list[GpuAccount]:
@@ -53,8 +58,8 @@ def narrowed(accounts: Sequence[GpuAccount], wanted: Filter, known_nodes: Iterab
     """
     hosts = {account.gpu.hostname for account in accounts} | set(known_nodes)
     users = {part.username for account in accounts for part in account.parts if part.is_owned}
-    _check("node", wanted.nodes - hosts, hosts)
-    _check("user", wanted.users - users, users)
+    check_known("node", wanted.nodes, hosts)
+    check_known("user", wanted.users, users)
     chosen = (account for account in accounts if not wanted.nodes or account.gpu.hostname in wanted.nodes)
     kept = sorted(chosen, key=place)
     if not wanted.users:
@@ -132,6 +137,7 @@ def build(
         projects=[
             ProjectRow(
                 project_uuid=project,
+                project_name=costs.projects.get(project),
                 usernames=sorted({part.username for part in mine}),
                 task_count=_task_count(mine),
                 usage=summed(mine, tariff),
@@ -140,11 +146,17 @@ def build(
         ],
         tasks=[_task_row(window, mine, tariff) for mine in sorted(tasks.values(), key=_task_order)],
         waste=_waste(window, tasks.values(), tariff),
+        invoices=invoices(owned, tariff.prices, costs.projects, costs.digits),
     )
 
 
-def _check(what: str, unknown: set[str] | frozenset[str], known: set[str]) -> None:
-    if unknown:
+def check_known(what: str, wanted: Collection[str], known: Collection[str]) -> None:
+    """Checks that what the command line names is there.
+
+    Raises:
+        UsageError: It is not; the message names what is.
+    """
+    if unknown := set(wanted) - set(known):
         names = ", ".join(sorted(known)) or "none"
         raise UsageError(f"unknown {what} {', '.join(sorted(unknown))}; in this window there are: {names}")
 
@@ -237,7 +249,7 @@ def _waste(window: Window, tasks: Iterable[Sequence[Part]], tariff: Tariff) -> l
                 longest_idle_hours=longest / HOUR,
                 freed_gpus=idle / window.seconds,
                 coverage_ratio=observed / sum(part.seconds for part in parts),
-                cost=idle / HOUR * tariff.price_per_gpu_hour if tariff.price_per_gpu_hour is not None else None,
+                cost=None if (cost := tariff.prices.idle_cost(parts)) is None else float(cost),
             )
         )
     return sorted(rows, key=lambda row: (-row.idle_gpu_hours, row.username, row.task_id))

@@ -51,6 +51,8 @@ class Figure:
     shares: int | None = None
     tasks: int | None = None
     in_totals: bool = True
+    is_of_days: bool = True
+    """Whether the sums of days tell it; if not, weeks and months do without."""
     on_card: bool = False
     """Whether it is among the few at the head of the page."""
     is_told: Callable[["Usage"], bool] = lambda _: True
@@ -258,6 +260,7 @@ class Usage(Row):
             N_("p95 utilization"),
             Form.RATIO,
             lambda sums: sums.utilization.percentile(0.95),
+            is_of_days=False,
             nodes=PAGE,
             gpus=PAGE,
             shares=WIDEST,
@@ -265,7 +268,8 @@ class Usage(Row):
     ]
     """95th percentile of the ten-minute means, weighted by time held."""
     peak_utilization_ratio: Annotated[
-        float | None, Figure(N_("Peak utilization"), Form.RATIO, lambda sums: sums.utilization.percentile(1.0))
+        float | None,
+        Figure(N_("Peak utilization"), Form.RATIO, lambda sums: sums.utilization.percentile(1.0), is_of_days=False),
     ]
     """Highest ten-minute mean of any one GPU."""
     mean_vram_used_ratio: Annotated[
@@ -282,7 +286,15 @@ class Usage(Row):
     ]
     """VRAM in use ÷ VRAM of the GPU, over observed time."""
     p95_vram_used_ratio: Annotated[
-        float | None, Figure(N_("p95 VRAM"), Form.RATIO, lambda sums: sums.vram.percentile(0.95), nodes=PAGE, gpus=PAGE)
+        float | None,
+        Figure(
+            N_("p95 VRAM"),
+            Form.RATIO,
+            lambda sums: sums.vram.percentile(0.95),
+            nodes=PAGE,
+            gpus=PAGE,
+            is_of_days=False,
+        ),
     ]
     """95th percentile of the ten-minute means, weighted by time held."""
     peak_vram_used_bytes: Annotated[
@@ -291,6 +303,7 @@ class Usage(Row):
             N_("Peak VRAM"),
             Form.BYTES,
             lambda sums: sums.peak_vram_bytes,
+            is_of_days=False,
             nodes=PAGE,
             gpus=PAGE,
             shares=WIDE,
@@ -341,14 +354,14 @@ class Usage(Row):
         Figure(
             N_("Cost"),
             Form.MONEY,
-            lambda sums: sums.cost,
+            lambda sums: None if sums.cost is None else float(sums.cost),
             shares=WIDE,
             tasks=PAGE,
             on_card=True,
             is_told=lambda totals: totals.cost is not None,
         ),
     ]
-    """Owned GPU-hours × `report.price_per_gpu_hour`, used or not, in `currency`."""
+    """Owned GPU-hours at the price that `report.prices` has for them, in `currency`."""
 
 
 def _catalogue() -> Iterator[tuple[str, Figure]]:
@@ -363,5 +376,9 @@ FIGURES: Final[Mapping[str, Figure]] = dict(_catalogue())
 
 def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
     """Returns the figures of a row that consists of these parts."""
-    sums = Sums.of(parts, tariff)
+    return usage_of(Sums.of(parts, tariff))
+
+
+def usage_of(sums: Sums) -> Usage:
+    """Returns the figures that are computed from these sums."""
     return Usage.model_validate({name: figure.of(sums) for name, figure in FIGURES.items()})

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from exporter.report.accounting.figures import Row, Usage
+from exporter.report.accounting.invoices import Invoice
 
 HistoryFrom = Literal["prometheus", "none"]
 OwnersFrom = Literal["api", "labels", "none"]
@@ -57,6 +58,8 @@ class ProjectRow(Row):
     """All shares of one project."""
 
     project_uuid: str
+    project_name: str | None
+    """As `report.projects` names it."""
     usernames: list[str]
     task_count: int | None
     usage: Usage
@@ -149,3 +152,5 @@ class Report(Row):
     projects: list[ProjectRow]
     tasks: list[TaskRow]
     waste: list[WasteRow]
+    invoices: list[Invoice]
+    """What each project pays; none without prices."""

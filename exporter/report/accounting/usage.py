@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exporter.model import Amounts, Ownership, Task
+from exporter.report.accounting.prices import Held, Holder, Prices
 from exporter.report.observed import Cells, Floats, Place
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
 _OWNED = (Ownership.OWNED, Ownership.SHARED)
 _TOLERANCE = 1e-9
+
+
+_NO_PRICES = Prices()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +66,18 @@ class Part:
         """Whether a user, or several, held it."""
         return self.ownership in _OWNED
 
+    @property
+    def holder(self) -> Holder:
+        """What its price depends on."""
+        project = self.task.project_uuid if self.task else ""
+        return Holder(self.username, self.task_type, project, self.gpu.hostname)
+
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
     """What energy and time cost."""
 
-    price_per_gpu_hour: float | None = None
+    prices: Prices = _NO_PRICES
     pue: float = 1.0
 
 
@@ -78,7 +89,7 @@ class Total:
     amounts: Amounts
 
     @classmethod
-    def of(cls, parts: Sequence[Part]) -> Total:
+    def of(cls, parts: Sequence[Held]) -> Total:
         """Returns the sum."""
         columns = zip(*(part.amounts for part in parts), strict=True)
         return cls(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
@@ -128,6 +139,8 @@ class Sums:
     """Of any one GPU."""
     is_timed: bool
     """Whether it is known when all that is owned was held."""
+    cost: Decimal | None
+    """Of all that is owned; None without a price."""
     tariff: Tariff
 
     @classmethod
@@ -148,6 +161,7 @@ class Sums:
             vram=Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus),
             peak_vram_bytes=_peak_vram(gpus),
             is_timed=all(part.held is not None for part in parts if part.is_owned),
+            cost=tariff.prices.cost(parts),
             tariff=tariff,
         )
 
@@ -169,12 +183,6 @@ class Sums:
         """None also where it is 0: nothing that is observed draws nothing, so that hardware cannot tell."""
         joules = self.whole.amounts.energy_joules
         return joules / JOULES_PER_KWH if self.is_seen and joules > 0 else None
-
-    @property
-    def cost(self) -> float | None:
-        """Of all that is owned; None without a price."""
-        price = self.tariff.price_per_gpu_hour
-        return None if price is None else self.owned.seconds / HOUR * price
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

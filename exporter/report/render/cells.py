@@ -24,6 +24,27 @@ def is_low(ratio: float | None, least: float) -> bool:
     return ratio is not None and ratio < least
 
 
+def written(form: Form, value: float | None, speech: Speech, currency: str | None, decimals: int = 2) -> str:
+    """Returns a figure in its form, which has the unit unless it is hours or energy."""
+    match form:
+        case Form.RATIO:
+            return speech.percent(value)
+        case Form.COVERAGE:
+            return coverage(value, speech)
+        case Form.BYTES:
+            return speech.gibibytes(value)
+        case Form.MONEY:
+            return speech.money(value, currency)
+        case Form.HOURS | Form.ENERGY | Form.QUOTIENT:
+            return speech.number(value, decimals)
+
+
+def title(figure: Figure, speech: Speech) -> str:
+    """Returns what a figure is called, with its unit if it is energy."""
+    word = speech.gettext(figure.word)
+    return speech.aside(word, "kWh") if figure.form is Form.ENERGY else word
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Writes the values of one report."""
@@ -33,17 +54,7 @@ class Cells:
 
     def value(self, form: Form, value: float | None, decimals: int = 2) -> str:
         """Returns a figure in its form, which has the unit unless it is hours or energy."""
-        match form:
-            case Form.RATIO:
-                return self.speech.percent(value)
-            case Form.COVERAGE:
-                return coverage(value, self.speech)
-            case Form.BYTES:
-                return self.speech.gibibytes(value)
-            case Form.MONEY:
-                return self.speech.money(value, self.report.currency)
-            case Form.HOURS | Form.ENERGY | Form.QUOTIENT:
-                return self.speech.number(value, decimals)
+        return written(form, value, self.speech, self.report.currency, decimals)
 
     def marked(self, ratio: float | None) -> str:
         """Returns a coverage, as `! 98.4%` where it is below the least that is expected."""
@@ -55,8 +66,7 @@ class Cells:
 
     def title(self, figure: Figure) -> str:
         """Returns what a figure is called, with its unit if it is energy."""
-        word = self.speech.gettext(figure.word)
-        return self.speech.aside(word, "kWh") if figure.form is Form.ENERGY else word
+        return title(figure, self.speech)
 
     def told(self) -> dict[str, Figure]:
         """Returns the figures that this report shows anywhere."""

@@ -109,7 +109,7 @@ class Columns:
     def projects(self) -> list[Column[ProjectRow]]:
         """Returns those of the projects."""
         return [
-            self._name(N_("Project"), lambda row: row.project_uuid),
+            self._name(N_("Project"), lambda row: row.project_name or row.project_uuid),
             self._name(N_("Users"), lambda row: " + ".join(row.usernames)),
             self._count(N_("Tasks"), lambda row: row.task_count),
             *self.figures("shares"),

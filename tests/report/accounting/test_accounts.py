@@ -22,6 +22,7 @@ from exporter.report.accounting.timeline import timeline
 from exporter.report.accounting.usage import Part, Tariff
 from exporter.report.observed import OBSERVED, Cells, Floats, ObservedGpu
 from exporter.report.window import window
+from tests.support.reports import flat
 
 DAY = window("2025-07-22", None, "UTC", datetime(2025, 7, 24, tzinfo=UTC).timestamp())
 HOUR = 3600.0
@@ -141,7 +142,7 @@ def test_the_p95_is_of_ten_minute_means_weighted_by_time_held() -> None:
 
 
 def test_energy_is_in_kwh_and_priced_by_owned_time() -> None:
-    costs = Costs(Tariff(price_per_gpu_hour=2.0, pue=1.5), "TWD")
+    costs = Costs(Tariff(flat(2.0), pue=1.5), "TWD")
     result = report(accounted([gpu()], [task(0, 12)]), costs)
 
     assert result.totals.energy_kwh == pytest.approx(0.7 * 24)
@@ -169,7 +170,7 @@ def test_the_waste_list_ranks_idle_tasks_with_their_longest_stretch_and_what_it_
     idle = gpu(rates=Amounts(1.0, 0.0, 1.0, 1.0, 0.0, 0.0))
     busy = gpu("f" * 15 + "0", rates=Amounts(1.0, 1.0, 0.0, 0.0, 0.0, 0.0), index=4)
     tasks = [task(0, 3, "a"), task(5, 17, "b"), task(0, 24, "c", uuids=["f" * 15 + "0"])]
-    costs = Costs(Tariff(price_per_gpu_hour=2.0))
+    costs = Costs(Tariff(flat(2.0)))
     waste = report(accounted([idle, busy], tasks), costs).waste
 
     assert [(row.username, row.longest_idle_hours, row.gpu_ids) for row in waste] == [

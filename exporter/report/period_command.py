@@ -1,0 +1,147 @@
+"""`exporter report --week` and `--month`, from their options to their output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from exporter.config import Config
+from exporter.errors import ReportError, UsageError
+from exporter.names import visible
+from exporter.report import period
+from exporter.report.accounting.aggregate import Filter
+from exporter.report.accounting.periods import PeriodReport, build_period
+from exporter.report.completeness import low_coverage
+from exporter.report.costs import budgets, costs
+from exporter.report.gather import gather, if_all_stored
+from exporter.report.options import Format, Options
+from exporter.report.period import Period
+from exporter.report.period_warnings import period_warnings
+from exporter.report.render.period import json, markdown, text
+from exporter.report.warnings import warning
+from exporter.speech import speech
+
+_FORMATS: Final[tuple[Format, ...]] = ("text", "json", "html", "markdown", "xlsx")
+_WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "xlsx")
+"""What `--output` writes unless `--format` says otherwise."""
+_WIDTH: Final = 120
+_LEAST_COLUMNS: Final = 80
+
+
+def run(settings: Config, options: Options) -> bool:
+    """Makes the report of a week or month from stored days, and days made now, and prints or writes it.
+
+    Returns:
+        Whether it is complete.
+
+    Raises:
+        UsageError: The options do not go together, or name a time, user or node that is not there.
+        ReportError: There is nothing to report, or it cannot be written.
+        ConfigError: A source's settings are not usable.
+    """
+    now = time.time()
+    wanted = _period(settings, options, now)
+    _check(options, wanted)
+    report, is_complete = _made(settings, options, wanted, now)
+    language = settings.report.language
+    if options.output is None:
+        output = _printed(report, language, options.formats[0] if options.formats else "text")
+    else:
+        files = _files(report, language, options.formats or _WRITTEN)
+        named = {f"{wanted.name}/{name}": content for name, content in files.items()}
+        output = "\n".join(map(str, _written(options.output, named, language)))
+    click.echo(output, nl=not output.endswith("\n"))
+    for said in report.warnings:
+        click.echo(f"exporter: {visible(said)}", err=True)
+    return is_complete
+
+
+def _period(settings: Config, options: Options, now: float) -> Period:
+    zone = settings.report.timezone
+    if options.week is not None:
+        return period.week(options.week, zone, now)
+    assert options.month is not None
+    return period.month(options.month, zone, now)
+
+
+def _check(options: Options, wanted: Period) -> None:
+    option = f"--{wanted.kind}"
+    if options.week is not None and options.month is not None:
+        raise UsageError("--week and --month: only one of them")
+    if options.date or options.to:
+        raise UsageError(f"{option} and --date or --to: only one of them")
+    if options.user_report or options.skip_task_info:
+        raise UsageError(f"{option} is made of whole days: without --user-report and --skip-task-info")
+    if unfit := [kind for kind in options.formats if kind not in _FORMATS]:
+        raise UsageError(f"{option} has no {unfit[0]}: choose of {', '.join(_FORMATS)}")
+    if options.output is None and (len(options.formats) > 1 or "xlsx" in options.formats):
+        raise UsageError("several formats, or xlsx, are files: name a directory with --output")
+
+
+def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, bool]:
+    """Returns the report, and whether it is complete."""
+    directory, words = settings.report.directory, speech(settings.report.language)
+    with Console(stderr=True).status("") as status:  # on a terminal only
+        gathered = asyncio.run(
+            gather(settings, wanted.days(), now, use_stored=not options.no_cache, progress=status.update)
+        )
+    if not gathered.accounts:
+        raise ReportError(next(iter(gathered.failures.values())))
+    before = [] if gathered.failures else if_all_stored(directory, wanted.before().days())
+    report, doubts = build_period(
+        wanted,
+        gathered.accounts,
+        before,
+        wanted=Filter(frozenset(options.users), frozenset(options.nodes)),
+        costs=costs(settings.report),
+        budgets=budgets(settings.report),
+        min_coverage_ratio=settings.report.min_coverage,
+    )
+    low = list(low_coverage(report.nodes, settings.report.min_coverage))
+    said = [*period_warnings(report, gathered.failures, doubts, words), *(warning(fault, words) for fault in low)]
+    is_complete = not gathered.failures and not low and all(account.is_whole for account in gathered.accounts)
+    return report.model_copy(update={"warnings": said}), is_complete
+
+
+def _printed(report: PeriodReport, language: str, wanted: Format) -> str:
+    if wanted == "text":
+        columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+        return text.render(report, language, columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    (content,) = _files(report, language, [wanted]).values()
+    return content.decode()
+
+
+def _written(directory: Path, files: dict[str, bytes], language: str) -> list[Path]:
+    from exporter.report import past
+    from exporter.report.write import write
+
+    return write(directory, files, past.links(language))
+
+
+def _files(report: PeriodReport, language: str, wanted: Collection[Format]) -> dict[str, bytes]:
+    """Returns contents by name; the same for the same arguments."""
+    found: dict[str, bytes] = {}
+    if "html" in wanted:
+        from exporter.report.render.period import html
+
+        found["report.html"] = html.render(report, language).encode()
+    if "json" in wanted:
+        found["report.json"] = json.render(report).encode()
+    if "text" in wanted:
+        found["summary.txt"] = text.render(report, language, _WIDTH).encode()
+    if "markdown" in wanted:
+        found["report.md"] = markdown.render(report, language).encode()
+    if "xlsx" in wanted:
+        from exporter.report.render.xlsx import period as xlsx
+
+        found["report.xlsx"] = xlsx.render(report, language)
+    return found

@@ -1,0 +1,1 @@
+"""Weeks and months: the same tables as text, Markdown and HTML."""

@@ -1,0 +1,1 @@
+"""Spreadsheets of a day, a week or a month."""
