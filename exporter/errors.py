@@ -15,6 +15,7 @@ ExporterError
 │   ├── GpuLostError             the GPU fell off the bus
 │   ├── ImplausibleError         a reading holds what cannot be
 │   └── ReadFailedError          any other failure of the library or the kernel
+│       └── UnknownTableError    the driver writes a table that is not known here
 ├── TasksError                   the consumption API; `result` is the label of amdgpu_exporter_task_refreshes_total
 │   ├── TasksNetworkError        no route, refused, time-out
 │   ├── TasksAuthError           token missing, expired or malformed
@@ -114,6 +115,10 @@ class ReadFailedError(DeviceError):
     """The library or the kernel failed in some other way."""
 
     kind = "read_failed"
+
+
+class UnknownTableError(ReadFailedError):
+    """The driver writes `gpu_metrics` of a revision that is not known here."""
 
 
 OF_ONE_GPU = (ReadTimeoutError, WorkerCrashedError, GpuLostError, ImplausibleError, ReadFailedError)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
 from exporter.devices import decode
 from exporter.devices.sysfs import gpu_metrics, read
-from exporter.errors import DeviceError
+from exporter.errors import DeviceError, GpuLostError, ReadFailedError
 from exporter.model import Health, Reading
 
 _COUNT = re.compile(r"^(ce|ue|de):\s*(\d+)$", re.MULTILINE)
@@ -22,6 +23,7 @@ class Files:
     """
 
     def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._ras = f"{folder}/ras"
         self._metrics = f"{folder}/gpu_metrics"
         self._vram_used = f"{folder}/mem_info_vram_used"
@@ -33,7 +35,12 @@ class Files:
             GpuLostError: it is gone.
             DeviceError: it cannot be read.
         """
-        table = read.contents(self._metrics)
+        try:
+            table = read.contents(self._metrics)
+        except GpuLostError as error:
+            if not os.path.isdir(self._folder):  # noqa: PTH112
+                raise
+            raise ReadFailedError(f"{error}: the driver tells nothing of this GPU; see dmesg") from error
         taken = time.monotonic()
         try:
             vram_used: int | None = int(read.contents(self._vram_used))

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.errors import ReadFailedError
+from exporter.errors import ReadFailedError, UnknownTableError
 
 Metrics = dict[str, int | list[int | None] | list[list[int | None]] | None]
 """By name: a number, a number by instance, or (`xcp_stats.gfx_busy_inst`) by partition and XCC. None: not told."""
@@ -90,7 +90,8 @@ def decode(table: bytes) -> Metrics:
         table: the whole file.
 
     Raises:
-        ReadFailedError: it is no such table, or one of a revision that is not known here.
+        UnknownTableError: it is of a revision that is not known here.
+        ReadFailedError: it is no such table.
     """
     if len(table) < _HEADER.size:
         raise ReadFailedError(f"gpu_metrics: {len(table)} bytes, which is not even a header")
@@ -99,7 +100,7 @@ def decode(table: bytes) -> Metrics:
         return _attributes(table, size)
     layout = _FIXED.get((revision[0], revision[1]))
     if layout is None:
-        raise ReadFailedError(f"gpu_metrics: revision {revision[0]}.{revision[1]} is not known here")
+        raise UnknownTableError(f"gpu_metrics: revision {revision[0]}.{revision[1]} is not known here")
     if not layout.size == size == len(table):
         raise ReadFailedError(
             f"gpu_metrics {revision[0]}.{revision[1]}: expected {layout.size} bytes, the header says {size}, "
@@ -179,6 +180,8 @@ def _attributes(table: bytes, size: int) -> Metrics:
 def _named(table: bytes, count: int) -> Iterator[tuple[str, list[int | None]]]:
     """The values of each attribute that is ours; those of unknown ids are skipped."""
     offset = _HEADER.size + _COUNT.size
+    if count < 0:
+        raise ReadFailedError(f"gpu_metrics 1.9: {count} attributes")
     for _ in range(count):
         if offset + _ENCODING.size > len(table):
             raise ReadFailedError(f"gpu_metrics 1.9: cut off, {count} attributes are announced")

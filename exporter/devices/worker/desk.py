@@ -99,13 +99,15 @@ class Desk:
         self._tell()
 
     def silence(self, address: str) -> str:
-        """Returns why the library is not asked about a GPU; empty where it is, or is just starting."""
+        """Returns why the library is not asked about a GPU; empty where it is, or has just been started."""
         plan = self._plan.left_out.get(LIBRARY) or self._plan.left_out.get(address)
         error = self.error or self._given_up.get(address)
         if plan or error:
             return plan or str(error)
         if self.state is LibraryState.SERVING and address not in self._addresses:
             return "amdsmi does not list it"
+        if self.state is LibraryState.STARTING and self.is_late:
+            return "amdsmi does not begin"
         return ""
 
     def read(self, address: str) -> tuple[Reading, float] | None:

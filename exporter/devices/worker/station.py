@@ -15,7 +15,7 @@ from exporter.devices.sysfs.files import Files
 from exporter.devices.sysfs.tree import Tree
 from exporter.devices.worker.desk import Desk
 from exporter.devices.worker.outbox import Outbox
-from exporter.errors import DeviceError, GpuLostError, PermissionDeniedError, ReadTimeoutError
+from exporter.errors import DeviceError, GpuLostError, PermissionDeniedError, ReadTimeoutError, UnknownTableError
 from exporter.model import Gpu, Health, Reading
 
 _INSPECT_SECONDS = 60.0
@@ -124,7 +124,9 @@ class Station:
         except GpuLostError:
             self._lost, self._kernel_gpu = True, None
             raise
-        except DeviceError:
+        except UnknownTableError:
+            # A library newer than this program may know it. No other failure is one to ask the library about: it reads
+            # the same file, and makes values of whatever is in there.
             if (answer := self._desk.read(self.address)) is None:
                 raise
             return answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.devices import decode
 from exporter.devices.sysfs.gpu_metrics import decode as fields
-from exporter.errors import ReadFailedError
+from exporter.errors import ReadFailedError, UnknownTableError
 from exporter.model import Reading
 from tests.libraries.gpu_metrics import REVISIONS, SIZES, U16, U32, Telemetry, attribute, frame, pack
 
@@ -97,7 +97,7 @@ def test_what_the_firmware_leaves_all_ones_is_absent(revision: str) -> None:
 
 @pytest.mark.parametrize(("major", "minor"), [(1, 3), (1, 10), (2, 0), (0, 0), (255, 255)])
 def test_an_unknown_revision_is_refused_by_name(major: int, minor: int) -> None:
-    with pytest.raises(ReadFailedError, match=rf"revision {major}\.{minor} is not known here"):
+    with pytest.raises(UnknownTableError, match=rf"revision {major}\.{minor} is not known here"):
         fields(struct.pack("<HBB", 8, major, minor) + bytes(4))
 
 
@@ -125,6 +125,11 @@ def test_an_announced_attribute_that_is_not_there_is_refused() -> None:
 
     with pytest.raises(ReadFailedError, match="cut off, 2 attributes are announced"):
         fields(bytes(table))
+
+
+def test_a_negative_number_of_attributes_is_refused() -> None:
+    with pytest.raises(ReadFailedError, match="-1 attributes"):
+        fields(struct.pack("<HBBi", 8, 1, 9, -1))
 
 
 def begins_as(revision: int) -> Any:

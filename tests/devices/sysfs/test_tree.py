@@ -88,6 +88,11 @@ def test_a_gpu_that_is_gone_is_lost(tmp_path: Path) -> None:
         Files(str(tmp_path / "away")).read()
 
 
+def test_a_gpu_that_is_there_without_metrics_is_not_lost_but_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ReadFailedError, match="the driver tells nothing of this GPU"):
+        Files(str(tmp_path)).read()
+
+
 @pytest.mark.parametrize("content", [b"", b"\x10", b"\x20\x01\x01\x04short"])
 def test_a_table_that_is_none_is_told_as_one_failure(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "gpu_metrics").write_bytes(content)
