@@ -18,6 +18,7 @@ from tests.libraries.watching import (
     goes_on,
     hanging,
     node,
+    served_from,
     shows_the_files,
 )
 
@@ -99,8 +100,15 @@ async def test_a_library_that_hangs_as_it_starts_costs_no_gpu_its_readings(
     here = machine(node())
     # The library looks for its monitors as it starts; the exporter has no use for them.
     monitor = next((here.sys / device_folder(here.node.gpus[0].bdf)).glob("hwmon/*/name"))
+    wanted = series(here.node)
     with hanging(monitor):
-        assert (await shows_the_files(here, record, "library hangs at start"))[0] == "sysfs"
+        async with serving(here) as running:
+            shown = await running.shows(all_up)
+            wrong = differences(shown, wanted)
+            record("library hangs at start", shown, len(wanted), len(wrong))
+            assert not wrong
+            assert served_from(shown)[0] == "sysfs"
+            await goes_on(running, shown)
 
 
 async def test_no_traceback_and_no_line_of_the_bindings_reaches_the_log(machine: MachineMaker) -> None:
