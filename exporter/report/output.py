@@ -84,7 +84,7 @@ def files(
     if "html" in wanted:
         found["report.html"] = html.render(report, timeline, language).encode()
     if "json" in wanted:
-        found["report.json"] = json.render(report).encode()
+        found["report.json"] = json.encoded(report)
     if "text" in wanted:
         found["summary.txt"] = text.render(report, timeline, language, _SUMMARY_WIDTH).encode()
     if "text-full" in wanted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,13 +16,16 @@ from exporter.model import Amounts, Hold, Owner, Ownership, Task, TaskGpu
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
 from exporter.report.accounting.checks import check_conservation, possible
-from exporter.report.accounting.usage import Part, ReportGpu
+from exporter.report.accounting.usage import HeldCells, Part, ReportGpu
 from exporter.report.bounds import bounded
-from exporter.report.observed import IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
+from exporter.report.observed import IDLE_VRAM_HELD, OBSERVED, ObservedGpu
 from exporter.report.window import Window
 
 _LEAST_SECONDS = 0.001
 """Gained by an owner: VictoriaMetrics keeps decimals, so a counter that stands still may differ in its last bits."""
+
+_Key = tuple[str, float, str]
+"""Of a task: its id, start and username."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +158,19 @@ def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold]
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[tuple[str, float, str] | None, Ownership], Floats]:
-    """Returns the GPU-seconds held in each ten-minute cell, by task and kind of ownership."""
-    edges = np.array(window.edges)
-    held: dict[tuple[tuple[str, float, str] | None, Ownership], Floats] = {}
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[_Key | None, Ownership], HeldCells]:
+    """Returns when each task held the GPU, by its key and the kind of ownership."""
+    edges = window.edges
+    held: defaultdict[tuple[_Key | None, Ownership], defaultdict[int, float]]
+    held = defaultdict(lambda: defaultdict(float))
     for piece in slices(holds, window.start, window.end):
-        overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
-        for task in piece.holders:
-            key = (task.key if task else None, piece.ownership)
-            held[key] = held.get(key, 0) + overlap / len(piece.holders)
-    return held
+        cell = bisect_right(edges, piece.start) - 1
+        while cell < len(edges) - 1 and edges[cell] < piece.end:
+            overlap = min(piece.end, edges[cell + 1]) - max(piece.start, edges[cell])
+            for task in piece.holders:
+                held[task.key if task else None, piece.ownership][cell] += overlap / len(piece.holders)
+            cell += 1
+    return {key: HeldCells.of(seconds) for key, seconds in held.items()}
 
 
 def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:

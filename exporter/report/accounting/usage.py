@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import fsum
@@ -40,6 +40,27 @@ class ReportGpu:
     """Where it was in and around the window, in the order of time; none if it was not observed there."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldCells:
+    """When something was held, by ten-minute cells of the window. Most tasks are short: only those around are kept."""
+
+    first: int
+    """The first cell."""
+    seconds: Floats
+    """GPU-seconds of it and of those after; of all others 0."""
+
+    @classmethod
+    def of(cls, seconds: Mapping[int, float]) -> HeldCells:
+        """From the GPU-seconds of cells, one or more."""
+        first, last = min(seconds), max(seconds)
+        return cls(first, np.array([seconds.get(cell, 0.0) for cell in range(first, last + 1)]))
+
+    @property
+    def place(self) -> slice:
+        """Where these cells stand among all of the window."""
+        return slice(self.first, self.first + len(self.seconds))
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What of one GPU falls to one task, owner or nobody in the window."""
@@ -53,8 +74,8 @@ class Part:
     seconds: float
     """GPU-seconds held, observed or not."""
     amounts: Amounts
-    held: Floats | None
-    """GPU-seconds held in each cell; None where it cannot be told when."""
+    held: HeldCells | None
+    """None where it cannot be told when."""
 
     @property
     def cells(self) -> Cells | None:
@@ -91,6 +112,8 @@ class Total:
     @classmethod
     def of(cls, parts: Sequence[Held]) -> Total:
         """Returns the sum."""
+        if len(parts) == 1:  # as most tasks have one GPU, and a busy day 100,000 tasks
+            return cls(parts[0].seconds, parts[0].amounts)
         columns = zip(*(part.amounts for part in parts), strict=True)
         return cls(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
 
@@ -146,13 +169,14 @@ class Sums:
     @classmethod
     def of(cls, parts: Sequence[Part], tariff: Tariff) -> Sums:
         """Returns those of a row that consists of these parts."""
-        gpus = _held(parts)
+        gpus, owned = _held(parts), [part for part in parts if part.is_owned]
+        whole = Total.of(parts)
         sized = [
             (part.amounts, part.cells.vram_total_bytes) for part in parts if part.cells and part.cells.vram_total_bytes
         ]
         return cls(
-            whole=Total.of(parts),
-            owned=Total.of([part for part in parts if part.is_owned]),
+            whole=whole,
+            owned=whole if len(owned) == len(parts) else Total.of(owned),
             free=Total.of([part for part in parts if part.ownership is Ownership.UNALLOCATED]),
             unknown_seconds=sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN),
             vram_used_byte_seconds=sum(amounts.vram_used_byte_seconds for amounts, _ in sized),
@@ -160,7 +184,7 @@ class Sums:
             utilization=Distribution.of((gpu.cells.utilization[gpu.touched], gpu.seconds) for gpu in gpus),
             vram=Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus),
             peak_vram_bytes=_peak_vram(gpus),
-            is_timed=all(part.held is not None for part in parts if part.is_owned),
+            is_timed=all(part.held is not None for part in owned),
             cost=tariff.prices.cost(parts),
             tariff=tariff,
         )
@@ -198,7 +222,7 @@ def longest_idle(part: Part) -> float:
     if part.held is None or part.cells is None:
         return 0.0
     longest = run = 0.0
-    for held in np.where(part.cells.is_idle, part.held, 0.0).tolist():
+    for held in np.where(part.cells.is_idle[part.held.place], part.held.seconds, 0.0).tolist():
         run = run + held if held else 0.0
         longest = max(longest, run)
     return min(longest, part.amounts.idle_seconds)
@@ -223,21 +247,26 @@ def _held(parts: Iterable[Part]) -> list[_HeldGpu]:
             by_gpu.setdefault(id(part.cells), (part.cells, []))[1].append(part)
     found = []
     for cells, mine in by_gpu.values():
-        seconds = _held_of(cells, mine)
-        if seconds is None:
+        held = _held_of(cells, mine)
+        if held is None:
             return []
-        touched = np.flatnonzero(seconds)
-        found.append(_HeldGpu(cells, touched, seconds[touched]))
+        touched = np.flatnonzero(held.seconds)
+        found.append(_HeldGpu(cells, held.first + touched, held.seconds[touched]))
     return found
 
 
-def _held_of(cells: Cells, parts: Sequence[Part]) -> Floats | None:
-    """GPU-seconds that the parts of one GPU hold of each cell. Parts that make up all of it need not tell when."""
+def _held_of(cells: Cells, parts: Sequence[Part]) -> HeldCells | None:
+    """What the parts of one GPU hold of it. Parts that make up all of it need not tell when."""
     timed = [part.held for part in parts if part.held is not None]
-    if len(timed) == len(parts):
-        return sum(timed[1:], start=timed[0])
-    is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
-    return cells.seconds if is_whole else None
+    if len(timed) < len(parts):
+        is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
+        return HeldCells(0, cells.seconds) if is_whole else None
+    if len(timed) == 1:
+        return timed[0]
+    seconds = np.zeros(len(cells.seconds))
+    for held in timed:
+        seconds[held.place] += held.seconds
+    return HeldCells(0, seconds)
 
 
 def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:

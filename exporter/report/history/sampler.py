@@ -89,7 +89,7 @@ class Sampler:
             group: Which counters.
             instants: Unix seconds, by GPU.
         """
-        slot = self._slot(sum(map(len, instants.values())))
+        slot = self._slot(instants)
         by_span: dict[Span, set[str]] = {}
         for uuid, each in instants.items():
             for instant in each:
@@ -111,14 +111,19 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def _slot(self, instants: int) -> float:
-        """Returns the seconds whose instants one query asks for.
+    def _slot(self, instants: Mapping[str, Collection[float]]) -> float:
+        """Returns the seconds whose instants one query asks for, whole minutes, such that all queries cost least.
 
-        The more instants there are, the more samples of other GPUs a long slot would bring.
+        Long slots bring samples between instants, short ones the samples at their edges again and again.
         """
-        seconds_each = (self.end - self.start) / max(1, instants)
-        slot = math.sqrt(_QUERY_SAMPLES * seconds_each * self.interval / COUNTERS)
-        return min(CELL_SECONDS, _MINUTE * math.ceil(slot / _MINUTE))
+        each = [np.fromiter(some, dtype=np.float64) for some in instants.values()]
+
+        def cost(slot: float) -> float:
+            slots = [np.unique(some // slot) for some in each]
+            samples = sum(map(len, slots)) * (slot + 2 * self.apart) / self.interval * COUNTERS
+            return samples + _QUERY_SAMPLES * len(np.unique(np.concatenate([*slots, []])))
+
+        return min((_MINUTE * n for n in range(1, int(CELL_SECONDS / _MINUTE) + 1)), key=cost)
 
     async def _read_spans(self, group: CounterGroup, by_span: Mapping[Span, Collection[str]]) -> SamplesBySeries:
         return united_by_series(
