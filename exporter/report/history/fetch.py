@@ -104,15 +104,7 @@ async def fetch(client: PrometheusClient, window: Window, told: Told | None) -> 
                 places=places,
             )
         )
-    return History(tuple(observed), known.names, _hosts(known), client.remarks, client.unsound)
-
-
-def _hosts(known: Inventory) -> dict[str, set[str]]:
-    hosts: dict[str, set[str]] = {}
-    for uuid, identities in known.identities.items():
-        for labels in identities:
-            hosts.setdefault(labels["hostname"], set()).add(uuid)
-    return hosts
+    return History(tuple(observed), known.names, known.hosts, client.remarks, client.unsound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +158,7 @@ async def _counters(
 
 
 async def _asked(told: Told, start: float, end: float) -> Holdings:
-    """Returns who held what, nothing if that cannot be told: the day's own answer is good without it."""
+    """Returns who held what; nothing if nobody answers, as the window's own answer is good without it."""
     try:
         return await told.between(start, end)
     except TasksError:

@@ -51,6 +51,15 @@ class Inventory:
     """Every identity each had, the preferred last; by the id under which the report tells of it."""
     names: GpuNames
 
+    @property
+    def hosts(self) -> dict[str, set[str]]:
+        """The GPUs seen under each name that exporters give to hosts."""
+        hosts: dict[str, set[str]] = {}
+        for uuid, identities in self.identities.items():
+            for labels in identities:
+                hosts.setdefault(labels["hostname"], set()).add(uuid)
+        return hosts
+
     def known_as(self, uuids: Iterable[str]) -> set[str]:
         """Returns the ids under which exporters tell of these GPUs."""
         return {name for uuid in uuids for name in self.names.known_as(uuid)}
