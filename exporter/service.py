@@ -16,7 +16,7 @@ from exporter import exposition, log, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
-from exporter.model import Answer, Gpu, Health, Reading
+from exporter.model import Answer, Gpu, Health, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.web.server import WebServer
@@ -46,7 +46,7 @@ class Service:
         registry, instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
-        self._sink = _Sink(self.node, instruments, rendered)
+        self._sink = _Sink(self.node, instruments, rendered, self._refresher)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
@@ -118,7 +118,7 @@ class Service:
         except ConfigError:
             self._refresher.reconfigure(self.config.tasks)
             raise
-        log.configure(new.log)
+        log.configure(new.log, waits=False)
         waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
         changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
         changed += [
@@ -137,9 +137,13 @@ class _Sink:
     node: Node
     instruments: exposition.Instruments
     exposition: exposition.Exposition
+    refresher: TaskRefresher
 
     def found(self, gpus: Sequence[Gpu]) -> None:
+        before = self.node.scope()
         self.node.found(gpus)
+        if self.node.scope() != before:
+            self.refresher.hurry()
         for gpu in gpus:
             self.instruments.found(gpu)
 
@@ -163,6 +167,9 @@ class _Sink:
 
     def unbooked_since(self) -> float:
         return self.node.unbooked_since()
+
+    def scope(self) -> Scope:
+        return self.node.scope()
 
     def answered(self, answer: Answer, seconds: float) -> None:
         self.node.answered(answer)

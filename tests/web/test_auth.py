@@ -89,7 +89,7 @@ async def test_the_right_password_opens_every_page() -> None:
 
 
 async def test_without_users_everybody_is_welcome() -> None:
-    assert await Authenticator().judge(None) is Verdict.WELCOME
+    assert await Authenticator().judge(None, "127.0.0.1") is Verdict.WELCOME
 
 
 async def test_a_password_is_checked_once_and_then_known(seen: list[bytes]) -> None:

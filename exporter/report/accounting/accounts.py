@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.metering.shares import shares, slices
+from exporter.metering.shares import Key, shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
@@ -134,20 +134,20 @@ def _parts(cells: Cells | None, at: Callable[[float], Amounts], holds: Sequence[
             share.task,
             share.seconds,
             share.amounts,
-            held[share.task.task_id if share.task else None, share.ownership],
+            held[share.task.key if share.task else None, share.ownership],
         )
         for share in shares(at, holds, window.start, window.end)
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[str | None, Ownership], Floats]:
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Ownership], Floats]:
     """GPU-seconds in each ten-minute cell, by task and kind of ownership."""
     edges = np.array(window.edges)
-    held: dict[tuple[str | None, Ownership], Floats] = {}
+    held: dict[tuple[Key | None, Ownership], Floats] = {}
     for piece in slices(holds, window.start, window.end):
         overlap = np.clip(np.minimum(piece.end, edges[1:]) - np.maximum(piece.start, edges[:-1]), 0, None)
         for task in piece.holders:
-            key = (task.task_id if task else None, piece.ownership)
+            key = (task.key if task else None, piece.ownership)
             held[key] = held.get(key, 0) + overlap / len(piece.holders)
     return held
 
