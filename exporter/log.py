@@ -68,8 +68,9 @@ class UnhurriedHandler(logging.Handler):
             self._lines.put_nowait(self.format(record))
         except queue.Full:
             self._dropped += 1
-        except Exception:  # noqa: BLE001  as every handler of the standard library
-            self.handleError(record)
+        except Exception as error:  # noqa: BLE001  whatever a record holds must not end who logs it
+            with suppress(queue.Full):
+                self._lines.put_nowait(f"a line of the log cannot be written: {type(error).__name__}")
 
     def flush(self) -> None:
         """Waits a second at most until what was logged before is written."""
@@ -108,6 +109,8 @@ def configure(settings: Log, *, waits: bool = True) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.level.upper())
+    if isinstance(handler, UnhurriedHandler):
+        logging.captureWarnings(capture=True)  # they too would wait for who reads stderr
 
 
 def _handler(*, waits: bool) -> logging.Handler:

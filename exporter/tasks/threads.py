@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -55,10 +57,22 @@ async def on_own_loop(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         running.append((asyncio.get_running_loop(), task))
         return await call()
 
+    def run() -> T:
+        _need_descriptors()
+        with asyncio.Runner() as runner:
+            return runner.run(watched())
+
     try:
-        return await in_daemon_thread(lambda: asyncio.run(watched()))
+        return await in_daemon_thread(run)
     except asyncio.CancelledError:
         for loop, task in running:
             with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(task.cancel)
         raise
+
+
+def _need_descriptors() -> None:
+    """Raises OSError if there are none for an event loop: asyncio's, half made, ends in a traceback of its own."""
+    first, second = socket.socketpair()
+    with first, second:
+        select.epoll().close()

@@ -69,13 +69,14 @@ class Turns:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        self._holder = None
+        before, self._holder = self._holder, None
+        if before is not None and (queue := self._queues.pop(before, None)):
+            self._queues[before] = queue  # last in the round
         while self._queues:
             address, queue = next(iter(self._queues.items()))
             turn = queue.popleft()
-            del self._queues[address]
-            if queue:
-                self._queues[address] = queue  # last in the round
+            if not queue:
+                del self._queues[address]
             if not turn.done():
                 self._holder = address
                 turn.set_result(None)
