@@ -67,8 +67,9 @@ def serve(config_path: Path | None) -> None:
     from exporter.service import Service
 
     config = config_file.load(config_path)
-    log.configure(config.log)
+    log.configure(config.log, waits=False)
     service = Service(config, _device_source(config))
+    gc.freeze()  # a collection then walks what came since, not all that was imported, while readings wait
     asyncio.run(service.run(lambda: config_file.load(config_path)))
 
 

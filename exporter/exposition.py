@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
@@ -98,21 +99,21 @@ def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instr
     return collectors, Instruments(collectors)
 
 
-_UNDERSCORES = f"{openmetrics.CONTENT_TYPE_LATEST}; escaping=underscores"
-"""What Prometheus 2 is given."""
-_OPENMETRICS = partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8)
-"""Gives the same, since our names have nothing to escape, and takes two thirds of the time."""
+_VERSION = re.compile(r"(?<=openmetrics-text; version=)[^;]*")
+_ESCAPING = re.compile(r"escaping=(dots|values)$")
 
+_FORMATS = 2
+"""Whose families are kept at once, of the six that can be asked for."""
 
-_FORMATS = 3
-"""Content types whose families are kept at once: a client chooses the type, and may name ever new versions."""
+Encoder = Callable[[Any], bytes]
 
 
 class Exposition:
     """Renders a registry; asked again before anything was read anew, it gives the same bytes.
 
-    However many servers scrape, a node so pays for one rendering per sweep, and in it only for the families that
-    changed: owners, identity and health, which are most of the series, do so twice a minute or less.
+    However many servers scrape, and whatever versions and parameters they name, a node so pays for one rendering of
+    a format per sweep, and in it only for the families that changed: owners, identity and health, which
+    are most of the series, do so twice a minute or less.
 
     Args:
         collectors: As `registry` made it.
@@ -124,8 +125,8 @@ class Exposition:
         self._collectors = collectors
         self._lifetime = lifetime
         self._monotonic = monotonic
-        self._rendered: dict[str, bytes] = {}
-        self._families: dict[str, dict[str, tuple[Metric, bytes]]] = {}
+        self._rendered: dict[Encoder, bytes] = {}
+        self._families: dict[Encoder, dict[str, tuple[Metric, bytes]]] = {}
         self._outdated_at = -math.inf
 
     def __call__(self, accept: str | None) -> tuple[bytes, str]:
@@ -134,26 +135,21 @@ class Exposition:
         Returns:
             The body, and its content type: Prometheus text or OpenMetrics.
         """
-        try:
-            encoder, content_type = choose_encoder(accept or "")
-        except TypeError:  # what it makes of a version that is no number
-            encoder, content_type = choose_encoder("")
-        if content_type == _UNDERSCORES:
-            encoder = _OPENMETRICS
+        encoder, content_type = _chosen(accept or "")
         if self._monotonic() - self._outdated_at >= self._lifetime:
             self.outdated()
-        if content_type not in self._rendered:
-            self._rendered[content_type] = self._render(encoder, content_type)
-        return self._rendered[content_type], content_type
+        if encoder not in self._rendered:
+            self._rendered[encoder] = self._render(encoder)
+        return self._rendered[encoder], content_type
 
     def outdated(self) -> None:
         """Takes note that something was read anew."""
         self._rendered.clear()
         self._outdated_at = self._monotonic()
 
-    def _render(self, encoder: Callable[[Any], bytes], content_type: str) -> bytes:
+    def _render(self, encoder: Encoder) -> bytes:
         end = encoder(_Families([]))  # OpenMetrics ends with a line of its own
-        before, now = self._families.pop(content_type, {}), dict[str, tuple[Metric, bytes]]()
+        before, now = self._families.pop(encoder, {}), dict[str, tuple[Metric, bytes]]()
         for family in self._collectors.collect():
             known = before.get(family.name)
             if known is None or known[0] != family:
@@ -161,8 +157,31 @@ class Exposition:
             now[family.name] = known
         if len(self._families) >= _FORMATS:
             self._families.clear()
-        self._families[content_type] = now
+        self._families[encoder] = now
         return b"".join(text for _, text in now.values()) + end
+
+
+def _chosen(accept: str) -> tuple[Encoder, str]:
+    """Returns an encoder, the same one for all who are given the same bytes, and the content type of what it makes."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # what it makes of a version that is no number
+        _, content_type = choose_encoder("")
+    # The client's own version, which it would say back, is not what is rendered.
+    content_type = _VERSION.sub("1.0.0", content_type)
+    escaping = _ESCAPING.search(content_type)
+    return _encoder(
+        escaping[1] if escaping else "", content_type.startswith("application/openmetrics-text")
+    ), content_type
+
+
+@lru_cache(maxsize=6)
+def _encoder(escaping: str, is_openmetrics: bool) -> Encoder:
+    """Returns what renders a format; only two escapings change our names, as both double underscores."""
+    if not is_openmetrics:
+        return partial(generate_latest, escaping=escaping or openmetrics.UNDERSCORES)
+    # ALLOWUTF8 gives what UNDERSCORES gives, in two thirds of the time.
+    return partial(openmetrics.generate_latest, escaping=escaping or openmetrics.ALLOWUTF8)
 
 
 @dataclass(frozen=True, slots=True)

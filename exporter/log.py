@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
 import logging
+import os
 import queue
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final
 
 from exporter.config import Log
 
-_MOST_LINES = 1000
-"""Kept for a reader of stderr that has stopped reading; what comes then is dropped, and counted."""
-_FAREWELL_SECONDS = 1.0
+_MOST_WAITING: Final = 1000
+"""Lines, before whoever reads the log is too slow and the newest are dropped."""
+_LAST_WORDS_SECONDS: Final = 1.0
+"""For the lines that wait when the process ends."""
 
 
 class _JsonFormatter(logging.Formatter):
@@ -32,71 +34,89 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-class _Background(io.TextIOBase):
-    """A stream whose writes return at once: a thread hands them on, in order.
+class UnhurriedHandler(logging.Handler):
+    """Writes to a file descriptor from a thread of its own, so that who logs never waits for who reads.
+
+    A line that finds no room is dropped and counted; the count is logged once there is room again.
 
     Args:
-        stream: what they are handed to, which may block for ever, as a full pipe does.
+        descriptor: Where to write; it is not Python's stream of it, whose lock a thread that hangs would hold when
+            the interpreter ends.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: queue.Queue[str] = queue.Queue(_MOST_LINES)
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str | threading.Event] = queue.Queue(_MOST_WAITING)
         self._dropped = 0
-        threading.Thread(target=self._run, name="log", daemon=True).start()
-        atexit.register(self.drain)
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
-    def write(self, text: str) -> int:
-        """Puts the text in line, or drops it where the line is full."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leaves a record to the thread."""
         try:
-            self._lines.put_nowait(text)
+            if self._dropped:
+                lost = logging.makeLogRecord(
+                    {
+                        "name": __name__,
+                        "levelno": logging.WARNING,
+                        "levelname": "WARNING",
+                        "msg": f"{self._dropped} lines of this log were dropped: whoever reads it was too slow",
+                    }
+                )
+                self._lines.put_nowait(self.format(lost))
+                self._dropped = 0
+            self._lines.put_nowait(self.format(record))
         except queue.Full:
             self._dropped += 1
-        return len(text)
+        except Exception as error:  # noqa: BLE001  whatever a record holds must not end who logs it
+            with suppress(queue.Full):
+                self._lines.put_nowait(f"a line of the log cannot be written: {type(error).__name__}")
 
-    def drain(self) -> None:
-        """Waits until all is written, but not for a reader that does not read."""
-        waiter = threading.Thread(target=self._lines.join, daemon=True)
-        waiter.start()
-        waiter.join(_FAREWELL_SECONDS)
+    def flush(self) -> None:
+        """Waits a second at most until what was logged before is written."""
+        written = threading.Event()
+        with suppress(queue.Full):
+            self._lines.put_nowait(written)
+            written.wait(_LAST_WORDS_SECONDS)
 
-    def _run(self) -> None:
+    def _write_all(self) -> None:
         while True:
-            text = self._lines.get()
-            dropped, self._dropped = self._dropped, 0
-            note = f"{dropped} lines of the log were lost, as nobody read it\n" if dropped else ""
-            try:
-                self._stream.write(text + note)
-                self._stream.flush()
-            except (OSError, ValueError):  # closed: there is nobody to tell
-                pass
-            finally:
-                self._lines.task_done()
+            line = self._lines.get()
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
+            rest = f"{line}\n".encode(errors="backslashreplace")
+            with suppress(OSError):  # nobody reads any more
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
 
 
-_background: _Background | None = None
+def configure(settings: Log, *, waits: bool = True) -> None:
+    """Sets level and format of everything logged; safe to call again with other settings.
 
-
-def in_background() -> None:
-    """Lets a thread write the log from now on, so that a log nobody reads never holds up who logs."""
-    global _background  # noqa: PLW0603  one process has one stderr
-    if _background is None:
-        _background = _Background(sys.stderr)
-    for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:
-            handler.setStream(_background)
-
-
-def configure(settings: Log) -> None:
-    """Sets level and format of everything logged; safe to call again with other settings."""
-    handler = logging.StreamHandler(_background)
+    Args:
+        settings: The section `log`.
+        waits: Whether who logs may wait for who reads. A command may; a service must not.
+    """
+    root = logging.getLogger()
+    handler = next((old for old in root.handlers if isinstance(old, UnhurriedHandler)), None) or _handler(waits=waits)
     handler.setFormatter(
         _JsonFormatter()
         if settings.format == "json"
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
-    root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.level.upper())
+    if isinstance(handler, UnhurriedHandler):
+        logging.captureWarnings(capture=True)  # they too would wait for who reads stderr
+
+
+def _handler(*, waits: bool) -> logging.Handler:
+    if waits:
+        return logging.StreamHandler()
+    try:
+        return UnhurriedHandler(sys.stderr.fileno())
+    except (OSError, io.UnsupportedOperation, AttributeError):  # no stderr at all, or one that is not a file's
+        return logging.StreamHandler()

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from exporter import __version__
+from exporter.labels import MAX_SERIES
 from exporter.model import GpuState, Health, Reading, Snapshot
 
 DEVICE = ("hostname", "gpu", "gpu_uuid")
@@ -116,9 +117,15 @@ def _identity(state: GpuState) -> Samples:
 
 
 def _task_info(state: GpuState) -> Samples:
+    found: dict[Labels, float] = {}  # an id that is used twice at once is one series
     for task in state.tasks:
         gpu_id = next((gpu.gpu_id for gpu in task.gpus if gpu.uuid in state.gpu.aliases), "")
-        yield (task.task_id, task.username, task.task_type, task.project_uuid, task.image, gpu_id), 1.0
+        found[task.task_id, task.username, task.task_type, task.project_uuid, task.image, gpu_id] = 1.0
+    return found.items()
+
+
+def _task_starts(state: GpuState) -> Samples:
+    return {(task.task_id,): task.start for task in state.tasks}.items()
 
 
 def _aliases(state: GpuState) -> Samples:
@@ -335,7 +342,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "gauge",
         ("task_id",),
         "Unix time at which the task started.",
-        lambda state: (((task.task_id,), task.start) for task in state.tasks),
+        _task_starts,
     ),
     Family(
         "amdgpu_exporter_unbooked_seconds",
@@ -403,6 +410,27 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
         (),
         "Entries of the last good answer that could not be accounted.",
         lambda snapshot: [((), float(snapshot.malformed_tasks))],
+    ),
+    Family(
+        "amdgpu_exporter_unlisted_owners",
+        "gauge",
+        (),
+        f"Owners of this node's GPUs beyond the {MAX_SERIES} series a GPU has by owner: summed as username other.",
+        lambda snapshot: [((), float(snapshot.unlisted_owners))],
+    ),
+    Family(
+        "amdgpu_exporter_unlisted_tasks",
+        "gauge",
+        (),
+        f"Running tasks beyond the {MAX_SERIES} that a GPU has series of.",
+        lambda snapshot: [((), float(snapshot.unlisted_tasks))],
+    ),
+    Family(
+        "amdgpu_exporter_api_clock_offset_seconds",
+        "gauge",
+        (),
+        "The consumption API's clock (Date) less this node's; 0 where a second's rounding and the request explain it.",
+        lambda snapshot: _optional(snapshot.api_clock_offset),
     ),
 )
 

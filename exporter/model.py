@@ -8,7 +8,7 @@ and `time` are Unix seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -64,11 +64,15 @@ class Amounts(NamedTuple):
 
     def plus(self, other: Amounts) -> Amounts:
         """Both together."""
-        return Amounts(*(a + b for a, b in zip(self, other, strict=True)))
+        a, b, c, d, e, f = self  # unrolled, as it is done for every reading and every share
+        u, v, w, x, y, z = other
+        return Amounts(a + u, b + v, c + w, d + x, e + y, f + z)
 
     def minus(self, other: Amounts) -> Amounts:
         """What accrued since `other`."""
-        return Amounts(*(a - b for a, b in zip(self, other, strict=True)))
+        a, b, c, d, e, f = self
+        u, v, w, x, y, z = other
+        return Amounts(a - u, b - v, c - w, d - x, e - y, f - z)
 
     def times(self, factor: float) -> Amounts:
         """A share of it."""
@@ -207,6 +211,19 @@ class MalformedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a cluster that a question is about: one node."""
+
+    hostname: str
+    gpu_uuids: frozenset[str]
+    """Every unique id of its GPUs, canonical."""
+
+    def concerns(self, hostname: str, gpu_uuids: Collection[str]) -> bool:
+        """Returns whether an entry of this hostname and these GPUs has to do with the node."""
+        return hostname == self.hostname or not self.gpu_uuids.isdisjoint(gpu_uuids)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the consumption API said of a window of time."""
 
@@ -216,6 +233,19 @@ class Answer:
     """CLOCK_MONOTONIC when the request was sent, less the age a cache in between gave the answer."""
     since: float = -math.inf
     """Unix seconds at which the window began: of tasks that ended before it tells nothing."""
+    until: float = math.inf
+    """Unix seconds at which the window ended: of tasks that began later it tells nothing."""
+    about: frozenset[str] | None = None
+    """The unique ids of the GPUs it tells of; None: of all."""
+    more_malformed: int = 0
+    """Entries beside `malformed` that cannot be accounted either, and name none of those GPUs."""
+    clock_offset: float | None = None
+    """The server's clock less this machine's, in seconds; 0 where the time that the request took explains what they
+    differ by, None where the server does not tell its time. The instants of tasks are in the server's clock."""
+
+    def tells_of(self, gpu_uuids: frozenset[str]) -> bool:
+        """Returns whether a GPU of these unique ids has nobody where no task names it."""
+        return self.about is None or gpu_uuids <= self.about
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +312,9 @@ class Snapshot:
     hostname_mismatches: int = 0
     """Tasks on GPUs of this node that bear another hostname."""
     malformed_tasks: int = 0
+    unlisted_owners: int = 0
+    """Owners without series of their own, summed as `other`."""
+    unlisted_tasks: int = 0
+    """Running tasks without series."""
+    api_clock_offset: float | None = None
+    """The consumption API's clock less this node's, in seconds; None if it does not tell."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter import config
 from exporter.errors import DeviceError, TasksError
+from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
 from exporter.model import (
@@ -23,6 +24,7 @@ from exporter.model import (
     Ownership,
     Process,
     Reading,
+    Scope,
     Snapshot,
     SourceState,
 )
@@ -40,6 +42,10 @@ class _Package:
     gpu: Gpu
     meter: Meter
     ledger: Ledger
+    holds: tuple[Hold, ...] | None = None
+    """By start, as the last answer has them; None if it does not tell of this GPU."""
+    unlisted_owners: int = 0
+    """Of those who held it at the last answer: without series of their own."""
     reading: Reading | None = None
     health: Health | None = None
     problem: DeviceError | None = None
@@ -72,6 +78,8 @@ class Node:
     """Of the last answer."""
     _oddities: _Oddities = field(default_factory=_Oddities)
     """Of the last answer."""
+    _server_offset: float | None = None
+    """The server's Unix time less monotonic time, where it is known to differ from the wall clock's."""
     _device_state: SourceState = field(default_factory=SourceState)
     _task_state: SourceState = field(default_factory=SourceState)
 
@@ -86,9 +94,11 @@ class Node:
         for gpu in _unambiguous(gpus):
             if (package := self._packages.get(gpu.uuid)) is not None:
                 package.gpu = gpu
-                continue
-            meter = Meter(self.metering.idle_threshold, self.metering.vram_held, self.devices.max_gap)
-            self._packages[gpu.uuid] = _Package(gpu, meter, Ledger(self.monotonic(), self.metering.birth))
+            else:
+                meter = Meter(self.metering.idle_threshold, self.metering.vram_held, self.devices.max_gap)
+                package = _Package(gpu, meter, Ledger(self.monotonic(), self.metering.birth))
+                self._packages[gpu.uuid] = package
+            package.holds = self._holds(gpu)
         self._compare()
 
     def read(self, uuid: str, reading: Reading) -> None:
@@ -127,8 +137,14 @@ class Node:
 
     # What the tasks tell.
 
+    def scope(self) -> Scope:
+        """Returns what an answer is wanted for: the GPUs there are."""
+        return Scope(
+            self.hostname, frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
+        )
+
     def unbooked_since(self) -> float:
-        """Returns the oldest instant that waits for its owner, in Unix seconds; now, if none does."""
+        """Returns the oldest instant that waits for its owner, in Unix seconds by the API's clock; else now."""
         oldest = (package.ledger.unbooked_since() for package in self._packages.values())
         waiting = [instant for instant in oldest if instant is not None]
         return min(waiting, default=self.monotonic()) + self._offset()
@@ -139,15 +155,30 @@ class Node:
         if self._answer is not None and answer.as_of <= self._answer.as_of:
             return
         self._answer, self._holdings = answer, Holdings(answer)
-        now, offset = self.monotonic(), self._offset()
+        # Where the server's clock is another one, a step of ours does not move what it tells.
+        self._server_offset = self.wall() - self.monotonic() + answer.clock_offset if answer.clock_offset else None
         for package in self._packages.values():
-            _expect(package.ledger, self._holdings.holding(package.gpu.aliases, answer.as_of + offset), now)
-            waiting = package.ledger.unbooked_since()
-            if waiting is None or waiting + offset < answer.since:
-                continue  # a GPU that came back since the question was asked; the next one reaches back to it
-            holds = [_shifted(hold, -offset) for hold in self._holdings.holds(package.gpu.aliases)]
-            package.ledger.book(answer.as_of - self.tasks.settle, holds, now)
+            self._book(package, answer)
         self._compare()
+
+    def _book(self, package: _Package, answer: Answer) -> None:
+        now, offset = self.monotonic(), self._offset()
+        package.holds = self._holds(package.gpu)
+        if package.holds is None:
+            return
+        _log_unlisted(package, _expect(package.ledger, _at(package.holds, answer.as_of + offset), now))
+        waiting = package.ledger.unbooked_since()
+        if waiting is None or waiting + offset < answer.since:
+            return  # a GPU that came back since the question was asked; the next one reaches back to it
+        until = min(answer.as_of - self.tasks.settle, answer.until - offset)
+        first, last = waiting + offset, until + offset
+        holds = [_shifted(hold, -offset) for hold in package.holds if hold.end > first and hold.start < last]
+        package.ledger.book(until, holds, now)
+
+    def _holds(self, gpu: Gpu) -> tuple[Hold, ...] | None:
+        if self._holdings is None or self._answer is None or not self._answer.tells_of(gpu.aliases):
+            return None
+        return self._holdings.holds(gpu.aliases)
 
     def refused(self, error: TasksError) -> None:
         """Keeps why there was no answer; what is known stays known until it expires."""
@@ -158,7 +189,7 @@ class Node:
         if self._holdings is None or not self._packages:
             return  # which GPUs there are is known only once the devices told
         hostname, instant, before = self.hostname, self._answered_at(), self._oddities
-        known = frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
+        known = self._known()
         self._oddities = _Oddities(
             self._holdings.unmatched(hostname, known, instant),
             tuple(task.task_id for task in self._holdings.mismatched(hostname, known, instant)),
@@ -169,6 +200,10 @@ class Node:
             _log.warning(
                 "task %r holds a GPU of this node but bears another hostname: booked all the same", task_id[:80]
             )
+
+    def _known(self) -> frozenset[str]:
+        """Returns every unique id of the GPUs there are."""
+        return frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
 
     # What the others see.
 
@@ -190,7 +225,10 @@ class Node:
             expected_gpus=self.devices.expected,
             unmatched_gpus=len(oddities.unmatched),
             hostname_mismatches=len(oddities.mismatched),
-            malformed_tasks=len(self._answer.malformed) if self._answer else 0,
+            malformed_tasks=len(self._answer.malformed) + self._answer.more_malformed if self._answer else 0,
+            unlisted_owners=sum(package.unlisted_owners for package in packages),
+            unlisted_tasks=sum(max(0, len(self._holding(package) or ()) - MAX_SERIES) for package in packages),
+            api_clock_offset=self._answer.clock_offset if self._answer else None,
         )
 
     def _state(self, package: _Package) -> GpuState:
@@ -198,7 +236,8 @@ class Node:
         reading, counters = package.reading, package.meter.counters
         fresh = reading is not None and now - reading.taken < max(self.devices.max_gap, 3 * reading.period)
         shown = package.ledger.shown_seconds(now)
-        holding = self._holding(package.gpu)
+        holding = self._holding(package)
+        tasks = [hold.task for hold in holding or () if hold.task is not None]
         return GpuState(
             gpu=package.gpu,
             reading=reading if fresh else None,
@@ -210,16 +249,17 @@ class Node:
             owner=joint_owner(holding),
             accounts=package.ledger.accounts(now),
             unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
-            tasks=tuple(hold.task for hold in holding or () if hold.task is not None),
+            tasks=tuple(tasks[:MAX_SERIES]),
             problem=str(package.problem) if package.problem else None,
             processes=package.processes,
         )
 
-    def _holding(self, gpu: Gpu) -> tuple[Hold, ...] | None:
-        """Returns who holds a GPU as of the last answer; None if nobody can say any more."""
-        if self._holdings is None or not self._is_fresh():
+    def _holding(self, package: _Package) -> tuple[Hold, ...] | None:
+        """Returns who holds a GPU as of the last answer; None if nobody can say, or no more."""
+        instant = self._answered_at()
+        if package.holds is None or self._answer is None or not self._is_fresh() or instant > self._answer.until:
             return None
-        return self._holdings.holding(gpu.aliases, self._answered_at())
+        return _at(package.holds, instant)
 
     def _is_fresh(self) -> bool:
         """Returns whether the last answer can still say who owns what."""
@@ -232,16 +272,36 @@ class Node:
         return self._answer.as_of + self._offset() if self._answer else 0.0
 
     def _offset(self) -> float:
-        """Returns Unix time less monotonic time: asked anew each time, so that a clock step moves no duration."""
-        return self.wall() - self.monotonic()
+        """Returns the API's Unix time less monotonic time.
+
+        Where that is the wall clock's it is asked anew each time, so that a clock step moves no duration.
+        """
+        return self.wall() - self.monotonic() if self._server_offset is None else self._server_offset
 
 
-def _expect(ledger: Ledger, holding: Sequence[Hold], now: float) -> None:
-    """Has the series ready of all who hold a GPU: as things are, and for when the others have left."""
-    for hold in holding:
-        if hold.task is not None:
-            ledger.expect(Owner.of(hold.task, Ownership.OWNED), now)
-            ledger.expect(Owner.of(hold.task, ownership(holding)), now)
+def _at(holds: Iterable[Hold], instant: float) -> tuple[Hold, ...]:
+    """Returns those in force at an instant."""
+    return tuple(hold for hold in holds if hold.start <= instant < hold.end)
+
+
+def _expect(ledger: Ledger, holding: Sequence[Hold], now: float) -> int:
+    """Has the series ready of all who hold a GPU: as things are, and for when the others have left.
+
+    Returns:
+        How many owners are served as others are, for want of series.
+    """
+    kinds = (Ownership.OWNED, ownership(holding))
+    holders = dict.fromkeys((hold.task.username, hold.task.task_type) for hold in holding if hold.task is not None)
+    owners = [Owner(*holder, kind) for holder in holders for kind in kinds]
+    unlisted = {owner[:2] for owner in owners if ledger.expect(owner, now) != owner}
+    return len(unlisted)
+
+
+def _log_unlisted(package: _Package, owners: int) -> None:
+    if owners and not package.unlisted_owners:
+        words = "GPU %d has more owners than the %d with series of their own: %d are summed as %r"
+        _log.warning(words, package.gpu.index, MAX_SERIES, owners, OTHER)
+    package.unlisted_owners = owners
 
 
 def _shifted(hold: Hold, seconds: float) -> Hold:

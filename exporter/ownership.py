@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from exporter.labels import bounded
 from exporter.model import Answer, Hold, Owner, Ownership, Task
 
 
@@ -20,9 +21,14 @@ def ownership(holding: Iterable[Hold] | None) -> Ownership:
         return Ownership.UNKNOWN
     holding = tuple(holding)
     usernames = {hold.task.username for hold in holding if hold.task is not None}
-    if usernames:
-        return Ownership.OWNED if len(usernames) == 1 else Ownership.SHARED
-    return Ownership.UNKNOWN if holding else Ownership.UNALLOCATED
+    return ownership_of(len(usernames), is_held=bool(holding))
+
+
+def ownership_of(users: int, *, is_held: bool) -> Ownership:
+    """Returns whose a GPU is while so many users hold it, or, without users, somebody who cannot be told."""
+    if users:
+        return Ownership.OWNED if users == 1 else Ownership.SHARED
+    return Ownership.UNKNOWN if is_held else Ownership.UNALLOCATED
 
 
 def joint_owner(holding: Collection[Hold] | None) -> Owner:
@@ -34,7 +40,7 @@ def joint_owner(holding: Collection[Hold] | None) -> Owner:
     tasks = [hold.task for hold in holding or () if hold.task is not None]
     usernames = sorted({task.username for task in tasks})
     task_types = sorted({task.task_type for task in tasks if task.task_type})
-    return Owner("+".join(usernames), "+".join(task_types), ownership(holding))
+    return Owner(bounded("+".join(usernames)), bounded("+".join(task_types)), ownership(holding))
 
 
 class Holdings:
@@ -58,8 +64,11 @@ class Holdings:
 
         Entries that cannot be accounted to anybody are holds without a task. Empty intervals are left out.
         """
-        found = {hold for alias in aliases for hold in self._holds.get(alias, ())}
-        return tuple(sorted(found, key=_order))
+        found: dict[tuple[float, float, object], Hold] = {}
+        for alias in aliases:
+            for hold in self._holds.get(alias, ()):
+                found[hold.start, hold.end, hold.task and hold.task.key] = hold
+        return tuple(sorted(found.values(), key=_order))
 
     def holding(self, aliases: Iterable[str], at: float) -> tuple[Hold, ...]:
         """Returns the holds on a GPU that are in force at an instant, by start."""

@@ -16,7 +16,7 @@ from exporter import exposition, log, systemd
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
-from exporter.model import Answer, Gpu, Health, Process, Reading
+from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.web.server import WebServer
@@ -46,7 +46,7 @@ class Service:
         registry, instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
-        self._sink = _Sink(self.node, instruments, rendered)
+        self._sink = _Sink(self.node, instruments, rendered, self._refresher)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
@@ -84,7 +84,6 @@ class Service:
             ListenError: The endpoint cannot be opened.
             ConfigError: A certificate or key cannot be used.
         """
-        log.in_background()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -119,7 +118,7 @@ class Service:
         except ConfigError:
             self._refresher.reconfigure(self.config.tasks)
             raise
-        log.configure(new.log)
+        log.configure(new.log, waits=False)
         waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
         changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
         changed += [
@@ -138,9 +137,13 @@ class _Sink:
     node: Node
     instruments: exposition.Instruments
     exposition: exposition.Exposition
+    refresher: TaskRefresher
 
     def found(self, gpus: Sequence[Gpu]) -> None:
+        before = self.node.scope()
         self.node.found(gpus)
+        if self.node.scope() != before:
+            self.refresher.hurry()
         for gpu in gpus:
             self.instruments.found(gpu)
 
@@ -168,6 +171,9 @@ class _Sink:
 
     def unbooked_since(self) -> float:
         return self.node.unbooked_since()
+
+    def scope(self) -> Scope:
+        return self.node.scope()
 
     def answered(self, answer: Answer, seconds: float) -> None:
         self.node.answered(answer)

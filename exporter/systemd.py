@@ -19,6 +19,7 @@ def notify(state: str) -> None:
         contextlib.suppress(OSError),  # systemd restarts itself, too; what it misses it will say
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
     ):
+        sender.setblocking(False)  # a full queue of messages must not stop the service
         sender.connect(address)
         sender.sendall(state.encode())
 

@@ -254,11 +254,22 @@ def test_an_accept_header_that_makes_no_sense_gets_text(scene: Scene, accept: st
     assert content_type.startswith("text/plain")
 
 
+def test_ever_new_versions_and_parameters_are_answered_from_one_rendering(scene: Scene) -> None:
+    exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
+    asked = [f"application/openmetrics-text; version=1.{minor}.0;x={minor}" for minor in range(50)]
+    asked += [f"application/openmetrics-text; version=2.{minor}.0; escaping=allow-utf-8" for minor in range(50)]
+    answers = [exposition(accept) for accept in asked]
+
+    assert len({id(body) for body, _ in answers}) == 1
+    assert {content_type.split("; ")[1] for _, content_type in answers} == {"version=1.0.0"}
+
+
 def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
     exposition = Exposition(scene.registry, 1.0, lambda: scene.now)
-    for patch in range(5):
-        exposition(f"application/openmetrics-text; version=1.0.{patch}")
-        scene.now += 1
+    for accept in ("", "text/plain; version=1.0.0", OPENMETRICS):
+        for escaping in ("underscores", "dots", "values", "allow-utf-8"):
+            exposition(f"{accept};escaping={escaping}")
+            scene.now += 1
 
     assert len(exposition._rendered) == 1
-    assert len(exposition._families) <= 3
+    assert len(exposition._families) <= 2

@@ -1,51 +1,82 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
-import subprocess
-import sys
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from exporter import log
 from exporter.config import Log
+from exporter.log import UnhurriedHandler
 
-FLOOD = """
-import logging, sys
-from exporter import log
-from exporter.config import Log
-log.configure(Log())
-log.in_background()
-for number in range(5000):
-    logging.getLogger("test").info("line %d %s", number, "x" * 100)
-print("done", flush=True)
-sys.stdin.read()
-"""
+PIPE_BYTES = 2**16
 
 
-def test_a_log_that_nobody_reads_holds_nobody_up() -> None:
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    logger = logging.Logger("test")  # noqa: LOG001  of its own, with no parent
+    yield logger
+    logger.handlers.clear()
+
+
+def test_who_logs_does_not_wait_for_who_does_not_read(logger: logging.Logger) -> None:
     reading, writing = os.pipe()
-    with subprocess.Popen(
-        [sys.executable, "-c", FLOOD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writing, text=True
-    ) as process:
-        os.close(writing)
-        assert process.stdout is not None
-        assert process.stdin is not None
-        assert process.stdout.readline() == "done\n"  # while the pipe is full
-        with os.fdopen(reading) as stderr:
-            process.stdin.close()
-            lines = stderr.read().splitlines()
-    assert "line 0 " in lines[0]
-    assert any(line.endswith("lines of the log were lost, as nobody read it") for line in lines)
+    logger.addHandler(UnhurriedHandler(writing))
+    line = "x" * 999
+    for _ in range(log._MOST_WAITING + 200):  # more than the pipe and the queue hold
+        logger.warning(line)
+    told = b""
+    while told.count(b"\n") < log._MOST_WAITING:
+        told += os.read(reading, PIPE_BYTES)
+    logger.warning("now")
+    while b"now" not in told:
+        told += os.read(reading, PIPE_BYTES)
+    *lines, dropped, last = told.decode().splitlines()
+
+    assert set(lines) == {line}
+    assert log._MOST_WAITING <= len(lines) < log._MOST_WAITING + 200
+    assert (
+        dropped
+        == f"{log._MOST_WAITING + 200 - len(lines)} lines of this log were dropped: whoever reads it was too slow"
+    )
+    assert last == "now"
 
 
-def test_what_is_logged_in_the_background_is_all_there_at_the_end() -> None:
-    script = FLOOD.replace("5000", "500").replace("sys.stdin.read()", "")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert [line.split()[-2] for line in done.stderr.splitlines()] == [str(number) for number in range(500)]
+def test_what_was_logged_before_the_end_is_written(logger: logging.Logger) -> None:
+    reading, writing = os.pipe()
+    handler = UnhurriedHandler(writing)
+    logger.addHandler(handler)
+    logger.warning("last words: \ud800")
+    handler.flush()
+
+    assert os.read(reading, PIPE_BYTES) == b"last words: \\ud800\n"
 
 
-def test_a_changed_format_takes_effect_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure(Log(format="json"))
-    logging.getLogger("test").warning("here")
-    assert '"message": "here"' in capsys.readouterr().err
+def test_a_log_that_nobody_reads_any_more_ends_nothing(logger: logging.Logger) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    handler = UnhurriedHandler(writing)
+    logger.addHandler(handler)
+    logger.warning("one")
+    logger.warning("two")
+    handler.flush()
+    assert any(thread.name == "log" for thread in threading.enumerate())
+
+
+def test_new_settings_change_the_format_and_keep_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    root = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "getLogger", lambda *_: root)
+    with os.fdopen(writing, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        log.configure(Log(), waits=False)
+        (handler,) = root.handlers
+        log.configure(Log(format="json"), waits=False)
+        assert root.handlers == [handler]
+        root.error("it is %s", "broken")
+        handler.flush()
+        entry = json.loads(os.read(reading, PIPE_BYTES))
+    assert (entry["level"], entry["message"]) == ("error", "it is broken")

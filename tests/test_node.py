@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.samples import Sample
 
-from exporter import config
+from exporter import config, metrics
 from exporter.config import Metering, Tasks
 from exporter.errors import GpuLostError, LibraryMissingError, TasksNetworkError
+from exporter.labels import OTHER
 from exporter.model import (
     UNALLOCATED,
     UNKNOWN,
@@ -322,6 +325,96 @@ def test_what_is_wrong_with_a_source_is_kept_until_it_is_over() -> None:
     world.refresh()
 
     assert (world.node.snapshot().devices.problem, world.node.snapshot().tasks.problem) == (None, None)
+
+
+def test_a_server_whose_clock_is_an_hour_ahead_has_its_tasks_booked_all_the_same() -> None:
+    for seconds in (3600.0, -300.0):
+        world = World(tasks=(task(20 + seconds, 40 + seconds),))
+        world.sample(30)
+        held = Answer(world.tasks, (), world.now, EPOCH + seconds - 60, EPOCH + seconds + 120, clock_offset=seconds)
+        world.node.answered(held)
+        assert (world.state.owner, world.node.snapshot().api_clock_offset) == (owned(), seconds)
+        assert world.node.unbooked_since() == pytest.approx(EPOCH + seconds + 25)
+        world.step = -seconds  # NTP sets this machine right, or wrong
+        world.sample(100)
+        world.node.answered(replace(held, as_of=world.now, clock_offset=2 * seconds))
+        assert world.busy() == {UNALLOCATED: pytest.approx(19 + 55), owned(): pytest.approx(20)}
+
+
+def test_of_the_time_behind_its_window_an_answer_tells_nothing() -> None:
+    world = World()
+    world.sample(50)
+    world.node.answered(Answer((), (), world.now, until=EPOCH + 20))
+
+    assert world.state.owner == UNKNOWN
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0)}
+
+
+def test_of_a_gpu_it_was_not_asked_for_an_answer_tells_nothing() -> None:
+    world = World()
+    world.sample(50)
+    world.node.answered(Answer((), (), world.now, about=frozenset({UUID})))  # and not its alias
+
+    assert (world.state.owner, world.busy()) == (UNKNOWN, {})
+    world.node.answered(Answer((), (), world.now + 1, about=world.node.scope().gpu_uuids))
+    assert world.state.owner == UNALLOCATED
+    assert world.node.scope().gpu_uuids == {UUID, ALIAS}
+
+
+def test_an_id_that_stands_twice_in_an_answer_holds_for_both() -> None:
+    first, second = task(0, user="a"), task(0, user="b")
+    world = World(tasks=(replace(first, task_id="x"), replace(second, task_id="x")))
+    world.sample(65)
+    world.refresh()
+
+    assert world.state.owner == Owner("a+b", "LAB", Ownership.SHARED)
+    assert world.busy() == {Owner(name, "LAB", Ownership.SHARED): pytest.approx(29.5) for name in "ab"}
+    names = [sample.labels["username"] for sample in sampled(world, "amdgpu_task_info")]
+    starts = [sample.labels["task_id"] for sample in sampled(world, "amdgpu_task_start_timestamp_seconds")]
+    assert (sorted(names), starts) == (["a", "b"], ["x"])
+
+
+def test_a_gpu_has_at_most_256_series_by_owner_and_by_task(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tasks=tuple(task(0, user=f"user {number:03}") for number in range(400)))
+    for until in (65, 125):
+        world.sample(until)
+        world.refresh()
+    snapshot, counters = world.node.snapshot(), world.state.counters
+
+    assert counters is not None
+    for name in ("amdgpu_owner_seconds_total", "amdgpu_owner_energy_joules_total", "amdgpu_task_info"):
+        assert len(sampled(world, name)) == 256
+    served = sum(sample.value for sample in sampled(world, "amdgpu_owner_seconds_total"))
+    assert served + world.state.unbooked_seconds == pytest.approx(counters.observed_seconds)
+    others = world.busy()[Owner(OTHER, "", Ownership.SHARED)]
+    assert others == pytest.approx(119 * snapshot.unlisted_owners / 400)
+    assert (snapshot.unlisted_owners, snapshot.unlisted_tasks) == (400 - 126, 400 - 256)
+    assert caplog.messages == ["GPU 3 has more owners than the 256 with series of their own: 274 are summed as 'other'"]
+
+
+def test_the_work_of_an_answer_grows_with_its_tasks_and_no_faster() -> None:
+    def calls(tasks: int) -> int:
+        world = World(tasks=tuple(task(number % 50, user=f"user {number % 30}") for number in range(tasks)))
+        world.tasks = tuple(replace(one, task_id=str(number)) for number, one in enumerate(world.tasks))
+        world.sample(65)
+        made = 0
+
+        def count(*_: object) -> None:
+            nonlocal made
+            made += 1
+
+        sys.setprofile(count)
+        try:
+            world.refresh()
+        finally:
+            sys.setprofile(None)
+        return made
+
+    assert calls(1600) < 5 * calls(400)
+
+
+def sampled(world: World, name: str) -> list[Sample]:
+    return [s for family in metrics.families(world.node.snapshot()) for s in family.samples if s.name == name]
 
 
 # Any course of events.

@@ -5,15 +5,21 @@ All instants are CLOCK_MONOTONIC seconds, task intervals included: the caller pl
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.shares import shares
 from exporter.model import UNALLOCATED, UNKNOWN, Amounts, Hold, Owner
 
 LINGER_SECONDS = 3600.0
 """How long the series of an owner that is gone is still served."""
+_MOST_OWNERS = MAX_SERIES - 4
+"""With series of their own: nobody, the unknown, and `other` twice, have theirs beside."""
+_MOST_GONE = 4 * MAX_SERIES
+"""Accounts that are kept for owners to return to."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,11 @@ class Ledger:
     _counters: list[Amounts] = field(default_factory=list)
     _booked_until: float = 0.0
     _accounts: dict[Owner, _Account] = field(default_factory=dict)
+    _room: int = _MOST_OWNERS
+    """Owners that can still be given series."""
+    _room_as_of: float = -math.inf
+    _forgotten_seconds: float = 0.0
+    """Observed, and served, of owners whose accounts are no longer kept."""
 
     def __post_init__(self) -> None:
         """Serves those two from the start, so that they are never born late."""
@@ -60,18 +71,23 @@ class Ledger:
         """Returns the oldest instant that waits for its owner; None if nothing waits."""
         return self._booked_until if self._times and self._booked_until < self._times[-1] else None
 
-    def expect(self, owner: Owner, now: float) -> None:
+    def expect(self, owner: Owner, now: float) -> Owner:
         """Serves an owner's series, so that it has stood still for `birth` when it grows.
 
         One that is back after its series was dropped goes on from where it was, flat again at first.
+
+        Returns:
+            The owner, or, where as many as there may be have series already, the one that stands for all others.
         """
         account = self._accounts.get(owner)
-        if account is None:
-            self._accounts[owner] = _Account(Amounts(), Amounts(), now + self.birth, now)
-            return
-        if not self._is_served(owner, account, now):
+        if account is None or not self._is_served(owner, account, now):
+            if not self._admit(owner, now):
+                return self.expect(Owner(OTHER, "", owner.ownership), now)
+            if account is None:
+                account = self._accounts[owner] = _Account(Amounts(), Amounts(), now, now)
             account.flat_until = now + self.birth
         account.last_held = now
+        return owner
 
     def book(self, until: float, holds: Sequence[Hold] | None, now: float) -> None:
         """Books what waits before `until` to the tasks that held it; None: to nobody knows whom."""
@@ -81,8 +97,7 @@ class Ledger:
         if until <= self._booked_until:
             return
         for share in shares(self._at, holds, self._booked_until, until):
-            self.expect(share.owner, now)
-            account = self._accounts[share.owner]
+            account = self._accounts[self.expect(share.owner, now)]
             account.booked = account.booked.plus(share.amounts)
         self._booked_until = until
         settled = bisect_right(self._times, until) - 1
@@ -98,7 +113,26 @@ class Ledger:
 
     def shown_seconds(self, now: float) -> float:
         """Returns the observed seconds that are, or were until their series was dropped, served as some owner's."""
-        return sum(self._up_to_date(account, now).observed_seconds for account in self._accounts.values())
+        kept = sum(self._up_to_date(account, now).observed_seconds for account in self._accounts.values())
+        return kept + self._forgotten_seconds
+
+    def _admit(self, owner: Owner, now: float) -> bool:
+        """Returns whether there is room for one more owner's series, and takes it."""
+        if owner.username in ("", OTHER):
+            return True
+        if now != self._room_as_of:
+            self._room_as_of = now
+            gone = [other for other, account in self._accounts.items() if not self._is_served(other, account, now)]
+            self._room = _MOST_OWNERS - sum(other.username not in ("", OTHER) for other in self._accounts) + len(gone)
+            self._forget(gone, now)
+        self._room -= 1
+        return self._room >= 0
+
+    def _forget(self, gone: list[Owner], now: float) -> None:
+        """Drops the accounts of owners that have been gone for longest."""
+        gone.sort(key=lambda owner: self._accounts[owner].last_held)
+        for owner in gone[: max(0, len(gone) - _MOST_GONE)]:
+            self._forgotten_seconds += self._up_to_date(self._accounts.pop(owner), now).observed_seconds
 
     def _up_to_date(self, account: _Account, now: float) -> Amounts:
         if now >= account.flat_until:

@@ -49,7 +49,7 @@ async def _asked(
 ) -> tuple[list[Held], int]:
     """Returns the rows, and how many entries could not be read."""
     if len(users) == 1:
-        answer = await source.tasks(start, end, *users)
+        answer = await source.tasks(start, end, next(iter(users)))
         with suppress(UsageError):  # whether a name is unknown, and which there are, only everybody's tasks tell
             return held(answer.tasks, start, end, zone, users=users, nodes=nodes), len(answer.malformed)
     answer = await source.tasks(start, end)

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_PAUSE_SECONDS = 300.0
 _MAX_LOGGED_ENTRIES = 10
+_CLOCK_TOLERANCE_SECONDS = 5.0
+"""By which the server's clock may differ from this machine's before it is said."""
 
 
 class TaskRefresher:
@@ -37,6 +39,9 @@ class TaskRefresher:
         self._source = task_source(settings)
         self._changed = asyncio.Event()
         self._failures = 0
+        self._clock_offset = 0.0
+        """The server's clock less this machine's, as of the last answer."""
+        self._is_clock_off = False
         self._problem: str | None = None
         self._malformed: frozenset[tuple[str, str]] = frozenset()
 
@@ -51,6 +56,10 @@ class TaskRefresher:
         self._failures = 0
         self._changed.set()
 
+    def hurry(self) -> None:
+        """Asks again at once: there is more to be told than was asked for."""
+        self._changed.set()
+
     async def run(self, sink: TaskSink) -> None:
         """Refreshes until cancelled; no failure of the source ends it."""
         while True:
@@ -61,16 +70,29 @@ class TaskRefresher:
 
     async def _refresh(self, source: TaskSource, sink: TaskSink) -> None:
         began = time.monotonic()
+        start, end = self._window(sink)
         try:
-            answer = await source.tasks(*_window(sink.unbooked_since(), self._now()))
+            answer = await source.tasks(start, end, scope=sink.scope())
         except TasksError as error:
             self._failures += 1
             self._log_failure(str(error))
             sink.refused(error, time.monotonic() - began)
-        else:
-            self._failures = 0
-            self._log_success(source.name, answer)
-            sink.answered(answer, time.monotonic() - began)
+            return
+        self._failures = 0
+        self._log_success(source.name, answer)
+        before, self._clock_offset = self._clock_offset, answer.clock_offset or 0.0
+        self._log_clock(source.name)
+        sink.answered(answer, time.monotonic() - began)
+        if self._clock_offset != before and not start <= self._server_time() <= end:
+            self._changed.set()  # asked for the wrong hour, for want of knowing the server's clock
+
+    def _window(self, sink: TaskSink) -> tuple[float, float]:
+        """Rounds outward to the minute, so that a cache in between can answer many nodes with one request."""
+        now = self._server_time()
+        return math.floor(min(sink.unbooked_since(), now) / 60) * 60, math.ceil(now / 60) * 60
+
+    def _server_time(self) -> float:
+        return self._now() + self._clock_offset
 
     async def _rest(self) -> None:
         """Waits for the next turn, or for new settings."""
@@ -94,9 +116,24 @@ class TaskRefresher:
         fresh = sorted(entries - self._malformed)
         for task_id, reason in fresh[:_MAX_LOGGED_ENTRIES]:
             _log.warning("%s: task %r is not accounted in full: %s", source, task_id[:80], reason)
-        if len(fresh) > _MAX_LOGGED_ENTRIES:
-            _log.warning("%s: nor are %d more tasks", source, len(fresh) - _MAX_LOGGED_ENTRIES)
+        more = max(0, len(fresh) - _MAX_LOGGED_ENTRIES) + (answer.more_malformed if fresh else 0)
+        if more:
+            _log.warning("%s: nor are %d more tasks", source, more)
         self._malformed = entries
+
+    def _log_clock(self, source: str) -> None:
+        is_off = abs(self._clock_offset) > _CLOCK_TOLERANCE_SECONDS
+        if is_off and not self._is_clock_off:
+            _log.warning(
+                "%s: its clock is %.0f s %s this machine's: tasks are placed by its clock; set both by NTP, "
+                "as the report goes by Prometheus' clock",
+                source,
+                abs(self._clock_offset),
+                "ahead of" if self._clock_offset > 0 else "behind",
+            )
+        elif self._is_clock_off and not is_off:
+            _log.info("%s: its clock agrees with this machine's again", source)
+        self._is_clock_off = is_off
 
 
 def pause(settings: config.Tasks, failures: int) -> float:
@@ -109,8 +146,3 @@ def pause(settings: config.Tasks, failures: int) -> float:
 def _longest_pause(settings: config.Tasks) -> float:
     """Returns seconds well below `expire_after`: a source that is back is noticed before ownership is lost for good."""
     return max(settings.refresh, min(_MAX_PAUSE_SECONDS, settings.expire_after / 4))
-
-
-def _window(oldest: float, now: float) -> tuple[float, float]:
-    """Rounds outward to the minute, so that a cache in between can answer many nodes with one request."""
-    return math.floor(min(oldest, now) / 60) * 60, math.ceil(now / 60) * 60

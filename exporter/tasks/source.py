@@ -10,7 +10,7 @@ from typing import Protocol
 
 from exporter import config
 from exporter.errors import TasksError
-from exporter.model import Answer
+from exporter.model import Answer, Scope
 
 
 class TaskSource(Protocol):
@@ -19,16 +19,17 @@ class TaskSource(Protocol):
     name: str
     """What it is and where, in words for the operator."""
 
-    async def tasks(self, start: float, end: float, username: str | None = None) -> Answer:
+    async def tasks(self, start: float, end: float, username: str | None = None, scope: Scope | None = None) -> Answer:
         """Returns every task that overlaps a window, with its whole interval; of one user, if named.
 
-        The answer may hold a little more than was asked for, and tells as of which instant it speaks. An entry that
-        cannot be used spoils nothing: it is listed as malformed.
+        The answer may hold a little more than was asked for, and tells as of which instant, and of which GPUs, it
+        speaks. Its names are `labels.bounded`. An entry that cannot be used spoils nothing: it is listed as malformed.
 
         Args:
             start: Unix seconds.
             end: Unix seconds; the window is [start, end).
             username: Only this user's tasks; None: everybody's.
+            scope: Only what concerns this node need be kept; None: everything.
 
         Raises:
             TasksNetworkError: The source cannot be reached, or does not answer within `tasks.timeout`.
@@ -42,7 +43,10 @@ class TaskSink(Protocol):
     """What a refresh asks and tells; every call returns at once."""
 
     def unbooked_since(self) -> float:
-        """Returns the oldest instant whose owner is still wanted, in Unix seconds."""
+        """Returns the oldest instant whose owner is still wanted, in Unix seconds by the source's clock."""
+
+    def scope(self) -> Scope:
+        """Returns what the answer is wanted for."""
 
     def answered(self, answer: Answer, seconds: float) -> None:
         """Takes a good answer, and how long it took."""

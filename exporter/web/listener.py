@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 from collections import Counter
@@ -15,6 +16,8 @@ from aiohttp import web
 
 from exporter.errors import ListenError
 from exporter.web.connection import Connection
+
+_log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 64
 """Open at once, those in a TLS handshake included."""
@@ -96,13 +99,19 @@ class Listener:
         await asyncio.wait(tasks)
 
     async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, is_failing = asyncio.get_running_loop(), False
         while True:
             try:
                 client, address = await loop.sock_accept(self._socket)
-            except OSError:
+            except OSError as error:
+                if not is_failing:
+                    _log.warning("no new connection can be taken: %s; trying again each second", error.strerror)
+                is_failing = True
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
+            if is_failing:
+                _log.info("new connections are taken again")
+            is_failing = False
             if len(self._clients) >= MAX_CONNECTIONS:
                 self._make_room()
             connection = Connection(self._server, loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -45,5 +46,11 @@ def document(
     all_headers = {**HEADERS, "Content-Type": content_type, "Vary": vary, **(headers or {})}
     if len(body) >= _MIN_GZIP_BYTES and accepts_gzip(request.headers.get("Accept-Encoding", "")):
         all_headers["Content-Encoding"] = "gzip"
-        body = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
+        body = _compressed(body)
     return web.Response(body=body, headers=all_headers)
+
+
+@lru_cache(maxsize=4)
+def _compressed(body: bytes) -> bytes:
+    """Compresses what is asked for again and again once: the same rendering is the same object."""
+    return gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)

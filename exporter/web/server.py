@@ -131,7 +131,7 @@ class WebServer:
             return response
         if request.method not in {"GET", "HEAD"}:
             return text("only GET and HEAD", status=405, headers={"Allow": "GET, HEAD"})
-        match await self._auth.judge(request.headers.get("Authorization")):
+        match await self._auth.judge(request.headers.get("Authorization"), request.remote or ""):
             case Verdict.REFUSED:
                 return text("a valid user name and password are needed", status=401, headers=_CHALLENGE)
             case Verdict.BUSY:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.ledger import LINGER_SECONDS, Ledger
 from exporter.model import UNALLOCATED, UNKNOWN, Amounts, Hold, Owner, Ownership, Task
 
@@ -122,3 +123,34 @@ def test_settled_points_are_dropped_from_the_ring() -> None:
     subject.book(990.5, [], now=1000.0)
 
     assert len(subject._times) == len(subject._counters) == 11
+
+
+def test_owners_beyond_the_bound_are_summed_as_others_and_nothing_is_lost() -> None:
+    subject = ledger(100)
+    subject.book(80.0, [hold(0, 100, f"user {number}") for number in range(1000)], now=100.0)
+    accounts = served(subject, now=100.0 + BIRTH)
+
+    assert len(accounts) == MAX_SERIES - 1  # nobody was here alone: only one `other`
+    assert sum(accounts.values()) == pytest.approx(80.0)
+    assert accounts[Owner(OTHER, "", Ownership.SHARED)] == pytest.approx(80.0 * (1000 - MAX_SERIES + 4) / 1000)
+
+
+def test_whoever_comes_once_there_is_room_again_has_a_series_of_its_own() -> None:
+    subject = ledger(100)
+    subject.book(50.0, [hold(0, 100, f"user {number}") for number in range(MAX_SERIES)], now=100.0)
+    later = 100.0 + LINGER_SECONDS
+
+    assert subject.expect(ITRD, now=later - 1).username == OTHER
+    assert subject.expect(ITRD, now=later) == ITRD
+
+
+def test_of_owners_that_come_and_go_without_end_a_bounded_number_is_kept_and_all_their_seconds() -> None:
+    subject, now = Ledger(opened=0.0, birth=0.0), 0.0
+    subject.extend(0.0, Amounts())
+    for number in range(2000):
+        now += 20.0
+        subject.extend(now, Amounts(observed_seconds=now))
+        subject.book(now, [hold(0, 1e9, f"user {number}")], now=now)
+
+    assert len(subject._accounts) < 1500
+    assert subject.shown_seconds(now) == pytest.approx(now)

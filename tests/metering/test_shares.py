@@ -68,6 +68,19 @@ def test_a_task_listed_twice_counts_once() -> None:
     assert seconds(shares(ramp, [hold(0, 10, "a", "1"), hold(0, 10, "a", "1")], 0, 10)) == {("a", Ownership.OWNED): 10}
 
 
+def test_an_id_that_two_users_bear_at_once_is_two_tasks() -> None:
+    assert seconds(shares(ramp, [hold(0, 10, "a", "1"), hold(0, 10, "b", "1")], 0, 10)) == {
+        ("a", Ownership.SHARED): 5,
+        ("b", Ownership.SHARED): 5,
+    }
+
+
+def test_an_id_that_is_used_again_is_another_task() -> None:
+    parts = shares(ramp, [hold(0, 4, "a", "1"), hold(6, 10, "a", "1")], 0, 10)
+
+    assert [part.seconds for part in parts if part.task] == [4, 4]
+
+
 def test_a_hold_that_cannot_be_told_is_unknown_where_no_task_holds() -> None:
     assert seconds(shares(ramp, [Hold(2, 8, None), hold(6, 10)], 0, 10)) == {
         ("", Ownership.UNALLOCATED): 2,
@@ -140,6 +153,17 @@ def seconds_by_task(parts: Sequence[Share]) -> dict[tuple[str, Ownership], float
         key = (part.task.task_id if part.task else "", part.ownership)
         total[key] = total.get(key, 0.0) + part.seconds
     return total
+
+
+@given(holds)
+def test_shares_are_the_sum_of_the_slices(found: list[Hold]) -> None:
+    expected: dict[tuple[str, Ownership], float] = {}
+    for piece in slices(found, 0, 20):
+        for task in piece.holders:
+            key = task.task_id if task else "", piece.ownership
+            expected[key] = expected.get(key, 0.0) + (piece.end - piece.start) / len(piece.holders)
+
+    assert seconds_by_task(shares(ramp, found, 0, 20)) == pytest.approx(expected)
 
 
 @given(holds)

@@ -30,6 +30,25 @@ class ExporterProcess:
     log: list[str] = field(default_factory=list)
     url: str = ""
     _grown: asyncio.Event = field(default_factory=asyncio.Event)
+    _reading: asyncio.Task[None] | None = None
+
+    def follow_log(self) -> None:
+        """Begins to keep the log, or goes on with it."""
+        self._reading = asyncio.create_task(self.read_log())
+
+    async def ignore_log(self) -> None:
+        """Reads no more of the log: the pipe that it is written to fills up."""
+        assert self._reading is not None
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+
+    async def ended(self) -> None:
+        """Waits for the end of the process, which an unread pipe would hold up, and of its log."""
+        assert self._reading is not None
+        if self._reading.cancelled():
+            self.follow_log()
+        await self.process.wait()
+        await self._reading
 
     async def logged(self, pattern: str) -> str:
         """Waits for a line of the log that matches, and returns it."""
@@ -80,6 +99,11 @@ class Metrics:
         values = self.values(name, **labels)
         return values[0] if values else None
 
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """The labels of all series of a metric."""
+        lines = (line for line in self.text.splitlines() if line.startswith(name + "{"))
+        return [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in lines]
+
     def values(self, name: str, **labels: str) -> list[float]:
         """The values of all series with these labels."""
         wanted = [f'{label}="{text}"' for label, text in labels.items()]
@@ -88,11 +112,6 @@ class Metrics:
             for line in self.text.splitlines()
             if re.match(rf"{name}[{{ ]", line) and all(label in line for label in wanted)
         ]
-
-    def labels(self, name: str) -> list[dict[str, str]]:
-        """The labels of all series of this name."""
-        found = (re.match(rf"{name}\{{(.*)\}} ", line) for line in self.text.splitlines())
-        return [dict(re.findall(r'(\w+)="([^"]*)"', match[1])) for match in found if match]
 
 
 @asynccontextmanager
@@ -116,12 +135,11 @@ async def exporter(
         env={**os.environ, **(env or {})},
     )  # fmt: skip
     running = ExporterProcess(process, file)
-    reader = asyncio.create_task(running.read_log())
+    running.follow_log()
     try:
         await running.logged("serving ")
         yield running
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.wait()
-        await reader
+        await running.ended()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import TypeVar
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from exporter import config
 from exporter.demo.api import Fault, StandInApi
 from exporter.errors import ConfigError, TasksAuthError, TasksError, TasksNetworkError, TasksServerError
-from exporter.model import Answer, Task, TaskGpu
+from exporter.model import Answer, Scope, Task, TaskGpu
 from exporter.tasks.consumption.client import PATH
 from exporter.tasks.refresher import TaskRefresher, pause
 
@@ -33,6 +35,9 @@ class Sink:
 
     def unbooked_since(self) -> float:
         return self._unbooked_since
+
+    def scope(self) -> Scope:
+        return Scope("colab-gpu4", frozenset({"52f67b3700dcc6f3"}))
 
     def answered(self, answer: Answer, seconds: float) -> None:
         self.told.put_nowait(answer)
@@ -161,9 +166,48 @@ async def test_many_malformed_entries_do_not_flood_the_log(api: StandInApi, capl
     sink = Sink()
     api.extra = {str(number): BAD for number in range(100)}
     async with running(TaskRefresher(settings(api.url)), sink):
-        assert len((await sink.answer()).malformed) == 100
+        answer = await sink.answer()
+        assert len(answer.malformed) + answer.more_malformed == 100
     assert len(caplog.messages) == 11
     assert caplog.messages[-1] == f"consumption API {api.url}{PATH}: nor are 90 more tasks"
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+async def test_a_server_whose_clock_is_off_is_asked_again_for_its_own_hour(
+    api: StandInApi, caplog: pytest.LogCaptureFixture, seconds: float
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    sink = Sink(unbooked_since=NOW)
+    api.fault = Fault(headers={"Date": formatdate(time.time() + seconds, usegmt=True)})
+    async with running(TaskRefresher(settings(api.url, refresh="1h"), now=lambda: NOW), sink):
+        for _ in range(2):
+            answer = await sink.answer()
+        assert answer.since <= NOW + seconds <= answer.until
+        assert len(caplog.messages) == 1
+        assert f"its clock is 3600 s {'ahead of' if seconds > 0 else 'behind'} this machine's" in caplog.messages[0]
+
+
+async def test_a_clock_that_agrees_again_is_told_as_well(api: StandInApi, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    sink = Sink()
+    api.fault = Fault(headers={"Date": formatdate(time.time() + 60, usegmt=True)})
+    async with running(TaskRefresher(settings(api.url)), sink):
+        while not (await sink.answer()).clock_offset:
+            pass
+        api.fault = Fault()
+        while (await sink.answer()).clock_offset:
+            pass
+        await sink.answer()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_it_asks_at_once_when_there_is_more_to_be_told(api: StandInApi) -> None:
+    sink = Sink()
+    refresher = TaskRefresher(settings(api.url, refresh="1h"))
+    async with running(refresher, sink):
+        await sink.answer()
+        refresher.hurry()
+        await sink.answer()
 
 
 async def test_new_settings_are_used_at_once(api: StandInApi) -> None:

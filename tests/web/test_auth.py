@@ -89,7 +89,7 @@ async def test_the_right_password_opens_every_page() -> None:
 
 
 async def test_without_users_everybody_is_welcome() -> None:
-    assert await Authenticator().judge(None) is Verdict.WELCOME
+    assert await Authenticator().judge(None, "127.0.0.1") is Verdict.WELCOME
 
 
 async def test_a_password_is_checked_once_and_then_known(seen: list[bytes]) -> None:
@@ -153,6 +153,72 @@ async def test_guesses_wait_in_a_short_queue_while_known_users_go_on(monkeypatch
         assert results.count(401) == auth._MAX_WAITING
         assert results.count(503) == 20 - auth._MAX_WAITING
         assert most == 1
+
+
+async def test_guessers_of_one_address_hold_up_nobody_at_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with endpoint(basic_auth=USERS) as served:
+        check, go_on, begun, checked = bcrypt.checkpw, threading.Semaphore(0), asyncio.Event(), list[bytes]()
+        loop = asyncio.get_running_loop()
+
+        def held(password: bytes, hashed: bytes) -> bool:
+            loop.call_soon_threadsafe(begun.set)
+            go_on.acquire()
+            checked.append(password)
+            return check(password, hashed)
+
+        monkeypatch.setattr(bcrypt, "checkpw", held)
+        guesses = [asyncio.create_task(get(served, authorization=wrong(number))) for number in range(16)]
+        await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)  # their queue is full
+        await begun.wait()
+        request = GET_METRICS[:-2] + f"Authorization: {GOOD}\r\n\r\n".encode()
+        async with served.connected(local="127.0.0.2") as (reader, writer):
+            writer.write(request)
+            while not served.server._auth._turns.waiting("127.0.0.2"):
+                await asyncio.sleep(0)
+            go_on.release(2)
+            assert (await answered(reader)).endswith(METRICS)
+        assert checked.index(PASSWORD.encode()) == 1
+        go_on.release(16)
+        assert (await asyncio.gather(*guesses)).count(401) == auth._MAX_WAITING
+
+
+async def test_the_same_right_password_is_checked_once_however_many_send_it(seen: list[bytes]) -> None:
+    async with endpoint(basic_auth=USERS) as served:
+        assert await asyncio.gather(*(get(served, authorization=GOOD) for _ in range(6))) == [200] * 6
+        assert len(seen) == 1
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    turns, passed = auth.Turns(), list[str]()
+
+    async def take(address: str) -> None:
+        async with turns.of(address):
+            passed.append(address)
+
+    async with turns.of("holder"):
+        waiting = [asyncio.create_task(take(address)) for address in ("a", "a", "b", "c")]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        waiting[3].cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait(waiting)
+    assert passed == ["a", "b"]
+    async with asyncio.timeout(30), turns.of("d"):
+        assert turns.waiting("d") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_host_has_one_queue_for_all_its_addresses(address: str, network: str) -> None:
+    assert auth._network(address) == network
 
 
 async def test_users_change_without_a_restart_and_at_once() -> None:

@@ -66,5 +66,5 @@ def test_its_limits_are_those_of_the_code() -> None:
         "from a request's first byte to its answer's last": connection.REQUEST_SECONDS,
         "TLS handshake": listener._HANDSHAKE_SECONDS,
         "wait for the next request": connection.KEEPALIVE_SECONDS,
-        "passwords waiting to be checked": auth._MAX_WAITING,
+        "passwords of one address waiting to be checked": auth._MAX_WAITING,
     }

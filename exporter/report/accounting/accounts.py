@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.metering.shares import shares, slices
+from exporter.metering.shares import Key, shares, slices
 from exporter.model import Amounts, Hold, Owner, Ownership, Task, TaskGpu
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
@@ -23,9 +23,6 @@ from exporter.report.window import Window
 
 _LEAST_SECONDS = 0.001
 """Gained by an owner: VictoriaMetrics keeps decimals, so a counter that stands still may differ in its last bits."""
-
-_Key = tuple[str, float, str]
-"""Of a task: its id, start and username."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +155,10 @@ def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold]
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[_Key | None, Ownership], HeldCells]:
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Ownership], HeldCells]:
     """Returns when each task held the GPU, by its key and the kind of ownership."""
     edges = window.edges
-    held: defaultdict[tuple[_Key | None, Ownership], defaultdict[int, float]]
+    held: defaultdict[tuple[Key | None, Ownership], defaultdict[int, float]]
     held = defaultdict(lambda: defaultdict(float))
     for piece in slices(holds, window.start, window.end):
         cell = bisect_right(edges, piece.start) - 1

@@ -1,16 +1,21 @@
 """Asks the consumption API who had which GPU. One request, and every way it can fail has its own words.
 
+The whole request runs on an event loop of its own, in a thread: an answer of 60 MB, a million informational responses
+or a body of one-byte chunks keep that loop busy until `tasks.timeout`, and nobody else.
+
 No error text holds anything the server said: a broken proxy may echo the request, and the token with it.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import errno
 import re
 import ssl
 import time
 from collections.abc import Mapping
-from functools import partial
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -26,16 +31,16 @@ from exporter.errors import (
     TasksPayloadError,
     TasksServerError,
 )
-from exporter.model import Answer, MalformedTask, Task
+from exporter.model import Answer, Scope
 from exporter.tasks.consumption import dates
 from exporter.tasks.consumption.credentials import PLACES, Token, TokenReader
-from exporter.tasks.consumption.parse import parse
+from exporter.tasks.consumption.parse import AnswerReader
 from exporter.tasks.consumption.resolver import Resolver
-from exporter.tasks.threads import in_daemon_thread
+from exporter.tasks.threads import on_own_loop
 
 PATH = "/api/v2/consumption/task"
-MAX_BODY_BYTES = 64 * 2**20
-"""Some 130,000 tasks; what is larger is not an answer."""
+_MAX_HEADER_BYTES = 64 * 2**10
+"""Of one header: a Content-Security-Policy of 9 kB has been seen, and aiohttp takes 8."""
 _AGE_SECONDS = re.compile(r"[0-9]+")
 _MAX_AGE_SECONDS = 2.0**31
 """Where RFC 9111 lets an Age overflow to."""
@@ -67,7 +72,7 @@ class ConsumptionClient:
         self._tls = _trust(settings)
         self._token = TokenReader(settings.token_file)
 
-    async def tasks(self, start: float, end: float, username: str | None = None) -> Answer:
+    async def tasks(self, start: float, end: float, username: str | None = None, scope: Scope | None = None) -> Answer:
         """Returns every task that overlaps a window, as TaskSource says; the window is rounded outward.
 
         Raises:
@@ -80,34 +85,49 @@ class ConsumptionClient:
         query = {"start_t": start_t, "end_t": end_t}
         if username is not None:
             query["username"] = username
-        sent = time.monotonic()
-        body, age = await self._request(query)
+        sent, sent_at = time.monotonic(), time.time()
+        reader = AnswerReader(self._zone, scope)
         try:
-            # In a thread: a month of a large cluster takes seconds, and a scrape must not wait for them.
-            tasks, malformed = await in_daemon_thread(partial(_decode, body, self._zone))
-        except TasksPayloadError as error:
-            raise self._failure(TasksPayloadError, str(error)) from error
-        return Answer(tasks, malformed, as_of=sent - age, since=start)
+            headers, received_at = await on_own_loop(lambda: self._request(query, reader))
+        except OSError as error:
+            what = f"cannot be asked ({error.strerror}): this process is short of what a request takes"
+            raise self._failure(TasksNetworkError, what) from error
+        age = _age(headers.get("Age"))
+        return Answer(
+            tuple(reader.tasks),
+            tuple(reader.malformed),
+            as_of=sent - age,
+            since=start,
+            until=end,
+            about=scope.gpu_uuids if scope else None,
+            more_malformed=reader.more_malformed,
+            clock_offset=_clock_offset(headers.get("Date"), age, sent_at, received_at),
+        )
 
-    async def _request(self, query: Mapping[str, str]) -> tuple[bytes, float]:
-        """Returns the body and its age in seconds."""
+    async def _request(self, query: Mapping[str, str], reader: AnswerReader) -> tuple[Mapping[str, str], float]:
+        """Reads the body, and returns the headers and the Unix time at which they came."""
         token = self._token.read()
         headers = {"Accept": "application/json", "User-Agent": f"mi300x-exporter/{__version__}"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.value}"
         try:
             async with (
+                asyncio.timeout(self._timeout) as patience,
                 # A session each time: requests are so far apart that either side would have closed the connection.
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True, resolver=Resolver()),
                     cookie_jar=aiohttp.DummyCookieJar(),
-                    timeout=aiohttp.ClientTimeout(total=self._timeout),
+                    timeout=aiohttp.ClientTimeout(total=None),
+                    max_line_size=_MAX_HEADER_BYTES,
+                    max_field_size=_MAX_HEADER_BYTES,
                 ) as session,
                 # A redirect would take the token with it.
                 session.get(self._url, params=query, headers=headers, allow_redirects=False) as response,
             ):
+                received_at = time.time()
                 self._check(response.status, token)
-                return await self._body(response), _age(response.headers.get("Age"))
+                await self._read(response, reader, patience)
+                return response.headers, received_at
         except TimeoutError as error:
             what = f"no full answer in {self._timeout:g} s (tasks.timeout): is it overloaded, or a firewall in between?"
             raise self._failure(TasksNetworkError, what) from error
@@ -118,7 +138,7 @@ class ConsumptionClient:
             what = "the answer broke off or is garbled: is the server restarting, or a proxy in between broken?"
             raise self._failure(TasksPayloadError, what) from None
         except aiohttp.ClientResponseError:
-            what = "what answers does not speak HTTP: check tasks.url"
+            what = "what answers does not speak HTTP, or in headers of more than 64 KiB: check tasks.url"
             raise self._failure(TasksPayloadError, what) from None
         except (aiohttp.ClientError, OSError):
             what = "the connection broke before an answer came: is the server restarting?"
@@ -132,16 +152,21 @@ class ConsumptionClient:
         if status != HTTPStatus.OK:
             raise self._failure(TasksServerError, f"answered {status}: {_server_advice(status)}")
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise self._failure(
-                    TasksPayloadError,
-                    f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB: is this the management server?",
-                )
-        return bytes(body)
+    async def _read(self, response: aiohttp.ClientResponse, reader: AnswerReader, patience: asyncio.Timeout) -> None:
+        try:
+            async for chunk in response.content.iter_any():
+                began = time.monotonic()
+                reader.feed(chunk)
+                # What reading takes here is no fault of the server's.
+                patience.reschedule((patience.when() or began) + time.monotonic() - began)
+            reader.close()
+        except TasksPayloadError as error:
+            raise self._failure(TasksPayloadError, str(error)) from error
+        except (aiohttp.ClientError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever an answer holds, it must not end the service
+            what = f"the answer cannot be read, by a fault of this exporter ({type(error).__name__}): please report it"
+            raise self._failure(TasksPayloadError, what) from None
 
     def _failure(self, kind: type[TasksError], what: str) -> TasksError:
         return kind(f"{self.name}: {what}")
@@ -169,22 +194,28 @@ def _trust(settings: config.Tasks) -> ssl.SSLContext | bool:
         raise ConfigError(f"tasks.ca_file: {settings.ca_file}: expected PEM certificates: {error.strerror}") from error
 
 
-def _decode(body: bytes, zone: ZoneInfo) -> tuple[tuple[Task, ...], tuple[MalformedTask, ...]]:
-    if body.lstrip()[:1] == b"<":
-        raise TasksPayloadError("the answer is a web page, not JSON: is a login page or a proxy in between?")
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        # Not chained: the error holds the body.
-        raise TasksPayloadError(f"the answer ({len(body)} bytes) is not JSON, or only a part of it") from None
-    return parse(document, zone)
-
-
 def _age(header: str | None) -> float:
     """Returns the seconds for which a cache in between has kept the answer."""
     if header is None or not _AGE_SECONDS.fullmatch(header):
         return 0.0
     return min(float(header), _MAX_AGE_SECONDS)
+
+
+def _clock_offset(date: str | None, age: float, sent: float, received: float) -> float | None:
+    """Returns by how many seconds the server's clock is ahead of this machine's; None if it does not tell.
+
+    `Date` is of some instant from `sent` to `received`, cut to the second; on an answer that a cache kept for `age`
+    seconds it is the server's at that time, or the cache's now. What that explains is 0.
+    """
+    try:
+        told = parsedate_to_datetime(date or "").replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    least, most = told - received, told + 1 - sent
+    if least > 0:
+        return (least + most) / 2
+    most_if_cached = most + (age + 1 if age else 0)
+    return 0.0 if most_if_cached >= 0 else (least + most) / 2 + age
 
 
 def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
@@ -199,6 +230,8 @@ def _why_unconnected(error: aiohttp.ClientConnectorError) -> str:
             )
         case aiohttp.ClientConnectorDNSError():
             return f"its name cannot be resolved ({cause.strerror}): check tasks.url and the DNS of this machine"
+    if cause.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{cause.strerror}: raise the limit of this process (LimitNOFILE=), or end what holds them"
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused: is the management server running, and the port of tasks.url right?"
     return f"cannot be reached ({cause.strerror}): check tasks.url, the network and firewalls"

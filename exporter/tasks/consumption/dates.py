@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 # Other zone names are ambiguous: RFC 822 takes CST for Chicago, Taipei for itself.
-_RFC_1123 = re.compile(r"[A-Za-z]{3}, .+ (GMT|UTC|[+-][0-9]{4})")
+# Years have four digits: of year 1, which stands for "never", the standard library would make 2001.
+_RFC_1123 = re.compile(r"[A-Za-z]{3}, .+ [1-9][0-9]{3} .+ (GMT|UTC|[+-][0-9]{4})")
+# Midnight of the first of January in some zone is still, or already, another day in UTC.
+_ZERO = re.compile(
+    r"0+(\.0*)?"
+    r"|(000[01]-[0-9]{2}-[0-9]{2}|1969-12-31|1970-01-0[12]).*"
+    r"|[A-Za-z]{3}, ([0-9]{1,2} [A-Za-z]{3} 000[01]|31 Dec 1969|0?[12] Jan 1970) .*"
+)
 # Zero dates (0, 1970, year 1) and milliseconds lie outside: better unreadable than believed.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
@@ -25,12 +34,29 @@ def instant(value: object, zone: ZoneInfo) -> float | None:
         value: what the JSON holds.
         zone: the zone of dates without an offset; in the hour that clocks repeat, the first one is meant.
     """
-    seconds = _from_text(value.strip(), zone) if isinstance(value, str) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    seconds = _seconds(value, zone)
+    return seconds if seconds is not None and _EARLIEST <= seconds < _LATEST else None
+
+
+def is_zero(value: object) -> bool:
+    """Returns whether a date is what servers write for "never": Unix time 0, or the year 0 or 1, in any spelling."""
+    if isinstance(value, str):
+        return _ZERO.fullmatch(value.strip()) is not None
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == 0
+
+
+def _seconds(value: object, zone: ZoneInfo) -> float | None:
+    if isinstance(value, str):
+        return _from_text(value.strip(), zone)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    return float(seconds) if _EARLIEST <= seconds < _LATEST else None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
+@lru_cache(maxsize=4096)
 def _from_text(text: str, zone: ZoneInfo) -> float | None:
     if _NUMBER.fullmatch(text):
         return float(text)
