@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -95,6 +96,10 @@ async def source(machine: Machine, kind: str = "auto", limit: float = 2.0, **set
 
 def sources(sink: Recorder) -> list[str]:
     return [gpu.source for gpu in sink.gpus]
+
+
+def children() -> set[int]:
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 def longest_gap(sink: Recorder, uuids: Sequence[str], since: float) -> float:
@@ -250,6 +255,16 @@ async def test_a_library_that_crashes_costs_a_start_of_python(machine: Machine, 
         await sink.until(lambda: sources(sink)[5] == "sysfs" and "SIGSEGV" in sink.gpus[5].stand_in)
         await sink.until(lambda: sources(sink).count("sysfs") == 1)
         assert not sink.failures
+
+
+async def test_a_worker_that_stands_still_is_replaced(machine: Machine) -> None:
+    async with source(machine, "sysfs", limit=1.0) as sink:
+        await sink.more(machine.uuids)
+        (pid,) = children()
+        os.kill(pid, signal.SIGSTOP)
+        await sink.until(lambda: sink.restarts["timeout"] == 1)
+        await sink.more(machine.uuids)
+        assert sink.kinds(None) == [ReadTimeoutError]
 
 
 async def test_a_file_that_hangs_holds_its_own_gpu_only(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,7 +33,8 @@ _SEARCH_SECONDS = 60.0
 _START_SECONDS = 30.0
 """In which the library begins: all GPUs' drivers, on a machine that is busy."""
 _SILENT_SECONDS = 30.0
-"""In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files."""
+"""In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files. Then it speaks at least
+six times in `devices.timeout`."""
 _BEATS = 1.5
 """After which every GPU has told that the library serves it, or why not."""
 _MOST_HELD = 64
@@ -136,6 +137,8 @@ class _Supervision:
             except TimeoutError:
                 self._look_for_silence()
                 continue
+            if self._successor is not None:
+                self._look_for_silence()
             if member not in (self._incumbent, self._successor):
                 continue  # it was let go since
             if isinstance(event, DeviceError):
@@ -313,10 +316,12 @@ class _Supervision:
             self._roster.faults.failed(WHOLE_SOURCE, None, error)
 
     def _look_for_silence(self) -> None:
-        """Gives up workers that say nothing: not one of their threads runs."""
-        patience = max(_SILENT_SECONDS, 2 * self._plan.timeout)
+        """Gives up workers that say nothing, though they should several times: not one of their threads runs."""
         for member in (self._incumbent, self._successor):
-            if member is not None and time.monotonic() - member.heard_at > patience:
+            if member is None:
+                continue
+            patience = 2 * self._plan.timeout if member.has_spoken else _SILENT_SECONDS
+            if time.monotonic() - member.heard_at > patience:
                 self._died(member, ReadTimeoutError(f"the worker process has said nothing for {patience:g} s"))
 
     def _next_look(self) -> float:
