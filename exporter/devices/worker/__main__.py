@@ -22,8 +22,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _STACK_BYTES = 512 * 1024
 """Of each thread: they are many, and do little."""
-_MOST_BYTES = 1536 * 2**20
-"""Of address space, which is several times what is ever touched; see docs/operations.md (What it may use)."""
+_MOST_BYTES = 768 * 2**20
+"""Of address space, several times what it needs; docs/operations.md (What it may use) has what was measured."""
 
 
 def main() -> None:
