@@ -197,7 +197,7 @@ async def test_a_flood_ends_with_the_time_out_and_the_loop_goes_on_meanwhile(flo
             turns += 1
         assert type(await asking) is TasksNetworkError
         assert "no full answer in 0.5 s" in str(await asking)
-    assert turns > 10
+    assert turns > 1
 
 
 async def test_a_request_that_is_given_up_is_ended(api: StandInApi) -> None:
