@@ -17,8 +17,9 @@ ROOT = Path(exporter.__file__).parent
 ONLY: dict[str, set[str]] = {
     "exporter.model": set(),
     "exporter.errors": set(),
-    "exporter.ownership": {"exporter.model"},
-    "exporter.metering": {"exporter.model", "exporter.ownership"},
+    "exporter.labels": set(),
+    "exporter.ownership": {"exporter.labels", "exporter.model"},
+    "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
     "exporter.report.naming": set(),
     "exporter.report.observed": {"exporter.model"},
 }
@@ -66,7 +67,7 @@ ONLY_FROM: dict[str, set[str]] = {
 }
 """Who alone may import a part, beside itself."""
 
-PURE = ("exporter.model", "exporter.errors", "exporter.metering", "exporter.ownership")
+PURE = ("exporter.model", "exporter.errors", "exporter.labels", "exporter.metering", "exporter.ownership")
 PURE_REPORT = (
     "exporter.report.naming",
     "exporter.report.observed",

@@ -124,6 +124,7 @@ async def test_an_id_used_again_from_midnight_on_is_another_task(desk: Desk) -> 
 
 
 async def test_entries_that_cannot_be_accounted_are_told_too_each_once(desk: Desk) -> None:
+    desk.tasks += [task("sound", 0, 200)]
     desk.api.extra = {"x": {"gpus": 3}}
     held = await desk.holders().held(WEEK)
     assert {entry.task_id for entry in held.malformed} == {"x"}

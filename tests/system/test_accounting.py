@@ -65,7 +65,9 @@ async def test_prometheus_sees_every_gpu_second_at_its_owner(rocm_home: Path, tm
         async with exporter(tmp_path, settings, library.env) as running:
             targets = tmp_path / "prometheus" / "targets.json"
             targets.write_text(json.dumps([{"targets": [running.url.removeprefix("http://")]}]))
-            await running.shows(lambda shown: shown.value("amdgpu_exporter_task_refreshes_total", result="ok") == 1)
+            await running.shows(
+                lambda shown: (shown.value("amdgpu_exporter_task_refreshes_total", result="ok") or 0) >= 1
+            )
             start = int(time.time()) + 2
 
             def task(name: str, gpu: int, begin: float, end: float) -> Task:

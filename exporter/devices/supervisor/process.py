@@ -72,12 +72,17 @@ class Worker:
             return ""
         suspect = self._progress.key
         self._progress.close()
-        self._writer.close()
+        self._writer.transport.abort()  # what it has not read yet is for nobody
         if not self.ended.done():
             # Not by the process object, which would look whether it ended, and so take that from who waits for it.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         return suspect
+
+    async def hung_up(self) -> None:
+        """Waits until the socket of a process that was killed is closed."""
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     @property
     def closed(self) -> bool:
@@ -117,6 +122,8 @@ class Workers:
         farewells = [worker.ended for worker in self._workers]
         if farewells:
             await asyncio.wait(farewells, timeout=_FAREWELL_SECONDS)
+        for worker in self._workers:
+            await worker.hung_up()
         for farewell in farewells:
             farewell.cancel()
 
@@ -155,6 +162,7 @@ async def _launched(plan: Plan) -> Worker:
         of_worker.callback(os.close, page)
         os.ftruncate(page, Progress.SIZE)
         progress = Progress(page)
+        on_failure.callback(progress.close)
         ours, theirs = socket.socketpair()
         of_worker.enter_context(theirs)
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
