@@ -146,17 +146,21 @@ def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
 
 def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]], unsound: set[Unsound]) -> Series:
     times, values = np.asarray(pairs, dtype=np.float64).T
+    if _is_sound(times, values):
+        return Series(labels, times, values)
     if not np.isfinite(times).all():
         raise ValueError("times that are none")
     told = ~np.isnan(values)
     possible = told & (values >= 0) & (values < _LARGEST)
-    if not possible.all():
-        if (told & ~possible).any():
-            unsound.add(Unsound.IMPOSSIBLE)
-        times, values = times[possible], values[possible]
-    if (np.diff(times) <= 0).any():
-        alone, first = np.unique(times, return_index=True)
-        if len(alone) < len(times):
-            unsound.add(Unsound.TWICE)
-        times, values = alone, values[first]
-    return Series(labels, times, values)
+    if (told & ~possible).any():
+        unsound.add(Unsound.IMPOSSIBLE)
+    alone, first = np.unique(times[possible], return_index=True)
+    if len(alone) < possible.sum():
+        unsound.add(Unsound.TWICE)
+    return Series(labels, alone, values[possible][first])
+
+
+def _is_sound(times: Floats, values: Floats) -> bool:
+    """Returns whether samples are as they should be; one that is NaN is in no order."""
+    in_order = len(times) == 1 or (times[1:] > times[:-1]).all()
+    return bool(in_order and values.min() >= 0 and values.max() < _LARGEST and np.isfinite(times[0] + times[-1]))
