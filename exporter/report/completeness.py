@@ -9,7 +9,7 @@ from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.accounts import GpuAccount
 from exporter.report.accounting.periods import PeriodNodeRow
 from exporter.report.accounting.prices import Prices
-from exporter.report.accounting.rows import NodeRow
+from exporter.report.accounting.rows import NodeRow, is_low
 from exporter.report.accounting.usage import HOUR
 
 
@@ -139,5 +139,5 @@ def low_coverage(nodes: Iterable[NodeRow | PeriodNodeRow], expected: float) -> I
     """
     for row in nodes:
         ratio = row.usage.coverage_ratio
-        if ratio is not None and ratio < expected:
+        if is_low(ratio, expected):
             yield CoverageLow(row.hostname, ratio, expected)

@@ -17,7 +17,7 @@ from exporter.model import Ownership
 from exporter.names import by_hostname
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.node_faults import NodeFaults, is_silent, node_faults
-from exporter.report.accounting.rows import GpuRow, Report, WasteRow
+from exporter.report.accounting.rows import GpuRow, Report, WasteRow, is_low
 from exporter.report.accounting.timeline import Lane, Timeline
 from exporter.report.accounting.usage import ratio
 from exporter.report.observed import Floats
@@ -190,7 +190,7 @@ def _hours(report: Report) -> float:
 
 
 def _if_low(coverage: float | None, report: Report) -> float | None:
-    return coverage if coverage is not None and coverage < report.min_coverage_ratio else None
+    return coverage if is_low(coverage, report.min_coverage_ratio) else None
 
 
 def _idle(report: Report) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from exporter.names import by_hostname
-from exporter.report.accounting.rows import GpuRow, Report
+from exporter.report.accounting.rows import GpuRow, Report, is_low
 from exporter.report.accounting.timeline import Lane
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
@@ -60,12 +60,12 @@ def node_faults(report: Report, edges: Floats, lanes: Sequence[tuple[GpuRow, Lan
         silent = [(gpu, _cells_read(lane)) for gpu, lane in members if is_silent(lane, edges)]
         is_gone = 0 < len(silent) == len(members)
         coverage = row.usage.coverage_ratio
-        is_low = coverage is not None and coverage < report.min_coverage_ratio
-        if is_low or silent:
+        is_badly_observed = is_low(coverage, report.min_coverage_ratio)
+        if is_badly_observed or silent:
             missing = row.usage.capacity_gpu_hours - row.usage.observed_gpu_hours
             fault = NodeFault(
                 row.hostname,
-                coverage if is_low else None,
+                coverage if is_badly_observed else None,
                 is_gone,
                 ends[max(read for _, read in silent)] if is_gone else None,
                 () if is_gone else tuple(LostGpu(gpu, ends[read]) for gpu, read in silent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
@@ -154,3 +154,8 @@ class Report(Row):
     waste: list[WasteRow]
     invoices: list[Invoice]
     """What each project pays; none without prices."""
+
+
+def is_low(ratio: float | None, least: float) -> TypeGuard[float]:
+    """Returns whether a coverage calls for a mark; that of nothing never does."""
+    return ratio is not None and ratio < least

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exporter.report.accounting.figures import FIGURES, Figure, Form
-from exporter.report.accounting.rows import Report
+from exporter.report.accounting.rows import Report, is_low
 from exporter.speech import ABSENT, N_, Speech
 
 NOT_AVAILABLE = "N/A"
@@ -17,11 +17,6 @@ NOT_AVAILABLE = "N/A"
 def coverage(ratio: float | None, speech: Speech) -> str:
     """Returns `99.9%`, rounded down: only what is whole shows as 100."""
     return speech.percent(ratio if ratio is None else math.floor(ratio * 1000 + 1e-6) / 1000)
-
-
-def is_low(ratio: float | None, least: float) -> bool:
-    """Returns whether a coverage calls for a mark."""
-    return ratio is not None and ratio < least
 
 
 def written(form: Form, value: float | None, speech: Speech, currency: str | None, decimals: int = 2) -> str:

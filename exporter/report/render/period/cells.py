@@ -14,7 +14,8 @@ from exporter.report.accounting.budgets import BudgetRow
 from exporter.report.accounting.figures import FIGURES, WIDE, Figure, Form
 from exporter.report.accounting.period_findings import IdleShare, MostIdle, OverBudget, OwnedShare, period_findings
 from exporter.report.accounting.periods import PeriodDayRow, PeriodReport
-from exporter.report.render.cells import is_low, title, written
+from exporter.report.accounting.rows import is_low
+from exporter.report.render.cells import title, written
 from exporter.report.render.columns import Column
 from exporter.speech import ABSENT, N_, Speech
 
