@@ -47,9 +47,8 @@ class Endpoint:
 
     async def get(self, path: str, tls: ssl.SSLContext | None = None, **options: Any) -> Answer:
         """One request over a connection of its own."""
-        connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)
+            auto_decompress=False, timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)
         ) as session:
             method = options.pop("method", "GET")
             if tls is not None:

@@ -114,8 +114,9 @@ class ConsumptionClient:
             async with (
                 asyncio.timeout(self._timeout) as patience,
                 # A session each time: requests are so far apart that either side would have closed the connection.
+                # Not forced to close: over TLS, a session ends at once only what it kept.
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True, resolver=Resolver()),
+                    connector=aiohttp.TCPConnector(ssl=self._tls, resolver=Resolver()),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=None),
                     max_line_size=_MAX_HEADER_BYTES,
