@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from benchmarks import accuracy, exporter, fault_days, libraries, report, scale
+from benchmarks import accuracy, exporter, fault_days, libraries, prompt, report, scale
 from benchmarks.figures import Figure, as_table, machine
 
 SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
@@ -20,6 +20,7 @@ SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
     "fault-days": fault_days.figures,
     "scale": scale.figures,
     "libraries": libraries.figures,
+    "prompt": prompt.figures,
 }
 
 

@@ -1,31 +1,32 @@
 """The command line. Only here does the program exit, and only here is the whole of it known.
 
-A command imports its part of the program when it runs: nobody waits for a server's libraries to see a list of tasks.
+A command imports its part of the program when it runs: nobody waits for a server's libraries to see a list of tasks,
+nor for any to see the help.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gc
 import io
-import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from exporter import __version__, log
-from exporter import config as config_file
-from exporter.config import Config
-from exporter.devices.source import DeviceSource
+from exporter import __version__
 from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.names import visible
-from exporter.report.options import Options, overridden, report_options
+from exporter.report.options import Options, report_options
+
+if TYPE_CHECKING:
+    from exporter.config import Config
+    from exporter.devices.source import DeviceSource
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
@@ -66,6 +67,10 @@ def serve(config_path: Path | None) -> None:
       exporter serve --config /etc/mi300x-exporter/config.yaml
       systemctl reload mi300x-exporter      read the config again (SIGHUP)
     """
+    import asyncio
+
+    from exporter import config as config_file
+    from exporter import log
     from exporter.service import Service
 
     config = config_file.load(config_path)
@@ -97,6 +102,10 @@ def report(config_path: Path | None, options: Options) -> None:
     if not options.is_of_days:
         gc.disable()  # nothing is garbage before the report is made: collecting would only walk it again and again
     click.get_current_context().call_on_close(gc.enable)
+    from exporter import config as config_file
+    from exporter import log
+    from exporter.report.overrides import overridden
+
     try:
         if options.is_of_days:
             from exporter.report.period_command import run
@@ -126,6 +135,7 @@ def tasks(
       exporter tasks --config config.yaml
       exporter tasks --config config.yaml --date 2025-07-22 --user itrd --json
     """
+    from exporter import config as config_file
     from exporter.report.window import window
     from exporter.tasks import command
 
@@ -146,6 +156,10 @@ def demo(config_path: Path | None, finite: bool) -> None:
       exporter demo            until Ctrl-C, with pages to look at
       exporter demo --exit     once, and what came of it
     """
+    import asyncio
+
+    from exporter import config as config_file
+
     try:
         from exporter.demo import show
     except ImportError as error:
@@ -163,6 +177,11 @@ def check(config_path: Path | None) -> None:
     Examples:
       exporter check --config /etc/mi300x-exporter/config.yaml
     """
+    import asyncio
+    import logging
+
+    from exporter import config as config_file
+
     config = config_file.load(config_path)
     logging.disable()  # what the parts would log, the findings say
     try:

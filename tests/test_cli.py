@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -33,6 +34,27 @@ def test_every_command_has_help_with_examples(name: str, capsys: pytest.CaptureF
     assert "Examples:\n    exporter " in help_text
     assert "--config FILE" in help_text
     assert max(map(len, help_text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["--version"], []])
+@pytest.mark.parametrize("completing", [False, True])
+def test_help_and_completion_load_only_what_they_print_with(arguments: list[str], completing: bool) -> None:
+    typed = {"_EXPORTER_COMPLETE": "bash_complete", "COMP_WORDS": "exporter report --for", "COMP_CWORD": "2"}
+    program = (
+        "import sys, atexit; from exporter import cli\n"
+        "atexit.register(lambda: print({name.split('.')[0] for name in sys.modules}, file=sys.stderr))\n"
+        f"cli.main({arguments!r})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | (typed if completing else {}),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(ast.literal_eval(run.stderr.splitlines()[-1]))
+    assert "--format" in run.stdout if completing else run.stdout or run.stderr
+    assert not loaded & {"aiohttp", "asyncio", "babel", "jinja2", "numpy", "pydantic", "rich", "xlsxwriter", "yaml"}
 
 
 def test_what_is_no_command_or_option_exits_2(capsys: pytest.CaptureFixture[str]) -> None:

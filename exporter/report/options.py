@@ -13,9 +13,6 @@ from typing import Literal, get_args
 
 import click
 
-from exporter import config
-from exporter.config import Config
-from exporter.errors import ConfigError, UsageError
 from exporter.speech import languages
 
 Format = Literal["brief", "text", "text-full", "csv", "xlsx", "json", "html", "markdown", "legacy"]
@@ -44,28 +41,6 @@ class Options:
     def is_of_days(self) -> bool:
         """Whether it asks for a week or month: a sum of days."""
         return self.week is not None or self.month is not None
-
-
-def overridden(settings: Config, options: Options) -> Config:
-    """Returns the settings with those of the command line in their place.
-
-    Raises:
-        UsageError: One is no such thing.
-    """
-    given = {
-        "report": {"timezone": options.timezone, "language": options.language},
-        "prometheus": {"url": options.prometheus},
-    }
-    chosen = {name: {key: value for key, value in part.items() if value} for name, part in given.items()}
-    try:
-        checked = config.parse(chosen, where="command line")
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-    update = {
-        name: getattr(settings, name).model_copy(update={key: getattr(getattr(checked, name), key) for key in part})
-        for name, part in chosen.items()
-    }
-    return settings.model_copy(update=update)
 
 
 def report_options(run: Callable[[Path | None, Options], None]) -> Callable[..., None]:
