@@ -145,6 +145,34 @@ def tasks(
     command.run(config, start, end, users=users, nodes=nodes, json=as_json)
 
 
+@cli.command(short_help="Show every GPU now.")
+@_config_option
+@click.option("--free", "is_free", is_flag=True, help="Only those that are free.")
+@click.option("--user", "username", help="Only this user's, and what they used today and this month.")
+@click.option("--node", "nodes", multiple=True, help="Only this host's; may be repeated.")
+@click.option("--watch", is_flag=True, help="Again and again in place; q ends it.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def status(
+    config_path: Path | None, *, is_free: bool, username: str | None, nodes: tuple[str, ...], watch: bool, as_json: bool
+) -> None:
+    """Show every GPU now: whose it is, whether it is used, and which are free. Asks Prometheus alone.
+
+    \b
+    Examples:
+      exporter status --config config.yaml
+      exporter status --config config.yaml --free
+      exporter status --config config.yaml --user itrd --watch
+    """
+    from exporter import config as config_file
+
+    try:
+        from exporter.live.command import Choice, run
+    except ImportError as error:
+        raise UsageError(f"{error}: exporter status needs its extra: pip install 'mi300x-exporter[report]'") from error
+    choice = Choice(is_free=is_free, username=username, nodes=nodes)
+    run(config_file.load(config_path), choice, as_json=as_json, watch=watch)
+
+
 @cli.command(short_help="Run a simulated cluster, and report its day.")
 @_config_option
 @click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")

@@ -29,6 +29,7 @@ NEVER: dict[str, set[str]] = {
     "exporter.devices": {"exporter.tasks", "exporter.report", "exporter.node", "exporter.metering"},
     "exporter.tasks": {"exporter.devices", "exporter.report", "exporter.node", "exporter.metering"},
     "exporter.node": {"exporter.devices", "exporter.report", "exporter.web"},
+    "exporter.live": {"exporter.devices", "exporter.node", "exporter.tasks", "exporter.web"},
     "exporter.report": {"exporter.devices", "exporter.node", "exporter.web"},
     "exporter.report.history": {
         "exporter.tasks",
@@ -67,7 +68,10 @@ ONLY_FROM: dict[str, set[str]] = {
 }
 """Who alone may import a part, beside itself."""
 
-PURE = ("exporter.model", "exporter.errors", "exporter.labels", "exporter.metering", "exporter.ownership")
+PURE = (
+    *("exporter.model", "exporter.errors", "exporter.labels", "exporter.metering", "exporter.ownership"),
+    *("exporter.standing", "exporter.live.idleness", "exporter.live.cluster"),
+)
 PURE_REPORT = (
     "exporter.report.naming",
     "exporter.report.observed",

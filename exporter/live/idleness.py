@@ -1,0 +1,62 @@
+"""For how long a GPU has been idle, from its counters. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.report.observed import Floats
+from exporter.standing import ACTIVE_SHARE
+
+_LEAST_OBSERVED = 0.1
+"""Of a step: from less, nothing is concluded."""
+
+
+class Idleness(NamedTuple):
+    """What counters say of the time up to their last sample."""
+
+    seconds: float | None
+    """0 if the GPU is active; None if it was not observed."""
+    may_be_longer: bool
+    """Whether it was idle all the time that was looked at."""
+
+
+def idleness(observed: Floats, idle: Floats, step: float) -> Idleness:
+    """Returns for how long a GPU has been idle.
+
+    Args:
+        observed: `amdgpu_observed_seconds_total` at instants `step` apart, shape (n,); NaN where it is absent.
+        idle: `amdgpu_idle_seconds_total` at the same instants.
+        step: Seconds.
+    """
+    is_anew = np.diff(observed) < 0
+    gained, idled = _gains(observed, is_anew), _gains(idle, is_anew)
+    seen = gained > _LEAST_OBSERVED * step
+    active = seen & (gained - idled > ACTIVE_SHARE * gained)
+    if not seen.any():
+        return Idleness(None, may_be_longer=False)
+    after = int(active.nonzero()[0][-1]) + 1 if active.any() else 0
+    rest = seen[after:].nonzero()[0]
+    seconds = (len(seen) - after - int(rest[0])) * step if len(rest) else 0.0
+    return Idleness(seconds, may_be_longer=bool(seconds) and not active.any())
+
+
+def _gains(counter: Floats, is_anew: NDArray[np.bool_]) -> Floats:
+    """Returns what a counter gained in each step; where its exporter began anew, it is what the counter shows."""
+    return np.nan_to_num(np.where(is_anew, counter[1:], np.diff(counter)))
+
+
+def total(counters: Floats) -> float:
+    """Returns what a counter gained over all its samples, from 0 where it began among them.
+
+    Args:
+        counters: At instants in the order of time, shape (n,); NaN where it is absent.
+    """
+    told = counters[~np.isnan(counters)]
+    if not len(told):
+        return 0.0
+    began = 0.0 if np.isnan(counters[0]) else told[0]
+    steps = np.diff(told, prepend=began)
+    return float(np.where(steps < 0, told, steps).sum())

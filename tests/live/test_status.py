@@ -1,0 +1,246 @@
+"""`exporter status`, on real engines that hold a small cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import yaml
+
+from exporter import cli
+from exporter.config import Config, parse
+from exporter.demo.remote_write import STALE, Column
+from exporter.errors import HistoryError, ReportError, UsageError
+from exporter.live.command import Choice, Look, look, shown
+from exporter.standing import Standing
+from exporter.table import width_of
+from tests.support.engines import ENGINES, free_port
+
+NOW = 1_772_600_000.0
+STEP = 30.0
+HOUR = 3600.0
+BEGAN = NOW - 26 * HOUR
+"""Of the exporters."""
+
+
+def series(name: str, values: Any, times: Any, **labels: str) -> Column:
+    return Column({"__name__": name, **labels}, np.rint(times * 1000).astype(np.int64), np.asarray(values, dtype=float))
+
+
+def gpu(
+    index: int,
+    *,
+    hostname: str = "colab-gpu1",
+    user: str | None = None,
+    held: float = 20 * HOUR,
+    active_until: float = NOW,
+    until: float = NOW,
+) -> Iterator[Column]:
+    """A GPU that was scraped till some time, and active at half load till another one."""
+    device = {"hostname": hostname, "gpu": str(index), "gpu_uuid": f"{hostname[-1]}{index:015x}"}
+    times = np.arange(BEGAN, until + 1, STEP)
+    since, idle = times - BEGAN, np.maximum(0.0, times - active_until)
+    gone = () if until == NOW else (until + STEP,)
+    ownership = "unallocated" if user is None else "owned"
+    owner = {"username": user or "", "task_type": "LAB" if user else "", "ownership": ownership}
+    load = 0.5 if active_until >= NOW else 0.0
+
+    def one(name: str, values: Any, **labels: str) -> Column:
+        told = np.broadcast_to(values, times.shape)
+        ends = [STALE] * len(gone)
+        return series(name, np.append(told, ends), np.append(times, gone), **device, **labels)
+
+    yield one("amdgpu_up", 1.0)
+    yield one("amdgpu_observed_seconds_total", since)
+    yield one("amdgpu_idle_seconds_total", idle)
+    yield one("amdgpu_utilization_ratio", load, **owner)
+    yield one("amdgpu_vram_used_bytes", 2**30, **owner)
+    yield one("amdgpu_vram_total_bytes", 2**34)
+    yield one("amdgpu_power_watts", 150.0)
+    if user is not None:
+        owned = np.maximum(0.0, times - (NOW - held))
+        yield one("amdgpu_owner_seconds_total", owned, **owner)
+        yield one("amdgpu_owner_busy_seconds_total", owned / 2, **owner)
+        yield one("amdgpu_owner_idle_seconds_total", np.minimum(idle, owned), **owner)
+        yield one("amdgpu_task_info", 1.0, task_id=f"t{index}", username=user, task_type="LAB", gpu_id="27")
+        yield one("amdgpu_task_start_timestamp_seconds", NOW - held, task_id=f"t{index}")
+
+
+CLUSTER = [
+    *gpu(0, user="amy"),
+    *gpu(1, user="陳怡君", active_until=NOW - 3 * HOUR),
+    *gpu(2, active_until=BEGAN),
+    *gpu(3),
+    *gpu(0, hostname="colab-gpu2", user="amy", until=NOW - 2 * HOUR),
+    *gpu(1, hostname="colab-gpu2", user="amy", held=0.5 * HOUR, active_until=BEGAN),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+async def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with ENGINES[request.param](tmp_path_factory.mktemp("engine"), CLUSTER) as where:
+        yield where
+
+
+def settings(url: str, **report: object) -> Config:
+    document = {"prometheus": {"url": url}, "report": {"timezone": "Asia/Taipei", **report}}
+    return parse(document, where="test")
+
+
+async def status(url: str, **choice: Any) -> Look:
+    return await look(settings(url), Choice(**choice), NOW)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_every_gpu_stands_where_its_history_says(url: str) -> None:
+    found = await status(url)
+    assert {(gpu.hostname, gpu.gpu): gpu.standing for gpu in found.shown} == {
+        ("colab-gpu1", "0"): Standing.IN_USE,
+        ("colab-gpu1", "1"): Standing.HELD_IDLE,
+        ("colab-gpu1", "2"): Standing.FREE,
+        ("colab-gpu1", "3"): Standing.UNCLAIMED,
+        ("colab-gpu2", "0"): Standing.SILENT,
+        ("colab-gpu2", "1"): Standing.HELD_IDLE,
+    }
+
+
+async def test_it_says_for_how_long_holders_leave_a_gpu_idle_and_a_gpu_is_silent(url: str) -> None:
+    gpus = {(gpu.hostname, gpu.gpu): gpu for gpu in (await status(url)).shown}
+    assert gpus["colab-gpu1", "1"].idle_seconds(NOW) == pytest.approx(3 * HOUR, abs=300)
+    assert gpus["colab-gpu2", "1"].idle_seconds(NOW) == 0.5 * HOUR
+    assert gpus["colab-gpu2", "1"].idleness.seconds == pytest.approx(26 * HOUR, abs=HOUR)
+    assert NOW - (gpus["colab-gpu2", "0"].last_seen or 0) == pytest.approx(2 * HOUR, abs=600)
+
+
+async def test_a_user_sees_what_they_hold_and_what_they_used(url: str) -> None:
+    found = await status(url, username="amy")
+    assert [(gpu.hostname, gpu.gpu) for gpu in found.shown] == [("colab-gpu1", "0"), ("colab-gpu2", "1")]
+    assert found.used is not None
+    today, month = found.used.values()
+    since_midnight = (NOW + 8 * HOUR) % 86400
+    assert today is not None
+    assert month is not None
+    assert today.held == pytest.approx(since_midnight + (since_midnight - 2 * HOUR) + 0.5 * HOUR, abs=900)
+    assert month.held == pytest.approx((20 + 18 + 0.5) * HOUR, abs=900)
+    assert month.busy == pytest.approx(month.held / 2, abs=900)
+    assert month.idle == pytest.approx(0.5 * HOUR, abs=900)
+
+
+async def test_free_ones_and_those_of_a_node_can_be_asked_for(url: str) -> None:
+    assert [gpu.gpu for gpu in (await status(url, is_free=True)).shown] == ["2"]
+    node = await status(url, nodes=("colab-gpu2.example.org",))
+    assert {gpu.hostname for gpu in node.shown} == {"colab-gpu2"}
+
+
+async def test_who_is_unknown_is_refused_with_those_there_are(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^unknown user bob: no task this month; now there are: amy, 陳怡君$"):
+        await status(url, username="bob")
+    with pytest.raises(UsageError, match=r"^unknown node nowhere; there are: colab-gpu1, colab-gpu2$"):
+        await status(url, nodes=("nowhere",))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+async def test_a_line_a_gpu_in_80_columns_with_the_sums_on_top(url: str, language: str) -> None:
+    chosen = settings(url, language=language)
+    text = shown(chosen, Choice(), await look(chosen, Choice(), NOW), 80)
+    lines = text.splitlines()
+    assert max(map(width_of, lines)) <= 80
+    assert "colab-gpu1 2" in lines[1]
+    assert len(re.findall(r"^colab-gpu[12] ", text, re.MULTILINE)) == 6
+    if language == "en":
+        assert lines[0] == "6 GPUs: 1 free · 1 in use · 2 held, idle · 1 busy, no task · 1 not reporting"
+
+
+async def test_an_engine_without_gpus_and_one_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
+    async with ENGINES["prometheus"](tmp_path) as empty:
+        with pytest.raises(ReportError, match="has no GPU of the last day"):
+            await status(empty)
+    with pytest.raises(HistoryError, match=r"is prometheus\.url right"):
+        await status(f"http://127.0.0.1:{free_port()}")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def now(tmp_path: Path) -> AsyncIterator[Path]:
+    """A config for a Prometheus that holds two GPUs of just now."""
+    moved = time.time() - NOW
+    columns = [
+        Column(column.labels, column.times_ms + round(moved * 1000), column.values)
+        for column in [*gpu(0, user="=cmd()"), *gpu(1, active_until=BEGAN)]
+    ]
+    async with ENGINES["prometheus"](tmp_path / "engine", columns) as where:
+        file = tmp_path / "config.yaml"
+        file.write_text(yaml.safe_dump({"prometheus": {"url": where}}))
+        yield file
+
+
+async def test_the_command_prints_text_or_json(now: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await asyncio.to_thread(cli.main, ["status", "--config", str(now)])
+    assert capsys.readouterr().out.startswith("2 GPUs: 1 free · 1 in use\nFree: colab-gpu1 1\n")
+    await asyncio.to_thread(cli.main, ["status", "--json", "--user", "=cmd()", "--config", str(now)])
+    found = json.loads(capsys.readouterr().out)
+    assert [row["usernames"] for row in found["gpus"]] == [["=cmd()"]]
+    assert found["user"]["this_month"]["owned_gpu_hours"] > 0
+
+
+async def test_options_that_do_not_go_together_exit_2(now: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in (["--watch"], ["--watch", "--json"]):
+        with pytest.raises(SystemExit) as end:
+            await asyncio.to_thread(cli.main, ["status", *wrong, "--config", str(now)])
+        assert end.value.code == 2
+    assert "--watch needs a terminal" in capsys.readouterr().err
+
+
+async def test_watching_redraws_in_place_survives_another_size_and_ends_on_q(now: Path) -> None:
+    with terminal(["status", "--watch", "--config", str(now)]) as (screen, process):
+        before = termios.tcgetattr(screen)
+        await until(screen, b"Free: colab-gpu1 1")
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+        await until(screen, b"Free: colab-gpu1 1")
+        os.write(screen, b"q")
+        await until(screen, b"\x1b[?1049l")
+        assert await asyncio.to_thread(process.wait, 30) == 0
+        assert termios.tcgetattr(screen)[3] == before[3] | termios.ECHO | termios.ICANON
+
+
+@contextmanager
+def terminal(arguments: list[str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The command in a terminal of its own, of 80 columns."""
+    screen, line = pty.openpty()
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "exporter", *arguments]
+    with subprocess.Popen(
+        command, stdin=line, stdout=line, stderr=line, start_new_session=True, env=os.environ | {"TERM": "xterm"}
+    ) as process:
+        try:
+            yield screen, process
+        finally:
+            process.kill()
+            for descriptor in (screen, line):
+                with closing(os.fdopen(descriptor, "rb", 0)):
+                    pass
+
+
+async def until(screen: int, text: bytes) -> None:
+    """Reads the screen until a text stands there."""
+    seen = b""
+    async with asyncio.timeout(60):
+        while text not in seen:
+            seen += await asyncio.to_thread(os.read, screen, 65536)
