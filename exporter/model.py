@@ -284,6 +284,8 @@ class GpuState:
     """Why it cannot be read, and what to do; None if it can."""
     processes: tuple[Process, ...] | None = None
     """Those that hold VRAM of it, most first; None where the kernel does not tell."""
+    idle_seconds: float | None = None
+    """For how long it has been idle, whoever held it: 0 while it is active; None before it was observed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from exporter import config
 from exporter.errors import DeviceError, TasksError
 from exporter.labels import MAX_SERIES, OTHER
+from exporter.metering.idle_clock import IdleClock
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
 from exporter.model import (
@@ -50,6 +51,7 @@ class _Package:
     health: Health | None = None
     problem: DeviceError | None = None
     processes: tuple[Process, ...] | None = None
+    idle_clock: IdleClock = field(default_factory=IdleClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ class Node:
         """Meters a reading; what has waited too long for an answer is booked unknown."""
         package = self._packages[uuid]
         package.reading = reading
-        package.ledger.extend(reading.taken, package.meter.observe(reading))
+        counters = package.meter.observe(reading)
+        package.ledger.extend(reading.taken, counters)
+        package.idle_clock.observe(reading.taken, counters)
         self._device_state = replace(self._device_state, last_success=self.wall())
         now = self.monotonic()
         if not self.tasks.has_source:
@@ -252,6 +256,7 @@ class Node:
             tasks=tuple(tasks[:MAX_SERIES]),
             problem=str(package.problem) if package.problem else None,
             processes=package.processes,
+            idle_seconds=package.idle_clock.seconds(now),
         )
 
     def _holding(self, package: _Package) -> tuple[Hold, ...] | None:

@@ -52,7 +52,6 @@ class Service:
             self.node.snapshot,
             rendered,
             lambda: self.node.ready,
-            idle_threshold=config.metering.idle_threshold,
         )
 
     @asynccontextmanager

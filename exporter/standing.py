@@ -5,14 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from exporter.metering.idle_clock import ACTIVE_SHARE
 from exporter.model import Ownership
 from exporter.speech import N_
 
 IDLE_AFTER_SECONDS: Final = 600.0
 """A GPU that somebody holds counts as idle once it has been idle for so long: tasks load data, and people think."""
-ACTIVE_SHARE: Final = 0.05
-"""Of five minutes: a GPU that is active for less of them, as by a probe of its health, is idle. Of utilization: below,
-nothing to speak of runs."""
 
 
 class Standing(Enum):

@@ -12,6 +12,7 @@ import numpy as np
 from exporter.live import queries
 from exporter.live.cluster import Cluster, GpuNow, gpus_now, with_histories
 from exporter.live.idleness import Idleness, idleness, total
+from exporter.metering.idle_clock import STEP_SECONDS as _STEP
 from exporter.model import Ownership
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import Query, any_of, batches
@@ -20,7 +21,6 @@ from exporter.report.observed import Floats
 
 _KNOWN_SECONDS = 86400.0
 """For how long a GPU that no longer reports is missed."""
-_STEP = 300.0
 _LOOKS = ((900.0, _STEP), (86400.0, _STEP), (30 * 86400.0, 3600.0))
 """How far back, and in which steps, it is looked for activity; the further only for GPUs that had none till then."""
 _OBSERVED = "amdgpu_observed_seconds_total"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.metering.idle_clock import ACTIVE_SHARE
 from exporter.report.observed import Floats
-from exporter.standing import ACTIVE_SHARE
 
 _LEAST_OBSERVED = 0.1
 """Of a step: from less, nothing is concluded."""

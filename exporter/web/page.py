@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from importlib import resources
 from time import monotonic
 from typing import Final
@@ -17,7 +16,8 @@ from markupsafe import Markup
 
 from exporter import __version__
 from exporter.model import GpuState, Ownership, Snapshot, SourceState
-from exporter.speech import ABSENT, N_, Speech
+from exporter.speech import ABSENT, Speech
+from exporter.standing import Standing, standing
 
 REFRESH_SECONDS: Final = 15
 _LIFETIME_SECONDS: Final = 1.0
@@ -36,35 +36,6 @@ CONTENT_SECURITY_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing but the page's own style sheet and its icon: no script, no request elsewhere."""
-
-
-class Standing(Enum):
-    """Where a GPU stands, in the words and with the style class of the page; each GPU stands in exactly one."""
-
-    IN_USE = N_("in use"), "busy"
-    HELD_IDLE = N_("held, idle"), "idle"
-    UNCLAIMED = N_("busy, no task"), "unclaimed"
-    FREE = N_("free"), "free"
-    UNKNOWN = N_("owner unknown"), "unknown"
-    UNREADABLE = N_("unreadable"), "fault"
-
-    def __init__(self, label: str, style: str) -> None:
-        self.label = label
-        self.style = style
-
-    @classmethod
-    def of(cls, state: GpuState, idle_threshold: float) -> Standing:
-        """Judges one GPU; a utilization that is absent is neither idle nor busy."""
-        if state.reading is None:
-            return cls.UNREADABLE
-        utilization = state.reading.utilization
-        match state.owner.ownership:
-            case Ownership.UNKNOWN:
-                return cls.UNKNOWN
-            case Ownership.UNALLOCATED:
-                return cls.UNCLAIMED if utilization is not None and utilization >= idle_threshold else cls.FREE
-            case Ownership.OWNED | Ownership.SHARED:
-                return cls.HELD_IDLE if utilization is not None and utilization < idle_threshold else cls.IN_USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +86,11 @@ class Page:
 
     Args:
         snapshot: Returns the node as it is now.
-        idle_threshold: The utilization, 0 to 1, below which a GPU is idle.
         monotonic: CLOCK_MONOTONIC.
     """
 
-    def __init__(
-        self, snapshot: Callable[[], Snapshot], idle_threshold: float, monotonic: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], monotonic: Callable[[], float] = monotonic) -> None:
         self._snapshot = snapshot
-        self._idle_threshold = idle_threshold
         self._monotonic = monotonic
         self._rendered: dict[str, tuple[float, bytes]] = {}
         """When, and what, by language."""
@@ -135,28 +102,27 @@ class Page:
             rendered_at, body = self._rendered[words.language]
             if now - rendered_at < _LIFETIME_SECONDS:
                 return body
-        body = render(self._snapshot(), words, idle_threshold=self._idle_threshold).encode(errors="replace")
+        body = render(self._snapshot(), words).encode(errors="replace")
         self._rendered[words.language] = now, body
         return body
 
 
-def render(snapshot: Snapshot, words: Speech, *, idle_threshold: float) -> str:
+def render(snapshot: Snapshot, words: Speech) -> str:
     """Returns the page as HTML.
 
     Args:
         snapshot: The node.
         words: The language.
-        idle_threshold: The utilization, 0 to 1, below which a GPU is idle.
     """
     _ = words.gettext
-    cards = [_card(state, snapshot.time, words, idle_threshold) for state in snapshot.gpus]
+    cards = [_card(state, snapshot.time, words) for state in snapshot.gpus]
     standings = [card.standing for card in cards]
     return _TEMPLATE.render(
         _=_,
         ngettext=words.ngettext,
         language_tag=words.tag,
         hostname=snapshot.hostname,
-        totals=[(standing, standings.count(standing)) for standing in Standing],
+        totals=[(kind, standings.count(kind)) for kind in Standing if kind is not Standing.SILENT],
         cards=cards,
         sources=[
             _source(_("GPU readings"), snapshot.devices, snapshot.time, words),
@@ -170,7 +136,7 @@ def render(snapshot: Snapshot, words: Speech, *, idle_threshold: float) -> str:
     )
 
 
-def _card(state: GpuState, now: float, words: Speech, idle_threshold: float) -> Card:
+def _card(state: GpuState, now: float, words: Speech) -> Card:
     _ = words.gettext
     reading = state.reading
     utilization = reading.utilization if reading else None
@@ -182,7 +148,7 @@ def _card(state: GpuState, now: float, words: Speech, idle_threshold: float) -> 
         index=state.gpu.index,
         gpu_ids=_gpu_ids(state, words),
         model=state.gpu.model or _("unknown model"),
-        standing=Standing.of(state, idle_threshold),
+        standing=_standing(state),
         owners=_owners(state),
         ownerless=_("held by nobody") if nobody else _("owner unknown"),
         detail=_detail(state, now, words),
@@ -200,6 +166,16 @@ def _card(state: GpuState, now: float, words: Speech, idle_threshold: float) -> 
     )
 
 
+def _standing(state: GpuState) -> Standing:
+    reading = state.reading
+    return standing(
+        state.owner.ownership,
+        utilization=reading.utilization if reading else None,
+        idle_seconds=state.idle_seconds,
+        is_readable=reading is not None,
+    )
+
+
 def _owners(state: GpuState) -> tuple[str, ...]:
     if state.owner.ownership not in {Ownership.OWNED, Ownership.SHARED}:
         return ()
@@ -211,9 +187,12 @@ def _detail(state: GpuState, now: float, words: Speech) -> str:
         return ""
     sharing = words.gettext("shared") if state.owner.ownership is Ownership.SHARED else ""
     types = " + ".join(sorted({task.task_type for task in state.tasks} - {""}))
-    held = words.duration(now - min(task.start for task in state.tasks))
-    since = words.gettext("for {duration}").format(duration=held)
-    return " · ".join(part for part in (sharing, types, since) if part)
+    held = now - min(task.start for task in state.tasks)
+    since = words.gettext("for {duration}").format(duration=words.duration(held))
+    idle = ""
+    if _standing(state) is Standing.HELD_IDLE and state.idle_seconds is not None:
+        idle = words.gettext("idle for {duration}").format(duration=words.duration(min(held, state.idle_seconds)))
+    return " · ".join(part for part in (sharing, types, since, idle) if part)
 
 
 def _gpu_ids(state: GpuState, words: Speech) -> str:

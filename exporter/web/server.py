@@ -35,8 +35,6 @@ class WebServer:
         snapshot: Callable[[], Snapshot],
         exposition: Callable[[str | None], tuple[bytes, str]],
         ready: Callable[[], bool],
-        *,
-        idle_threshold: float,
     ) -> None:
         """Opens nothing yet.
 
@@ -45,10 +43,9 @@ class WebServer:
             snapshot: The node as the page shows it.
             exposition: Body and content type of /metrics for the value of a header Accept.
             ready: Whether there were readings yet.
-            idle_threshold: The utilization, 0 to 1, below which the page calls a GPU idle.
         """
         self._settings = settings
-        self._page = page.Page(snapshot, idle_threshold)
+        self._page = page.Page(snapshot)
         self._exposition = exposition
         self._ready = ready
         self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {

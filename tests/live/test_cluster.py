@@ -2,12 +2,9 @@ from __future__ import annotations
 
 from itertools import permutations
 
-import pytest
-
 from exporter.live.cluster import Sample, gpus_now, with_histories
 from exporter.live.idleness import Idleness
-from exporter.model import Ownership
-from exporter.standing import IDLE_AFTER_SECONDS, Standing, standing
+from exporter.standing import Standing
 
 A = {"hostname": "colab-gpu1", "gpu": "3", "gpu_uuid": "00000000000000aa"}
 
@@ -69,28 +66,6 @@ def test_one_that_was_replaced_or_has_moved_is_not() -> None:
     replaced = {**A, "gpu_uuid": "00000000000000bb"}
     moved = {**A, "hostname": "colab-gpu2"}
     assert len(gpus_now(owned(), [replaced, moved])) == 1
-
-
-@pytest.mark.parametrize(
-    ("ownership", "utilization", "idle", "where"),
-    [
-        (Ownership.OWNED, 0.9, 0.0, Standing.IN_USE),
-        (Ownership.OWNED, 0.0, IDLE_AFTER_SECONDS - 1, Standing.IN_USE),
-        (Ownership.SHARED, 0.0, IDLE_AFTER_SECONDS, Standing.HELD_IDLE),
-        (Ownership.OWNED, None, None, Standing.IN_USE),
-        (Ownership.UNALLOCATED, 0.9, 0.0, Standing.UNCLAIMED),
-        (Ownership.UNALLOCATED, 0.0, 0.0, Standing.FREE),
-        (Ownership.UNALLOCATED, 0.9, 300.0, Standing.FREE),
-        (Ownership.UNALLOCATED, None, 0.0, Standing.FREE),
-        (Ownership.UNKNOWN, 0.0, 300.0, Standing.UNKNOWN),
-    ],
-)
-def test_where_a_gpu_stands_follows_from_whose_it_is_and_for_how_long_it_is_idle(
-    ownership: Ownership, utilization: float | None, idle: float | None, where: Standing
-) -> None:
-    assert standing(ownership, utilization=utilization, idle_seconds=idle) is where
-    unread = standing(ownership, utilization=utilization, idle_seconds=idle, is_readable=False)
-    assert unread is Standing.UNREADABLE
 
 
 def test_holders_are_not_blamed_for_the_idleness_before_them() -> None:

@@ -93,7 +93,6 @@ async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
         lambda: served.snapshot,
         served.exposition,
         lambda: served.ready,
-        idle_threshold=0.05,
     )
     async with served.server:
         yield served

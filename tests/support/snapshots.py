@@ -72,6 +72,7 @@ def state(
         unbooked_seconds=0.0,
         tasks=tuple(tasks),
         problem=problem,
+        idle_seconds=None if utilization is None else 0.0 if utilization >= 0.05 else 2 * 3600.0,
     )
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from exporter.model import UNALLOCATED, UNKNOWN, GpuState, Owner, Ownership, Snapshot, SourceState
 from exporter.speech import Speech, languages, speech
+from exporter.standing import Standing
 from exporter.web import page
-from exporter.web.page import Standing
 from tests.support import snapshots
 from tests.support.snapshots import node, owned, shared, state
 
@@ -26,32 +26,9 @@ def render(*states: GpuState, words: Speech = ENGLISH) -> str:
 
 def text_of(snapshot: Snapshot, words: Speech = ENGLISH) -> str:
     """What a reader sees, on one line."""
-    markup = page.render(snapshot, words, idle_threshold=0.05)
+    markup = page.render(snapshot, words)
     body = re.sub(r"<(style|svg|title)\b.*?</\1>|<(?!/?bdi>)[^>]*>", " ", markup, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub("</?bdi>", "", body)).replace("\N{NO-BREAK SPACE}", " ").split())
-
-
-@pytest.mark.parametrize(
-    ("owner", "utilization", "standing"),
-    [
-        (ALICE, 0.05, Standing.IN_USE),
-        (ALICE, 0.049, Standing.HELD_IDLE),
-        (ALICE, None, Standing.IN_USE),
-        (BOTH, 0.9, Standing.IN_USE),
-        (BOTH, 0.0, Standing.HELD_IDLE),
-        (UNALLOCATED, 0.0, Standing.FREE),
-        (UNALLOCATED, 0.05, Standing.UNCLAIMED),
-        (UNALLOCATED, None, Standing.FREE),
-        (UNKNOWN, 0.0, Standing.UNKNOWN),
-        (UNKNOWN, 0.9, Standing.UNKNOWN),
-        (UNKNOWN, None, Standing.UNKNOWN),
-    ],
-)
-def test_a_gpu_stands_where_its_owner_and_utilization_put_it(
-    owner: Owner, utilization: float | None, standing: Standing
-) -> None:
-    assert Standing.of(state(0, owner, utilization, 1), 0.05) is standing
-    assert Standing.of(state(0, owner, utilization, 1, readable=False), 0.05) is Standing.UNREADABLE
 
 
 def test_unknown_is_never_shown_as_idle_or_free() -> None:
@@ -63,7 +40,7 @@ def test_unknown_is_never_shown_as_idle_or_free() -> None:
 
 def test_totals_count_each_gpu_once() -> None:
     shown = text_of(snapshots.EIGHT)
-    totals = "3 in use 1 held, idle 1 busy, no task 1 free 1 owner unknown 1 unreadable"
+    totals = "1 free 3 in use 1 held, idle 1 busy, no task 1 owner unknown 1 unreadable"
     assert f"8 GPUs · as of 2025-07-22 08:19:32 UTC {totals} GPU readings" in shown
 
 
@@ -124,13 +101,13 @@ def test_oddities_of_the_node_are_listed() -> None:
 
 @given(st.text())
 def test_no_name_becomes_markup(name: str) -> None:
-    plain = page.render(node(owned(0, "alice", 0.5, 1, "LAB"), hostname="h"), ENGLISH, idle_threshold=0.05)
-    named = page.render(node(owned(0, name, 0.5, 1, name), hostname=name), ENGLISH, idle_threshold=0.05)
+    plain = page.render(node(owned(0, "alice", 0.5, 1, "LAB"), hostname="h"), ENGLISH)
+    named = page.render(node(owned(0, name, 0.5, 1, name), hostname=name), ENGLISH)
     assert re.findall(r"<[^>]*>", named) == re.findall(r"<[^>]*>", plain)
 
 
 def test_the_page_asks_for_nothing_elsewhere() -> None:
-    markup = page.render(snapshots.EIGHT, ENGLISH, idle_threshold=0.05)
+    markup = page.render(snapshots.EIGHT, ENGLISH)
     assert re.findall(r'(?:href|src)="(?!data:)([^"]*)"', markup) == ["metrics"]
     assert "<script" not in markup
     assert " style=" not in markup
@@ -155,11 +132,11 @@ def test_parts_of_bytes_read_well(used: float | None, total: float | None, shown
 
 
 def test_each_state_has_its_one_word_in_chinese() -> None:
-    assert [CHINESE.gettext(standing.label) for standing in Standing] == [
+    assert [CHINESE.gettext(standing.label) for standing in Standing if standing is not Standing.SILENT] == [
+        "未分配",
         "使用中",
         "已分配但閒置",
         "無人使用卻在運算",
-        "未分配",
         "歸屬不明",
         "無法讀取",
     ]
@@ -182,7 +159,7 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
     )
     names = r"GPU|VRAM|GiB|UTC|W|°C|Prometheus|mi300x-exporter|AMD Instinct MI300X|LAB|WEBAPP"
     for snapshot in (odd, node(hostname="節點")):
-        markup = page.render(snapshot, CHINESE, idle_threshold=0.05)
+        markup = page.render(snapshot, CHINESE)
         labels = [label or title for label, title in re.findall('aria-label="(.*?)"|<title>(.*?)<', markup)]
         shown = " ".join((*labels, text_of(snapshot, CHINESE)))
         assert re.findall("[A-Za-z]+", re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z])", "", shown)) == []
@@ -190,7 +167,7 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
 
 @pytest.mark.parametrize("language", languages())
 def test_the_page_names_its_language_and_that_of_what_logs_say(language: str) -> None:
-    markup = page.render(snapshots.EIGHT, speech(language), idle_threshold=0.05)
+    markup = page.render(snapshots.EIGHT, speech(language))
     assert f'<html lang="{speech(language).tag}">' in markup
     assert '<p class="problem" lang="en">A read did not come back' in markup
 
@@ -203,7 +180,7 @@ def test_the_page_is_made_once_a_second_in_each_language() -> None:
         asked.append(now[0])
         return snapshots.EIGHT
 
-    shown = page.Page(snapshot, 0.05, lambda: now[0])
+    shown = page.Page(snapshot, lambda: now[0])
     english = shown(ENGLISH)
     now[0] = 100.9
     assert shown(ENGLISH) is english
