@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
+from exporter.aliases import Names
 from exporter.config import Config
 from exporter.model import Answer, MalformedTask, Task, TaskGpu
 from exporter.ownership import Holdings
 from exporter.report.cache import DayOfTasks, TaskCache
-from exporter.report.naming import Names
 from exporter.report.window import Window
 from exporter.tasks.source import TaskSource, task_source
 
