@@ -47,6 +47,13 @@ def united(pieces: Iterable[Samples]) -> Samples:
     return Samples(times[first], counters[first])
 
 
+def beside(samples: Samples, instants: Floats) -> Samples:
+    """Returns the samples on either side of instants, in Unix seconds; beyond the ends, the first or the last."""
+    after = np.searchsorted(samples.times, instants)
+    rows = np.clip(np.concatenate((after - 1, after)), 0, len(samples) - 1)
+    return samples[np.unique(rows)]
+
+
 def completed(exact: SamplesBySeries, coarse: SamplesBySeries, closer_than: float) -> SamplesBySeries:
     """Returns all samples of each series, but for coarse ones where the exact ones leave no room.
 
