@@ -10,7 +10,6 @@ from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
 from exporter.report.render import brief, csv, html, json, legacy, markdown, text
 from exporter.report.render.terminal import LEAST_WIDTH
-from exporter.report.render.xlsx import day as xlsx
 from exporter.report.window import Window
 from exporter.report.write import Content
 
@@ -95,6 +94,8 @@ def files(
         found["users.csv"] = csv.users(report, headings).encode(csv.ENCODING)
         found["tasks.csv"] = csv.tasks(report, headings).encode(csv.ENCODING)
     if "xlsx" in wanted:
+        from exporter.report.render.xlsx import day as xlsx
+
         found["report.xlsx"] = xlsx.render(report, language)
     if "markdown" in wanted:
         found["report.md"] = markdown.render(report, timeline, language).encode()
