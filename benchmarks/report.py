@@ -38,16 +38,20 @@ class _Setting:
     days_before: int
     """Of history, for the comparison."""
     aim: str
+    tasks_per_day: float = 4.0
+    """Of a GPU."""
 
     @property
     def name(self) -> str:
-        return f"{self.gpus:,} GPUs, {self.days} d, 15 s scrapes"
+        tasks = round(self.gpus * self.days * self.tasks_per_day, -2)
+        return f"{self.gpus:,} GPUs, {self.days} d, {tasks:,.0f} tasks, 15 s scrapes"
 
 
 _SETTINGS = (
     _Setting(32, 1, 7, "< 2 s"),
     _Setting(1024, 1, 0, "< 10 s, 400 MiB"),
     _Setting(32, 30, 0, "< 20 s"),
+    _Setting(1024, 1, 0, "< 60 s, 600 MiB", tasks_per_day=98.0),
 )
 
 
@@ -79,7 +83,8 @@ async def figures() -> AsyncIterator[Figure]:
 async def _measured(setting: _Setting) -> _Cost:
     start = day_of(_FIRST, _ZONE).start
     end = day_of(_FIRST + timedelta(days=setting.days - 1), _ZONE).end
-    made = Cluster(setting.gpus, start - _EDGE - setting.days_before * 86400, end + _EDGE).make()
+    before = start - _EDGE - setting.days_before * 86400
+    made = Cluster(setting.gpus, before, end + _EDGE, tasks_per_day=setting.tasks_per_day).make()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with PrometheusServer(directory / "prometheus") as server, StandInApi(_tasks(made)) as api:

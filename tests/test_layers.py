@@ -18,9 +18,9 @@ ONLY: dict[str, set[str]] = {
     "exporter.model": set(),
     "exporter.errors": set(),
     "exporter.labels": set(),
+    "exporter.aliases": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
-    "exporter.report.naming": set(),
     "exporter.report.observed": {"exporter.model"},
 }
 """All that a part may import of the project, beside itself."""
@@ -69,11 +69,10 @@ ONLY_FROM: dict[str, set[str]] = {
 """Who alone may import a part, beside itself."""
 
 PURE = (
-    *("exporter.model", "exporter.errors", "exporter.labels", "exporter.metering", "exporter.ownership"),
-    *("exporter.standing", "exporter.live.idleness", "exporter.live.cluster"),
+    *("exporter.model", "exporter.errors", "exporter.labels", "exporter.aliases", "exporter.metering"),
+    *("exporter.ownership", "exporter.standing", "exporter.live.idleness", "exporter.live.cluster"),
 )
 PURE_REPORT = (
-    "exporter.report.naming",
     "exporter.report.observed",
     "exporter.report.accounting",
     "exporter.report.completeness",

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from exporter.aliases import HostNames
 from exporter.config import Config
 from exporter.errors import ReportError, UsageError
 from exporter.live import ask, text
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.live.document import document, used_document
 from exporter.report.history.client import PrometheusClient
-from exporter.report.naming import HostNames
 from exporter.speech import N_, speech
 from exporter.standing import Standing
 

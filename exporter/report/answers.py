@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.aliases import HostNames, Names
 from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
 from exporter.ownership import Holdings
@@ -24,7 +25,6 @@ from exporter.report.history.client import PrometheusClient
 from exporter.report.history.fetch import History, Told, fetch
 from exporter.report.history.responses import Unsound
 from exporter.report.holders import Held, Holders, holders
-from exporter.report.naming import HostNames, Names
 from exporter.report.warnings import warning
 from exporter.report.window import Window
 from exporter.speech import speech

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -58,9 +60,14 @@ def dumped(account: DayAccount) -> bytes:
         shares=Shares.of(account.parts),
         columns=list(DayPart._fields),
     )
-    lines = [head.model_dump_json(), *(json.dumps(part, ensure_ascii=False) for part in account.parts)]
-    text = "".join(f"{line}\n" for line in lines).encode()
-    return gzip.compress(text + _seal(text), _LEVEL, mtime=0)
+    packed, seal = io.BytesIO(), hashlib.sha256()
+    with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as file:
+        for text in chain([head.model_dump_json()], (json.dumps(part, ensure_ascii=False) for part in account.parts)):
+            line = f"{text}\n".encode()
+            file.write(line)
+            seal.update(line)
+        file.write(_sealed(seal.hexdigest()))
+    return packed.getvalue()
 
 
 def loaded(file: Path) -> DayAccount:
@@ -121,4 +128,8 @@ def _head(line: bytes, file: Path) -> DayHead:
 
 
 def _seal(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode() + b"\n"
+    return _sealed(hashlib.sha256(text).hexdigest())
+
+
+def _sealed(digest: str) -> bytes:
+    return digest.encode() + b"\n"

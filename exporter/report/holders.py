@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
+from exporter.aliases import Names
 from exporter.config import Config
 from exporter.model import Answer, MalformedTask, Task, TaskGpu
 from exporter.ownership import Holdings
 from exporter.report.cache import DayOfTasks, TaskCache
-from exporter.report.naming import Names
 from exporter.report.window import Window
 from exporter.tasks.source import TaskSource, task_source
 
@@ -45,13 +45,11 @@ class Held:
 
     def called(self, names: Names) -> Held:
         """Returns the same in the report's names of GPUs and hosts."""
-        return replace(
-            self,
-            tasks=tuple(_called(task, names) for task in self.tasks),
-            malformed=tuple(
-                replace(entry, gpu_uuids=tuple(map(names.gpus.key, entry.gpu_uuids))) for entry in self.malformed
-            ),
+        malformed = tuple(
+            replace(entry, gpu_uuids=tuple(map(names.gpus.key, entry.gpu_uuids))) for entry in self.malformed
         )
+        called = replace(self, tasks=tuple(_called(task, names) for task in self.tasks), malformed=malformed)
+        return self if called == self else called  # usually it is, and a day may have 100,000 tasks
 
 
 class Holders(Protocol):
@@ -167,8 +165,10 @@ def _bounded(entries: Iterable[MalformedTask], start: float, end: float) -> list
 
 
 def _called(task: Task, names: Names) -> Task:
+    hostname, uuids = names.hosts.name(task.hostname), [names.gpus.key(gpu.uuid) for gpu in task.gpus]
+    if hostname == task.hostname and list(dict.fromkeys(uuids)) == [gpu.uuid for gpu in task.gpus]:
+        return task
     gpus: dict[str, TaskGpu] = {}
-    for gpu in task.gpus:
-        uuid = names.gpus.key(gpu.uuid)
+    for gpu, uuid in zip(task.gpus, uuids, strict=True):
         gpus.setdefault(uuid, replace(gpu, uuid=uuid))
-    return replace(task, gpus=tuple(gpus.values()), hostname=names.hosts.name(task.hostname))
+    return replace(task, gpus=tuple(gpus.values()), hostname=hostname)

@@ -10,8 +10,8 @@ from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
 from exporter.report.render import brief, csv, html, json, legacy, markdown, text
 from exporter.report.render.terminal import LEAST_WIDTH
-from exporter.report.render.xlsx import day as xlsx
 from exporter.report.window import Window
+from exporter.report.write import Content
 
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "csv")
 """What `--output` writes unless `--format` says otherwise."""
@@ -64,7 +64,7 @@ def files(
     wanted: Collection[Format],
     *,
     headings: str | None = None,
-) -> dict[str, bytes]:
+) -> dict[str, Content]:
     """The files of some formats.
 
     Args:
@@ -78,13 +78,13 @@ def files(
     Returns:
         Contents by path below the directory of `--output`; the same for the same arguments.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, Content] = {}
     if "brief" in wanted:
         found["brief.txt"] = brief.render(report, timeline, language, LEAST_WIDTH).encode()
     if "html" in wanted:
         found["report.html"] = html.render(report, timeline, language).encode()
     if "json" in wanted:
-        found["report.json"] = json.encoded(report)
+        found["report.json"] = json.pieces(report)
     if "text" in wanted:
         found["summary.txt"] = text.render(report, timeline, language, _SUMMARY_WIDTH).encode()
     if "text-full" in wanted:
@@ -94,6 +94,8 @@ def files(
         found["users.csv"] = csv.users(report, headings).encode(csv.ENCODING)
         found["tasks.csv"] = csv.tasks(report, headings).encode(csv.ENCODING)
     if "xlsx" in wanted:
+        from exporter.report.render.xlsx import day as xlsx
+
         found["report.xlsx"] = xlsx.render(report, language)
     if "markdown" in wanted:
         found["report.md"] = markdown.render(report, timeline, language).encode()

@@ -18,7 +18,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
@@ -37,6 +37,8 @@ _ASK_AGAIN: Final = 0.1
 _MOST_HOLDER: Final = 200
 """Characters of what a lock says of its holder."""
 _LINKS: Final = ".links"
+Content = bytes | Iterable[bytes]
+"""Of a file; in pieces, it need never be in memory as a whole, and is made while it is written."""
 Links = Callable[[Mapping[str, Path], Collection[str]], Mapping[str, bytes]]
 """Is given where each folder's files are, by its name, and which folders are new; returns contents by path.
 
@@ -54,7 +56,7 @@ _HINTS: Final = {
 
 
 def write(
-    directory: Path, files: Mapping[str, bytes], links: Links | None = None, patience: float = 60.0
+    directory: Path, files: Mapping[str, Content], links: Links | None = None, patience: float = 60.0
 ) -> list[Path]:
     """Writes files under a directory, which is made if need be.
 
@@ -100,8 +102,8 @@ def write(
     return [directory / folder for folder in folders]
 
 
-def _by_folder(files: Mapping[str, bytes]) -> dict[PurePosixPath, dict[str, bytes]]:
-    folders: dict[PurePosixPath, dict[str, bytes]] = {}
+def _by_folder(files: Mapping[str, Content]) -> dict[PurePosixPath, dict[str, Content]]:
+    folders: dict[PurePosixPath, dict[str, Content]] = {}
     for path, content in files.items():
         folders.setdefault(PurePosixPath(path).parent, {})[PurePosixPath(path).name] = content
     return folders
@@ -176,26 +178,26 @@ def _restore(directory: Path) -> None:
             aside.rename(place)
 
 
-def _make(folder: Path, contents: Mapping[str, bytes], former: Path) -> None:
+def _make(folder: Path, contents: Mapping[str, Content], former: Path) -> None:
     """Makes a folder of these files, and of what else is in its former self, safe on the disk."""
     if former.exists():
         shutil.copytree(former, folder, symlinks=True, copy_function=_link, ignore=_except(former, contents))
     _fill(folder, contents)
 
 
-def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+def _fill(folder: Path, contents: Mapping[str, Content]) -> None:
     """Writes files into a folder that nobody looks into yet, safe on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (folder / name).unlink(missing_ok=True)  # it may be linked to the file that is still published
         with (folder / name).open("xb") as file:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
     _sync(folder)
 
 
-def _except(folder: Path, names: Mapping[str, bytes]) -> Callable[[str, list[str]], set[str]]:
+def _except(folder: Path, names: Mapping[str, Content]) -> Callable[[str, list[str]], set[str]]:
     return lambda path, entries: names.keys() & entries if Path(path) == folder else set()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from exporter.aliases import HostNames
 from exporter.errors import UsageError
 from exporter.model import RUNNING, Task
 from exporter.names import natural
@@ -53,15 +54,19 @@ def held(
         end: Unix seconds.
         zone: Of the times in the rows.
         users: Only these; empty: all.
-        nodes: Only these hostnames; empty: all.
+        nodes: Only these hosts, with or without their domain; empty: all.
 
     Raises:
         UsageError: A user or node that no task names; the message names those there are.
     """
     there = [task for task in tasks if task.start < end and task.end > start]
+    host = HostNames(mentioned=(*sorted({task.hostname for task in there}), *sorted(nodes))).name
+    wanted = frozenset(map(host, nodes))
     _check("user", users, {task.username for task in there})
-    _check("node", nodes, {task.hostname for task in there})
-    chosen = [task for task in there if (not users or task.username in users) and (not nodes or task.hostname in nodes)]
+    _check("node", wanted, {host(task.hostname) for task in there})
+    chosen = [
+        task for task in there if (not users or task.username in users) and (not nodes or host(task.hostname) in wanted)
+    ]
     chosen.sort(key=lambda task: (task.start, task.task_id))
     rows = [
         Held(

@@ -7,8 +7,9 @@ from typing import Any, Final
 import pytest
 
 from exporter.demo.cluster import USERS
+from exporter.report import output
 from exporter.report.options import Format
-from exporter.report.output import WRITTEN, files, printed
+from exporter.report.output import WRITTEN, printed
 from exporter.report.render import text
 from exporter.report.window import Window, window
 from exporter.speech import SOURCE, languages, speech
@@ -19,6 +20,11 @@ EVERYTHING: Final[tuple[Format, ...]] = (*WRITTEN, "brief", "text-full", "markdo
 
 def span(to: str | None = None) -> Window:
     return window("2025-07-22", to, "Asia/Taipei", datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+
+
+def files(*arguments: Any, headings: str | None = None) -> dict[str, bytes]:
+    found = output.files(*arguments, headings=headings)
+    return {path: content if isinstance(content, bytes) else b"".join(content) for path, content in found.items()}
 
 
 def test_a_day_is_written_to_a_folder_of_its_date() -> None:

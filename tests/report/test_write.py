@@ -51,6 +51,18 @@ def test_a_directory_is_made_and_its_folder_written(tmp_path: Path) -> None:
     ]
 
 
+def test_content_in_pieces_is_written_in_their_order_and_one_that_fails_changes_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    write(tmp_path, {**OLD, "2025-07-22/report.json": iter([b"o", b"", b"ld"])})
+    assert tree(tmp_path) == OLD
+    with pytest.raises(ReportError, match="free some space"):
+        write(tmp_path, {**NEW, "2025-07-22/report.json": failing()})
+    assert tree(tmp_path) == OLD
+
+
 def test_a_second_run_replaces_the_first_and_leaves_nothing_else(tmp_path: Path) -> None:
     write(tmp_path, OLD)
     write(tmp_path, NEW)

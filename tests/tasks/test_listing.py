@@ -58,6 +58,21 @@ def test_users_and_nodes_narrow_and_unknown_ones_are_refused_naming_those_there_
         listed(*tasks, nodes=frozenset({"x"}))
 
 
+@pytest.mark.parametrize("wanted", ["colab-gpu1", "colab-gpu1.example.org", "Colab-GPU1.example.org."])
+def test_a_node_goes_by_its_name_with_and_without_its_domain(wanted: str) -> None:
+    tasks = task("a", "1"), task("b", "2", host="colab-gpu1.example.org"), task("c", "3", host="colab-gpu10")
+
+    assert [row.username for row in listed(*tasks, nodes=frozenset({wanted}))] == ["a", "b"]
+    assert [row.username for row in listed(*tasks[1:], nodes=frozenset({wanted}))] == ["b"]
+
+
+def test_a_name_without_domain_that_fits_two_nodes_is_neither() -> None:
+    tasks = task("a", "1", host="gpu1.example.org"), task("b", "2", host="gpu1.example.net")
+
+    with pytest.raises(UsageError, match=r"unknown node gpu1; then there are: gpu1\.example\.net, gpu1\.example\.org"):
+        listed(*tasks, nodes=frozenset({"gpu1"}))
+
+
 def test_the_table_is_aligned_beside_wide_and_hostile_names() -> None:
     lines = as_table(listed(task("陳怡君", "1"), task("a\x1b[2J\n", "2"), task("itrd", "3")), speech("en")).splitlines()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exporter.aliases import GpuNames
 from exporter.errors import TasksError
 from exporter.model import Amounts, Answer, Hold, Owner, Task
 from exporter.ownership import Holdings
@@ -29,7 +30,6 @@ from exporter.report.history.responses import Remark, Unsound
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Samples, SamplesBySeries, completed
 from exporter.report.history.scrape_gaps import gaps_across, gaps_divided, spans_around_gaps
-from exporter.report.naming import GpuNames
 from exporter.report.observed import OBSERVED, Cells, ObservedGpu, Place
 from exporter.report.window import CELL_SECONDS, Window
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from exporter.aliases import GpuNames
 from exporter.model import Task, TaskGpu
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import (
@@ -24,7 +25,6 @@ from exporter.report.history.queries import (
     batches,
 )
 from exporter.report.history.samples import SamplesBySeries
-from exporter.report.naming import GpuNames
 from exporter.report.observed import Floats, Place
 from exporter.report.window import CELL_SECONDS, Window
 

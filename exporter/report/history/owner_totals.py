@@ -12,14 +12,12 @@ import numpy as np
 from exporter.model import Amounts, Owner
 from exporter.report.history.counters import CounterCurve
 from exporter.report.history.gap_division import Gap, OwnerTotals
-from exporter.report.history.owner_series import owner_of_series
+from exporter.report.history.owner_series import last_shown, owner_of_series
 from exporter.report.history.queries import OWNERS, UNBOOKED
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Labels, Samples
 from exporter.report.observed import OBSERVED
 
-_REMEMBERED = 7 * 86400.0
-"""Seconds for which the last sample of a series that was dropped is looked for."""
 _INSTANT = 0.001
 """Seconds: all that one scrape tells has one time."""
 
@@ -53,24 +51,10 @@ async def owner_totals(
             if before and after:
                 first, last = max(before, key=attrgetter("until")), min(after, key=attrgetter("until"))
                 if not gap.starts_at_reset and last.amounts.keys() - first.amounts.keys():
-                    dropped = await _dropped(sampler, devices[uuid], uuid, gap)
+                    dropped = await last_shown(sampler, devices[uuid], uuid, gap.start)
                     first = OwnerTotals(first.until, {**dropped, **first.amounts})
                 around[uuid, gap] = first, last
     return around
-
-
-async def _dropped(sampler: Sampler, samples: Samples, uuid: str, gap: Gap) -> dict[Owner, Amounts]:
-    """Returns what the owner series that a GPU once had in the life of its exporter before a gap showed last.
-
-    An exporter is at least as old as the seconds that it observed.
-    """
-    age = float(samples.counters[np.searchsorted(samples.times, gap.start), OBSERVED])
-    shown: dict[Owner, Amounts] = {}
-    for labels, latest in (await sampler.latest(OWNERS, uuid, gap.start, min(age, _REMEMBERED))).items():
-        if key := owner_of_series(dict(labels)):
-            amounts = Amounts(*np.nan_to_num(latest.counters[-1]).tolist())
-            shown[key[1]] = max(amounts, shown.get(key[1], amounts))
-    return shown
 
 
 async def _scraped(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from exporter.report.history.concurrency import together
 from exporter.report.history.gpus import Inventory, reference_gpus
 from exporter.report.history.queries import CounterGroup, any_of, batches, pieces
 from exporter.report.history.responses import Series
-from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, united_by_series
+from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, beside, united_by_series
 from exporter.report.history.scrape_times import ScrapeTimes
+from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
 
 Span = tuple[float, float]
@@ -30,6 +31,10 @@ _INSTANT = 0.001
 """Seconds: a sample at the start of a span is in its range, whichever edges the engine counts."""
 _QUERY_SAMPLES = 1700
 """Samples that cost both sides what a query does."""
+_SERIES_SAMPLES = 130
+"""Samples that cost both sides what a series does, however few it has."""
+_SLOTS = tuple(_MINUTE * n for n in (1, 2, 3, 5, 10, 20, 45))
+"""Seconds of instants that one query may ask for."""
 _SPEAKS = 0
 """The column of a group's first metric, at whose instants all the group has samples."""
 
@@ -83,19 +88,23 @@ class Sampler:
         return await self._read_spans(group, by_span)
 
     async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
-        """Returns the samples on either side of instants, where no scrape was missed, and a few beside them.
+        """Returns the samples on either side of instants, where no scrape was missed.
 
         Args:
             group: Which counters.
             instants: Unix seconds, by GPU.
         """
-        slot = self._slot(instants)
+        each = {uuid: np.fromiter(some, dtype=np.float64) for uuid, some in instants.items()}
+        slot = self._slot(each.values())
         by_span: dict[Span, set[str]] = {}
-        for uuid, each in instants.items():
-            for instant in each:
-                start = math.floor(instant / slot) * slot
+        for uuid, some in each.items():
+            for start in (np.unique(some // slot) * slot).tolist():
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
-        return await self._read_spans(group, by_span)
+
+        def kept(labels: Labels, samples: Samples) -> Samples:
+            return beside(samples, each[dict(labels)["gpu_uuid"]])
+
+        return await self._read_spans(group, by_span, kept)
 
     async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
         """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
@@ -111,24 +120,35 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def _slot(self, instants: Mapping[str, Collection[float]]) -> float:
-        """Returns the seconds whose instants one query asks for, whole minutes, such that all queries cost least.
+    def _slot(self, instants: Collection[Floats]) -> float:
+        """Returns the seconds whose instants one query asks for, such that all queries cost least.
 
-        Long slots bring samples between instants, short ones the samples at their edges again and again.
+        Long slots bring samples between instants, short ones the samples at their edges, and the series, again and
+        again.
         """
-        each = [np.fromiter(some, dtype=np.float64) for some in instants.values()]
 
         def cost(slot: float) -> float:
-            slots = [np.unique(some // slot) for some in each]
-            samples = sum(map(len, slots)) * (slot + 2 * self.apart) / self.interval * COUNTERS
-            return samples + _QUERY_SAMPLES * len(np.unique(np.concatenate([*slots, []])))
+            slots = [np.unique(some // slot) for some in instants]
+            each = ((slot + 2 * self.apart) / self.interval + _SERIES_SAMPLES) * COUNTERS
+            return sum(map(len, slots)) * each + _QUERY_SAMPLES * len(np.unique(np.concatenate([*slots, []])))
 
-        return min((_MINUTE * n for n in range(1, int(CELL_SECONDS / _MINUTE) + 1)), key=cost)
+        return min(_SLOTS, key=cost)
 
-    async def _read_spans(self, group: CounterGroup, by_span: Mapping[Span, Collection[str]]) -> SamplesBySeries:
+    async def _read_spans(
+        self,
+        group: CounterGroup,
+        by_span: Mapping[Span, Collection[str]],
+        kept: Callable[[Labels, Samples], Samples] = lambda _, samples: samples,
+    ) -> SamplesBySeries:
+        """Returns what is kept of the samples within spans; the rest goes as soon as it is read."""
+
+        async def read(uuids: Collection[str], span: Span) -> SamplesBySeries:
+            tables = await self._read_span(group, uuids, span)
+            return {labels: kept(labels, samples) for labels, samples in tables.items()}
+
         return united_by_series(
             await together(
-                self._read_span(group, some, span)
+                read(some, span)
                 for span, uuids in by_span.items()
                 for some in batches(self._known.known_as(uuids), self._samples_in(span))
             )

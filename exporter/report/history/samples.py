@@ -38,6 +38,10 @@ SamplesBySeries = dict[Labels, Samples]
 NO_SAMPLES = Samples(np.empty(0), np.empty((0, COUNTERS)))
 
 
+_EDGES = 300.0
+"""Seconds: midnight is a multiple of them in every zone, and so is each edge of ten-minute cells."""
+
+
 def united(pieces: Iterable[Samples]) -> Samples:
     """Returns all samples of one series, each once, by time. Those of the same millisecond are the same."""
     everything = [NO_SAMPLES, *pieces]
@@ -45,6 +49,20 @@ def united(pieces: Iterable[Samples]) -> Samples:
     counters = np.concatenate([piece.counters for piece in everything])
     _, first = np.unique(np.round(times * 1000), return_index=True)
     return Samples(times[first], counters[first])
+
+
+def beside(samples: Samples, instants: Floats) -> Samples:
+    """Returns the samples on either side of instants, in Unix seconds, and of whatever instant a cell may begin at.
+
+    Beyond the ends it is the first or the last.
+    """
+    if not len(samples):
+        return samples
+    edges = np.arange(samples.times[0] // _EDGES * _EDGES, samples.times[-1], _EDGES)
+    instants = np.concatenate((instants, edges))
+    after = np.searchsorted(samples.times, instants)
+    rows = np.clip(np.concatenate((after - 1, after)), 0, len(samples) - 1)
+    return samples[np.unique(rows)]
 
 
 def completed(exact: SamplesBySeries, coarse: SamplesBySeries, closer_than: float) -> SamplesBySeries:

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from benchmarks.synthetic import Cluster, Faults, SyntheticGpu, columns
 from exporter import config
+from exporter.aliases import GpuNames
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.ownership import Holdings
@@ -24,7 +25,6 @@ from exporter.report.history.gpus import Inventory, absence
 from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
 from exporter.report.history.samples import Samples
-from exporter.report.naming import GpuNames
 from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
 from exporter.report.window import Window, window
 from tests.support.engines import ENGINES

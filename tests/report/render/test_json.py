@@ -80,6 +80,17 @@ def test_nothing_is_lost_on_the_way_through_json() -> None:
     assert Report.model_validate_json(json.render(report)) == report
 
 
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
+def test_pieces_are_the_document_however_many_tasks_there_are(count: int) -> None:
+    report = sample(8).report
+    name = '  "tasks": [],\n'
+    tasks = [report.tasks[0].model_copy(update={"task_id": f"{name}{n}"}) for n in range(count)]
+    report = report.model_copy(update={"tasks": tasks})
+
+    assert json.render(report) == report.model_dump_json(indent=2) + "\n"
+    assert max(piece.count(b'"task_id"') for piece in json.pieces(report)) <= 1000 + len(report.waste)
+
+
 def test_a_figure_that_is_no_number_is_refused() -> None:
     usage = sample(8).report.totals
     with pytest.raises(RowError, match="finite"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.naming import GpuNames, HostNames
+from exporter.aliases import GpuNames, HostNames
 
 SHORT, LONG, OTHER = "gpu1", "gpu1.example.org", "gpu1.example.net"
 
