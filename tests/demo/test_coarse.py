@@ -10,7 +10,7 @@ from exporter.demo.coarse import SCRAPE_SECONDS, coarse_history
 from exporter.demo.history import history
 from exporter.demo.remote_write import Column
 from exporter.metrics import OWNER
-from exporter.report.history.queries import DEVICES
+from exporter.report.history.queries import DEVICES, OWNERS
 from tests.support.scenario import ASKED_FOR
 
 START = 1753056000.0
@@ -49,6 +49,20 @@ def test_the_figures_are_what_the_service_lives_through(metric: str) -> None:
         # The service reads every 15 s: the lines between cut off corners of each quantity, by less than a reading.
         largest = np.diff(fine.values).max(initial=0.0)
         assert one.values[at] == pytest.approx(between, rel=1e-3, abs=largest + 1e-6)
+
+
+def test_what_nobody_held_is_what_the_service_books_to_nobody() -> None:
+    def gained(columns: list[Column]) -> dict[tuple[str, str], float]:
+        kept = (one for one in columns if one.labels.get("ownership") == "unallocated")
+        named = ((one, one.labels["__name__"]) for one in kept)
+        return {(name, one.labels["gpu_uuid"]): float(one.values[-1]) for one, name in named if name in OWNERS.metrics}
+
+    found, booked = gained(outline()), gained(lived())
+    assert found.keys() == booked.keys()
+    assert any(found.values())
+    for key, value in booked.items():
+        # The service waits for answers, and its series grow late.
+        assert found[key] == pytest.approx(value, rel=0.05, abs=1.0), key
 
 
 def test_counters_begin_at_0_but_for_the_energy_of_the_hardware() -> None:
