@@ -173,16 +173,27 @@ def status(
     run(config_file.load(config_path), choice, as_json=as_json, watch=watch)
 
 
-@cli.command(short_help="Run a simulated cluster, and report its day.")
+@cli.command(short_help="Run a simulated cluster, and report its days.")
 @_config_option
 @click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")
-def demo(config_path: Path | None, finite: bool) -> None:
-    """Run a simulated cluster with a real Prometheus, and report its yesterday.
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("mi300x-demo"),
+    show_default=True,
+    help="Folder for the demo's config and reports.",
+)
+def demo(config_path: Path | None, output: Path, finite: bool) -> None:
+    """Run a simulated cluster with a real Prometheus that remembers weeks, and report its days, weeks and months.
+
+    Of a config, the demo follows `report`: time zone, language, prices, projects, budgets. Its servers and
+    folders are its own.
 
     \b
     Examples:
-      exporter demo            until Ctrl-C, with pages to look at
-      exporter demo --exit     once, and what came of it
+      exporter demo                             until Ctrl-C, with pages to look at
+      exporter demo --config config.yaml        in your language, time zone and prices
+      exporter demo --exit                      once, and what came of it
     """
     import asyncio
 
@@ -192,8 +203,8 @@ def demo(config_path: Path | None, finite: bool) -> None:
         from exporter.demo import show
     except ImportError as error:
         raise UsageError(f"{error}: exporter demo needs its extra: pip install 'mi300x-exporter[report]'") from error
-    config = config_file.load(config_path)
-    asyncio.run(show.demo(config.report.language, finite=finite))
+    given = config_file.load(config_path) if config_path else None
+    asyncio.run(show.demo(given, output, finite=finite))
 
 
 @cli.command(short_help="Try every part, and say what to do.")

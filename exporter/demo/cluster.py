@@ -16,6 +16,9 @@ from exporter.model import Task, TaskGpu
 
 USERS = ("nycubme", "itrd", "tku_csie", "easycard", "admin", "陳怡君")
 
+_PROJECTS = ("research", "teaching")
+"""That each user has."""
+
 _IMAGES = {
     "TRAIN": "registry.example/pytorch:2.6-rocm6.3",
     "WEBAPP": "registry.example/ollama:0.6.2-rocm",
@@ -65,6 +68,12 @@ class Cluster:
         ]
         return tuple(sorted(tasks, key=lambda task: (task.start, task.task_id)))
 
+    def projects(self) -> dict[str, str]:
+        """Returns the names of all projects that tasks belong to, by UUID."""
+        return {
+            _project(username, nth): f"{username} {name}" for username in USERS for nth, name in enumerate(_PROJECTS)
+        }
+
     def task_gpu(self, hostname: str, index: int) -> TaskGpu:
         """Returns a GPU as the tasks that hold it name it."""
         gpu = self.nodes[hostname].gpus[index]
@@ -84,7 +93,7 @@ class Cluster:
                 start=start,
                 end=end,
                 hostname=hostname,
-                project_uuid=_uuid(number(username), "project", key % 2),
+                project_uuid=_project(username, key % len(_PROJECTS)),
                 image=_IMAGES[task_type],
             )
             for n, (start, end, username, task_type) in enumerate(_uses(phase, key))
@@ -127,6 +136,10 @@ def _queue(start: int, end: int, key: int) -> Iterator[_Use]:
         stop = min(end, start + 15 + int(600 * fraction(key, "job", start) ** 2))
         yield start, stop, USERS[number(key, "user", start) % len(USERS)], "BATCH"
         start = stop
+
+
+def _project(username: str, nth: int) -> str:
+    return _uuid(number(username), "project", nth)
 
 
 def _uuid(key: int, what: str, n: int) -> str:

@@ -21,9 +21,13 @@ class PrometheusServer:
         config: The text of prometheus.yml.
         port: The loopback port; 0 takes a free one.
         retention: For how long it keeps samples, as Prometheus spells durations.
+        block: How much time the newest data span, before they go to the disk. Weeks that are written at once go in
+            blocks of a day far faster than in the usual ones of two hours.
     """
 
-    def __init__(self, directory: Path, config: str = "{}", *, port: int = 0, retention: str = "10y") -> None:
+    def __init__(
+        self, directory: Path, config: str = "{}", *, port: int = 0, retention: str = "10y", block: str = "2h"
+    ) -> None:
         self._directory = directory
         self._config = config
         file = directory / "prometheus.yml"
@@ -34,6 +38,7 @@ class PrometheusServer:
                 f"--storage.tsdb.path={directory / 'data'}",
                 f"--storage.tsdb.retention.time={retention}",
                 f"--web.listen-address=127.0.0.1:{port}",
+                f"--storage.tsdb.min-block-duration={block}",
                 "--web.enable-remote-write-receiver",
             ),
             package="prometheus",

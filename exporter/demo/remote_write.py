@@ -6,6 +6,7 @@ https://prometheus.io/docs/concepts/remote_write_spec/ (version 1.0)
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from exporter.errors import ExporterError
 STALE: float = np.array([0x7FF0000000000002], dtype=np.uint64).view(np.float64)[0]
 """The NaN that says: from here on this series is gone. Arithmetic may lose its payload; assign it as it is."""
 
-_SLICE_MS = 30 * 60 * 1000
-"""Prometheus refuses samples over an hour older than its newest: all series advance together by less."""
+_SLICE_SECONDS = 30 * 60.0
+"""Prometheus refuses samples over an hour older than its newest, half of what its blocks span."""
 _REQUEST_BYTES = 8 * 2**20
 
 
@@ -34,19 +35,20 @@ class Column:
     values: NDArray[np.float64]
 
 
-async def write_series(url: str, columns: Sequence[Column]) -> None:
+async def write_series(url: str, columns: Sequence[Column], slice_seconds: float = _SLICE_SECONDS) -> None:
     """Writes series into an engine that holds nothing as late as their first samples yet.
 
     Args:
         url: The engine's; `/api/v1/write` is added.
         columns: The series, in any order.
+        slice_seconds: All series advance together by so much, less than the engine takes late.
 
     Raises:
         ExporterError: The engine refused, with its words.
     """
     async with aiohttp.ClientSession(headers=_HEADERS) as session:
-        for body in _requests(columns):
-            async with session.post(f"{url}/api/v1/write", data=_snappy(body)) as response:
+        for body in _requests(columns, round(1000 * slice_seconds)):
+            async with session.post(f"{url}/api/v1/write", data=io.BytesIO(_snappy(body))) as response:
                 if response.status >= 300:
                     raise ExporterError(f"{url}/api/v1/write: {response.status} {(await response.text()).strip()}")
 
@@ -58,14 +60,14 @@ _HEADERS = {
 }
 
 
-def _requests(columns: Sequence[Column]) -> Iterator[bytes]:
+def _requests(columns: Sequence[Column], slice_ms: int) -> Iterator[bytes]:
     """Yields the bodies of all requests, in the order of time."""
     filled = [(column, _labels(column.labels), _samples(column)) for column in columns if len(column.times_ms)]
-    slices = {n for column, _, _ in filled for n in np.unique(column.times_ms // _SLICE_MS).tolist()}
-    for start in sorted(n * _SLICE_MS for n in slices):
+    slices = {n for column, _, _ in filled for n in np.unique(column.times_ms // slice_ms).tolist()}
+    for start in sorted(n * slice_ms for n in slices):
         parts, size = [], 0
         for column, labels, samples in filled:
-            i, j = np.searchsorted(column.times_ms, (start, start + _SLICE_MS))
+            i, j = np.searchsorted(column.times_ms, (start, start + slice_ms))
             if i == j:
                 continue
             parts.append(_field(1, labels + samples[i:j].tobytes()))

@@ -1,16 +1,14 @@
-"""The demo: a simulated cluster in one process, scraped by a real Prometheus that already remembers yesterday."""
+"""The demo: a simulated cluster in one process, scraped by a real Prometheus that already remembers weeks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,22 +18,27 @@ from exporter import config
 from exporter.config import Config
 from exporter.demo.api import StandInApi
 from exporter.demo.cluster import Cluster
+from exporter.demo.coarse import coarse_history
 from exporter.demo.history import history
+from exporter.demo.past import Past
+from exporter.demo.progress import step
 from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import write_series
+from exporter.demo.settings import demo_settings, write_settings
+from exporter.demo.workers import spread, workers
 from exporter.devices.simulated import SimulatedSource
 from exporter.model import Task
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.service import Service
+from exporter.speech import Speech
 
 NODES = 4
 PACE = 120.0
 """Tasks come and go a hundred times faster than in life, so that something happens while one looks."""
 SCRAPE_SECONDS = 2
 HISTORY_SCRAPE_SECONDS = 60
-_LEAD = timedelta(hours=1)
-"""Of history before yesterday and after it, so that both its edges lie between scrapes."""
+_BLOCK, _SLICE_SECONDS = "24h", 6 * 3600.0
 
 _PROMETHEUS_YML = f"""\
 global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: {SCRAPE_SECONDS}s}}
@@ -55,6 +58,11 @@ class Demo:
     """Of each node."""
     settings: Config
     """To report from both sources."""
+    config_file: Path
+    """That holds these settings."""
+    past: Past
+    pool: ProcessPoolExecutor
+    """To compute on all cores."""
 
     async def ask(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Returns what Prometheus answers now."""
@@ -64,46 +72,40 @@ class Demo:
 
 
 @asynccontextmanager
-async def running(language: str, say: Callable[[str], None]) -> AsyncIterator[Demo]:
-    """Brings the cluster up, yesterday's history first, and takes all of it down again.
+async def running(given: Config | None, folder: Path, words: Speech) -> AsyncIterator[Demo]:
+    """Brings the cluster up, its past first, and takes all of it down again but what is in the folder.
 
     Args:
-        language: Of the report.
-        say: Told in words what is going on.
+        given: The user's config, whose `report` is followed; None: he named none.
+        folder: For the config of its reports.
+        words: For what it says on the way.
 
     Raises:
+        ConfigError: The folder cannot be written.
         ExporterError: Prometheus is not installed or does not start.
     """
     began = unix_time()
-    past, present = Cluster(NODES), Cluster(NODES, pace=PACE)
-    today = datetime.combine(datetime.fromtimestamp(began, UTC).date(), time(), UTC)
-    start, end = today - timedelta(days=1) - _LEAD, min(today + _LEAD, datetime.fromtimestamp(began - 300, UTC))
+    old, present = Cluster(NODES), Cluster(NODES, pace=PACE)
+    report = demo_settings(given, old)
+    past = Past.before(began, (given or Config()).report.timezone)
     async with AsyncExitStack() as stack:
+        pool = stack.enter_context(workers())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mi300x-demo-")))
         targets = directory / "targets.json"
         targets.write_text("[]", encoding="utf-8")
-        prometheus = await stack.enter_async_context(PrometheusServer(directory, _PROMETHEUS_YML))
-        say("living through yesterday on a virtual clock")
-        await _remember(past, prometheus.url, start.timestamp(), end.timestamp())
-        api = await stack.enter_async_context(StandInApi(partial(_tasks, past, present, began)))
-        token = directory / "token"
-        token.touch(mode=0o600)
-        token.write_text(api.token, encoding="utf-8")
-        services = [Service(_node_config(name, api.url, token), source) for name, source in _sources(present)]
+        prometheus = await stack.enter_async_context(PrometheusServer(directory, _PROMETHEUS_YML, block=_BLOCK))
+        await _remember(old, past, prometheus.url, pool, words)
+        api = await stack.enter_async_context(StandInApi(partial(_tasks, old, present, began)))
+        file, settings = write_settings(folder, prometheus.url, api.url, api.token, report)
+        services = [
+            Service(_node_config(name, api.url, folder / "token"), source) for name, source in _sources(present)
+        ]
         for service in services:
             await stack.enter_async_context(service.running())
         listening = [f"127.0.0.1:{service.web.port}" for service in services]
         targets.write_text(json.dumps([{"targets": listening}]), encoding="utf-8")
-        settings = {
-            "tasks": {"url": api.url, "token_file": str(token)},
-            "prometheus": {"url": prometheus.url},
-            "report": {
-                "language": language,
-                "nodes": {name: len(hardware.gpus) for name, hardware in past.nodes.items()},
-            },
-        }
         pages = tuple(service.web.url for service in services)
-        yield Demo(prometheus.url, api.url, pages, config.parse(settings, where="demo"))
+        yield Demo(prometheus.url, api.url, pages, settings, file, past, pool)
 
 
 async def scraped(demo: Demo, seconds: int) -> None:
@@ -113,13 +115,22 @@ async def scraped(demo: Demo, seconds: int) -> None:
         await asyncio.sleep(SCRAPE_SECONDS / 2)
 
 
-async def _remember(cluster: Cluster, prometheus: str, start: float, end: float) -> None:
-    """Writes the scrapes of all nodes, lived through in a process each, into Prometheus."""
-    live = partial(history, start=start, end=end, scrape_seconds=HISTORY_SCRAPE_SECONDS)
-    with ProcessPoolExecutor(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
-        loop = asyncio.get_running_loop()
-        nodes = [loop.run_in_executor(pool, live, cluster, hostname) for hostname in cluster.nodes]
-        await write_series(prometheus, list(chain.from_iterable(await asyncio.gather(*nodes))))
+async def _remember(cluster: Cluster, past: Past, prometheus: str, pool: ProcessPoolExecutor, words: Speech) -> None:
+    """Writes the scrapes of all nodes into Prometheus: those of yesterday as they would be, the others in outline."""
+    _ = words.gettext
+    fine = [
+        partial(history, cluster, node, *past.fine, scrape_seconds=HISTORY_SCRAPE_SECONDS) for node in cluster.nodes
+    ]
+    earlier = [partial(coarse_history, cluster, node, *past.earlier) for node in cluster.nodes]
+    later = [partial(coarse_history, cluster, node, *past.later) for node in cluster.nodes if past.later]
+    said = _("living through yesterday on a virtual clock, and drawing the outline of {count} days before")
+    with step(said.format(count=len(past.days) - 1), len(fine) + len(earlier) + len(later)) as done:
+        lived = asyncio.gather(*(spread(pool, jobs, done) for jobs in (fine, earlier, later)))
+        at_yesterday, before, since = await lived
+    with step(_("writing it into Prometheus"), 1) as done:
+        # Prometheus takes each series in the order of time.
+        await write_series(prometheus, list(chain(*before, *at_yesterday, *since)), _SLICE_SECONDS)
+        done()
 
 
 def _tasks(past: Cluster, present: Cluster, began: float, start: float, end: float, _now: float) -> Iterator[Task]:

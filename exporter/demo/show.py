@@ -1,21 +1,21 @@
-"""`exporter demo`: brings the cluster up, and tells what Prometheus and the report say of it."""
+"""`exporter demo`: brings the cluster up, and tells what the reports and Prometheus say of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shlex
 import signal
-import time
+import sys
 from pathlib import Path
 
 import click
 
+from exporter.config import Config
+from exporter.demo.progress import step
+from exporter.demo.reports import report_past
 from exporter.demo.run import Demo, running, scraped
-from exporter.report.answers import Wanted
-from exporter.report.make import make
-from exporter.report.output import WRITTEN, files
-from exporter.report.window import window
-from exporter.report.write import write
 from exporter.speech import ABSENT, N_, Speech, speech
 from exporter.table import table
 
@@ -31,67 +31,86 @@ _OWNERSHIPS = {
 }
 
 
-async def demo(language: str, *, finite: bool) -> None:
+async def demo(given: Config | None, folder: Path, *, finite: bool) -> None:
     """Runs the demo until Ctrl-C, or once.
 
     Args:
-        language: Of what it prints and reports.
+        given: The user's config, whose `report` is followed; None: he named none.
+        folder: For its config and its reports.
         finite: Whether it ends by itself.
 
     Raises:
-        ExporterError: Prometheus is not installed or does not start, or the report failed.
+        ConfigError: The folder cannot be written.
+        ExporterError: Prometheus is not installed or does not start, or a report failed.
     """
     this = asyncio.current_task()
     assert this is not None
     for kind in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(kind, this.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await _demo(language, finite=finite)
+        await _demo(given, folder, finite=finite)
 
 
-async def _demo(language: str, *, finite: bool) -> None:
-    words = speech(language)
+async def _demo(given: Config | None, folder: Path, *, finite: bool) -> None:
+    words = speech((given or Config()).report.language)
     _ = words.gettext
-    async with running(language, _say) as cluster:
-        _say("reporting yesterday")
-        folder = await _report(cluster)
-        where = "  ".join((_("Yesterday's report"), str(folder)))
-        click.echo(_addresses(cluster, words) + "\n")
+    async with running(given, folder, words) as cluster:
+        await report_past(cluster, words)
+        for options in (("--format", "brief"), ("--month", cluster.past.periods()[-1].name)):
+            await _run("report", "--config", str(cluster.config_file), *options)
+        click.echo(f"{_addresses(cluster, words)}\n")
         if finite:
-            _say(f"letting Prometheus scrape for {_LOOK_SECONDS} s")
-            await scraped(cluster, _LOOK_SECONDS)
-            click.echo(f"{await now(cluster, words)}\n\n{where}")
+            with step(_("letting Prometheus scrape for {seconds} s").format(seconds=_LOOK_SECONDS), 1):
+                await scraped(cluster, _LOOK_SECONDS)
+            click.echo(await now(cluster, words))
         else:
-            click.echo("\n\n".join((where, _("Ctrl-C ends it."))))
+            click.echo("\n".join((_suggestions(cluster, words), "", _("Ctrl-C ends it."))))
             await asyncio.Event().wait()
 
 
-async def _report(cluster: Demo) -> Path:
-    settings, instant = cluster.settings, time.time()
-    day = window(None, None, settings.report.timezone, instant)
-    made = await make(settings, Wanted(day), instant, lambda _: None)
-    content = files(made.report, made.timeline, day, settings.report.language, WRITTEN)
-    (folder,) = write(settings.report.directory, content)
-    return folder.resolve()
+async def _run(*arguments: str) -> None:
+    """Shows a command, and what it prints."""
+    click.echo(f"$ exporter {shlex.join(arguments)}\n")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "exporter", *arguments)
+    try:
+        await process.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
+    click.echo()
 
 
 def _addresses(cluster: Demo, words: Speech) -> str:
     _ = words.gettext
     first, *others = cluster.pages
+    index = cluster.settings.report.directory.resolve() / "index.html"
     return table(
         ("", ""),
         [
-            ("Prometheus", cluster.prometheus),
+            (_("Reports"), index.as_uri()),
             (_("Nodes"), first),
             *(("", page) for page in others),
             (_("Metrics"), f"{first}metrics"),
+            ("Prometheus", cluster.prometheus),
             (_("consumption API"), " · ".join((cluster.api, _("a stand-in")))),
         ],
     )
 
 
-def _say(words: str) -> None:
-    click.echo(f"demo: {words}", err=True)
+def _suggestions(cluster: Demo, words: Speech) -> str:
+    """Returns commands to try in another terminal."""
+    program = Path(sys.executable).with_name("exporter")
+    call, config = (shlex.quote(os.path.relpath(path)) for path in (program, cluster.config_file))
+    week = next(one for one in reversed(cluster.past.periods()) if one.kind == "week")
+    commands = (
+        f"cd {shlex.quote(str(Path.cwd()))}",
+        f"{call} tasks --config {config}",
+        f"{call} report --config {config}",
+        f"{call} report --config {config} --week {week.name}",
+    )
+    return "\n".join((words.gettext("To try in another terminal:"), "", *(f"  {command}" for command in commands)))
 
 
 async def now(demo: Demo, words: Speech) -> str:

@@ -22,20 +22,20 @@ Format = Literal["brief", "text", "text-full", "csv", "xlsx", "json", "html", "m
 class Options:
     """What the command line says; None leaves a setting as it is."""
 
-    date: str | None
-    to: str | None
-    week: str | None
-    month: str | None
-    users: tuple[str, ...]
-    nodes: tuple[str, ...]
-    formats: tuple[Format, ...]
-    output: Path | None
-    language: str | None
-    timezone: str | None
-    prometheus: str | None
-    no_cache: bool
-    user_report: bool
-    skip_task_info: bool
+    date: str | None = None
+    to: str | None = None
+    week: str | None = None
+    month: str | None = None
+    users: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    formats: tuple[Format, ...] = ()
+    output: Path | None = None
+    language: str | None = None
+    timezone: str | None = None
+    prometheus: str | None = None
+    no_cache: bool = False
+    user_report: bool = False
+    skip_task_info: bool = False
 
     @property
     def is_of_days(self) -> bool:

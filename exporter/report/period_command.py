@@ -26,7 +26,7 @@ from exporter.report.gather import gather, if_all_stored
 from exporter.report.options import Format, Options
 from exporter.report.period import Period
 from exporter.report.period_warnings import period_warnings
-from exporter.report.render.period import json, markdown, text
+from exporter.report.render.period import json, text
 from exporter.report.warnings import warning
 from exporter.speech import speech
 
@@ -139,6 +139,8 @@ def _files(report: PeriodReport, language: str, wanted: Collection[Format]) -> d
     if "text" in wanted:
         found["summary.txt"] = text.render(report, language, _WIDTH).encode()
     if "markdown" in wanted:
+        from exporter.report.render.period import markdown
+
         found["report.md"] = markdown.render(report, language).encode()
     if "xlsx" in wanted:
         from exporter.report.render.xlsx import period as xlsx

@@ -13,13 +13,13 @@ from markupsafe import Markup
 from exporter.report.accounting.day_account import Shares
 from exporter.report.accounting.figures import FIGURES
 from exporter.report.period import period_name
-from exporter.report.render.pages import Style, environment
+from exporter.report.render.pages import Page, environment
 from exporter.speech import Speech, speech
 
 What = Literal["day", "week", "month"]
 
 _ENVIRONMENT: Final = environment(__package__)
-_STYLE: Final = Style((("exporter.report.render", "index.css"),))
+_PAGE: Final = Page((("exporter.report.render", "index.css"),))
 _BARS: Final = {"owned": "owned_gpu_hours", "busy": "owned_busy_gpu_hours", "idle": "idle_gpu_hours"}
 """The field of each bar of a day, by its class in the style sheet."""
 _LINKS: Final = re.compile(rb'<nav class="past">.*?</nav>', re.DOTALL)
@@ -80,8 +80,7 @@ def render(entries: Sequence[Entry], language: str) -> str:
     return _ENVIRONMENT.get_template("index.html").render(
         gettext=words.gettext,
         words=words,
-        style=_STYLE.text,
-        policy=_STYLE.policy,
+        page=_PAGE,
         months=list(_months({entry.name: entry for entry in entries}, words)),
         weekdays=[words.weekday(monday + timedelta(days=n)) for n in range(7)],
         bars={style: words.gettext(FIGURES[field].word) for style, field in _BARS.items()},

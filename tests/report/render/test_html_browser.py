@@ -3,10 +3,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from exporter.demo.cluster import USERS
 from exporter.report.render.html.page import render
+from exporter.report.render.period.html import render as render_period
 from tests.support.browser import Page, browser_page
-from tests.support.reports import HOSTILE_NAMES, Sample, sample
+from tests.support.periods import period_report
+from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
 
 
 @cache
@@ -66,8 +70,9 @@ async def test_tables_say_that_they_scroll_only_where_they_do_and_how_far(tmp_pa
         assert await browser.evaluate(f"{box}.classList.contains('more')") is False
 
 
-async def test_the_brief_and_the_charts_are_two_printed_pages(tmp_path: Path) -> None:
-    day = sample(32)
+@pytest.mark.parametrize("times", [1, 32])
+async def test_the_brief_and_the_charts_are_two_printed_pages(tmp_path: Path, times: int) -> None:
+    day = enlarged(sample(32), times)
     width, height = (round(millimetres / 25.4 * 96) for millimetres in (297 - 22, 210 - 22))
     async with browser_page() as browser:
         for language in ("en", "zh-TW"):
@@ -83,6 +88,30 @@ async def test_the_brief_and_the_charts_are_two_printed_pages(tmp_path: Path) ->
             for first in (".charts", "#waste"):
                 breaks = f"getComputedStyle(document.querySelector('{first}')).breakBefore"
                 assert await browser.evaluate(breaks) == "page"
+
+
+async def test_tables_of_a_month_sort_and_say_that_they_scroll(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_period(period_report(), "zh-TW"), encoding="utf-8")
+    async with browser_page() as browser:
+        for width in (1280, 390):
+            await browser.show(width, 900, dark=False)
+            await browser.goto(path.as_uri())
+            await browser.frame()
+            assert await browser.evaluate("document.documentElement.scrollWidth") == width
+        for name in ("days", "users", "projects", "task_types", "nodes", "heat"):
+            box, hint = (f"document.querySelector('#{name} {part}')" for part in (".scroll", ".wider"))
+            is_wider = await browser.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
+            assert await browser.evaluate(f"{hint}.checkVisibility()") is is_wider, name
+        head = "document.querySelectorAll('#users th')[2]"
+        column = "Array.from(document.querySelectorAll('#users tbody tr'), row => row.cells[2].textContent)"
+        for order in ("descending", "ascending"):
+            await browser.evaluate(f"{head}.firstElementChild.click()")
+            assert await browser.evaluate(f"{head}.ariaSort") == order
+            hours = [float(text.replace(",", "")) for text in await browser.evaluate(column)]
+            assert hours == sorted(hours, reverse=order == "descending")
+            assert len(hours) > 3
+        assert browser.complaints == []
 
 
 async def _unfold(browser: Page) -> None:

@@ -1,21 +1,13 @@
 """The report as one HTML file that asks nothing of any server and runs no script but its own.
 
-Every value is escaped by the template engine, and what steers a terminal or the order of text is made visible. The
-content security policy names the hashes of the one style sheet and the one script, so that a hostile name could do
-nothing even if it got through.
+Every value is escaped by the template engine, and what steers a terminal or the order of text is made visible.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from typing import Final
-
-import jinja2
-from markupsafe import Markup
 
 from exporter.names import visible
 from exporter.report.accounting.figures import Figure, Form
@@ -30,6 +22,7 @@ from exporter.report.render.html.charts import bars, kinds, panels, stacked, sty
 from exporter.report.render.html.heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html.meanings import ACTIVE, BUSY, MEANINGS
 from exporter.report.render.html.tables import tables
+from exporter.report.render.pages import TABLES, Page, environment
 from exporter.report.render.sentences import sentences
 from exporter.speech import N_, speech
 
@@ -40,32 +33,15 @@ _DECIMALS: Final = 1
 _CARD_NOTES: Final = {"owned_busy_gpu_hours": BUSY}
 _MOST_BARS: Final = 12
 """Users with a bar of their own; the table has them all."""
+_MOST_PRINTED: Final = 6
+"""Nodes whose every GPU has a line of its own on the printed page of charts; of more it shows the outline."""
 
-_ENVIRONMENT: Final = jinja2.Environment(
-    loader=jinja2.PackageLoader(__package__),
-    autoescape=True,
-    finalize=lambda value: visible(value) if type(value) is str else value,  # markup is a subclass of it
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
+_PACKAGE: Final = "exporter.report.render.html"
+_ENVIRONMENT: Final = environment(
+    _PACKAGE,
+    lambda value: visible(value) if type(value) is str else value,  # markup is a subclass of it
 )
-
-
-def _read(name: str) -> Markup:
-    text = (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704  a file of this package
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-_STYLE: Final = _read("report.css")
-_SCRIPT: Final = _read("report.js")
-_POLICY: Final = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; img-src data:; "
-    "base-uri 'none'; form-action 'none'"
-)
+_PAGE: Final = Page(((_PACKAGE, "report.css"),), (TABLES, (_PACKAGE, "report.js")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +72,7 @@ def render(report: Report, timeline: Timeline, language: str) -> str:
         gettext=cells.speech.gettext,
         ngettext=cells.speech.ngettext,
         words=cells.speech,
-        policy=_POLICY,
-        style=_STYLE,
-        script=_SCRIPT,
+        page=_PAGE,
         report=report,
         dates=headline.dates(report),
         weekday=headline.weekday(report, cells.speech),
@@ -117,6 +91,7 @@ def render(report: Report, timeline: Timeline, language: str) -> str:
         panels=panels(report, drawn),
         heat_nodes=heat_nodes(cells, drawn),
         heat=heat_data(report, drawn, cells.speech),
+        most_printed=_MOST_PRINTED,
         colours=user_colours(report),
         user_colours=USER_COLOURS,
         not_available=NOT_AVAILABLE,

@@ -1,4 +1,4 @@
-"""A week or month as one HTML file that asks nothing of any server and runs no script."""
+"""A week or month as one HTML file that asks nothing of any server and runs no script but its own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 from exporter.report.accounting.figures import FIGURES, Form
 from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.split import Kind, capacity
-from exporter.report.render.pages import Style, environment
+from exporter.report.render.pages import TABLES, Page, environment
 from exporter.report.render.period.cells import PeriodCells
 from exporter.report.render.period.heat import heat
 from exporter.speech import ABSENT, speech
 
 _ENVIRONMENT: Final = environment(__package__)
-_STYLE: Final = Style((("exporter.report.render.html", "report.css"), (__package__ or "", "period.css")))
+_PAGE: Final = Page((("exporter.report.render.html", "report.css"), (__package__ or "", "period.css")), (TABLES,))
 _DECIMALS: Final = 0
 """Of the figures on cards."""
 _DAY_WIDTH: Final = 10
@@ -66,8 +66,7 @@ def render(report: PeriodReport, language: str) -> str:
     return _ENVIRONMENT.get_template("period.html").render(
         gettext=cells.speech.gettext,
         words=cells.speech,
-        style=_STYLE.text,
-        policy=_STYLE.policy,
+        page=_PAGE,
         report=report,
         cells=cells,
         cards=list(_cards(cells)),
