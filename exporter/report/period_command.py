@@ -20,15 +20,13 @@ from exporter.names import visible
 from exporter.report import period
 from exporter.report.accounting.aggregate import Filter
 from exporter.report.accounting.periods import PeriodReport, build_period
-from exporter.report.completeness import low_coverage
+from exporter.report.completeness import Fault, is_complete, period_faults
 from exporter.report.costs import budgets, costs
 from exporter.report.gather import gather, if_all_stored
 from exporter.report.options import Format, Options
 from exporter.report.period import Period
-from exporter.report.period_warnings import period_warnings
 from exporter.report.render.period import json, markdown, text
-from exporter.report.warnings import warning
-from exporter.speech import speech
+from exporter.report.warnings import worded
 
 _FORMATS: Final[tuple[Format, ...]] = ("text", "json", "html", "markdown", "xlsx")
 _WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "xlsx")
@@ -51,8 +49,9 @@ def run(settings: Config, options: Options) -> bool:
     now = time.time()
     wanted = _period(settings, options, now)
     _check(options, wanted)
-    report, is_complete = _made(settings, options, wanted, now)
+    unworded, faults = _made(settings, options, wanted, now)
     language = settings.report.language
+    report = worded(unworded, faults, language)
     if options.output is None:
         output = _printed(report, language, options.formats[0] if options.formats else "text")
     else:
@@ -62,7 +61,7 @@ def run(settings: Config, options: Options) -> bool:
     click.echo(output, nl=not output.endswith("\n"))
     for said in report.warnings:
         click.echo(f"exporter: {visible(said)}", err=True)
-    return is_complete
+    return is_complete(faults)
 
 
 def _period(settings: Config, options: Options, now: float) -> Period:
@@ -87,16 +86,15 @@ def _check(options: Options, wanted: Period) -> None:
         raise UsageError("several formats, or xlsx, are files: name a directory with --output")
 
 
-def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, bool]:
-    """Returns the report, and whether it is complete."""
-    directory, words = settings.report.directory, speech(settings.report.language)
+def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, list[Fault]]:
+    """Returns the report without its warnings, and what these are about."""
     with Console(stderr=True).status("") as status:  # on a terminal only
         gathered = asyncio.run(
             gather(settings, wanted.days(), now, use_stored=not options.no_cache, progress=status.update)
         )
     if not gathered.accounts:
         raise ReportError(next(iter(gathered.failures.values())))
-    before = [] if gathered.failures else if_all_stored(directory, wanted.before().days())
+    before = [] if gathered.failures else if_all_stored(settings.report.directory, wanted.before().days())
     report, doubts = build_period(
         wanted,
         gathered.accounts,
@@ -106,10 +104,7 @@ def _made(settings: Config, options: Options, wanted: Period, now: float) -> tup
         budgets=budgets(settings.report),
         min_coverage_ratio=settings.report.min_coverage,
     )
-    low = list(low_coverage(report.nodes, settings.report.min_coverage))
-    said = [*period_warnings(report, gathered.failures, doubts, words), *(warning(fault, words) for fault in low)]
-    is_complete = not gathered.failures and not low and all(account.is_whole for account in gathered.accounts)
-    return report.model_copy(update={"warnings": said}), is_complete
+    return report, list(period_faults(report, gathered.failures, doubts))
 
 
 def _printed(report: PeriodReport, language: str, wanted: Format) -> str:
