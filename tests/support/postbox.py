@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -71,6 +72,7 @@ class Postbox:
 @contextmanager
 def mail_server(port: int | None = None) -> Iterator[Postbox]:
     """A mail server that takes mail."""
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # it shares the process, and so the log, with the program
     postbox = Postbox(port=port or free_port())
     controller = Controller(postbox, hostname=LOOPBACK, port=postbox.port)
     controller.start()

@@ -21,6 +21,7 @@ from exporter.report.delivery import marks
 from exporter.report.delivery.deliver import deliver
 from exporter.report.delivery.message import Attachment, Message
 from exporter.report.delivery.send import send
+from exporter.report.delivery.sender import Event, Job
 from tests.support.postbox import PASSWORD, Postbox, free_port, http_sink, mail_server, silent_server
 
 DAY = "2025-07-22"
@@ -258,3 +259,15 @@ def test_no_target_stands_in_a_process_list_while_it_is_sent_to(postbox: Postbox
 
     assert [line for line in seen if b"exporter.report.delivery.sender" in line]
     assert not [line for line in seen if b"secret-inbox" in line]
+
+
+def test_without_apprise_the_failure_says_what_to_install() -> None:
+    job = Job(url="json://localhost", title="t", body="b", is_html=False, files=[])
+    without = "import sys; sys.modules['apprise'] = None; from exporter.report.delivery.sender import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", without], input=job.model_dump_json(), capture_output=True, text=True, check=True
+    )
+
+    (event,) = map(Event.model_validate_json, ended.stdout.splitlines())
+    assert event.failed
+    assert "pip install 'mi300x-exporter[report]'" in event.reason
