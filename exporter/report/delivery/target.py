@@ -20,6 +20,8 @@ def url(target: Delivery) -> SecretStr:
         return target.to
     assert target.to_file is not None
     try:
+        if target.to_file.exists() and not target.to_file.is_file():  # reading a pipe might never end
+            raise DeliveryError(f"to_file {target.to_file}: expected a regular file")
         text = target.to_file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise DeliveryError(f"to_file {target.to_file}: cannot be read: {error.strerror}") from error

@@ -221,6 +221,13 @@ def test_a_file_that_holds_no_target_is_named_and_its_content_is_not(tmp_path: P
     assert marks.has_open(tmp_path / "reports", DAY, [wanted], "day")
 
 
+def test_a_target_in_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    (failure,) = delivered(tmp_path / "reports", Delivery.model_validate({"to_file": str(tmp_path / "pipe")}))
+    assert "expected a regular file" in failure
+
+
 def test_a_target_in_a_file_stays_the_same_with_a_new_password(postbox: Postbox, tmp_path: Path) -> None:
     file = tmp_path / "mail-target"
     for url in (postbox.url("old@example.org"), postbox.url("new@example.org")):
