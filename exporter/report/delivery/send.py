@@ -43,7 +43,20 @@ def send(url: SecretStr, message: Message, patience: float = PATIENCE) -> None:
         HalfSentError: Some recipients have it.
         DeliveryError: Nobody said that he has it.
     """
-    job = Job(
+    _work(_job(url, message), patience)
+
+
+def try_url(url: SecretStr, patience: float = PATIENCE) -> None:
+    """Sees whether Apprise is there and knows a URL; sends nothing.
+
+    Raises:
+        DeliveryError: It does not.
+    """
+    _work(_job(url, Message("", "", is_html=False)).model_copy(update={"is_trial": True}), patience)
+
+
+def _job(url: SecretStr, message: Message) -> Job:
+    return Job(
         url=url.get_secret_value(),
         title=message.title,
         body=message.body,
@@ -53,6 +66,9 @@ def send(url: SecretStr, message: Message, patience: float = PATIENCE) -> None:
             for file in message.attachments
         ],
     )
+
+
+def _work(job: Job, patience: float) -> None:
     try:
         ended = subprocess.run(  # noqa: S603  our own program
             _COMMAND,
@@ -72,7 +88,7 @@ def send(url: SecretStr, message: Message, patience: float = PATIENCE) -> None:
     told = "; ".join(dict.fromkeys(event.reason for event in events if event.reason))
     if not any(event.failed for event in events):
         told = "; ".join(filter(None, [told, reason]))
-    told = without_secrets(told, url.get_secret_value()) or "refused"
+    told = without_secrets(told, job.url) or "refused"
     if any(event.reached for event in events):
         raise HalfSentError(f"some recipients have it, and some do not: {told}")
     raise DeliveryError(told)
