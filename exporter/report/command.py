@@ -21,8 +21,6 @@ from exporter.report import days, past
 from exporter.report.accounting.aggregate import Filter
 from exporter.report.accounting.day_account import DayAccount, day_account
 from exporter.report.answers import Wanted
-from exporter.report.delivery import letters
-from exporter.report.delivery.deliver import deliver
 from exporter.report.make import Made, make
 from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
@@ -102,6 +100,9 @@ def _account(made: Made, span: Window) -> DayAccount:
 
 def _delivered(settings: config.Report, directory: Path, day: Window, made: Made) -> list[str]:
     """Delivers the report, and returns what did not arrive."""
+    from exporter.report.delivery import letters
+    from exporter.report.delivery.deliver import deliver
+
     return deliver(
         settings.deliver,
         directory,
