@@ -1,4 +1,4 @@
-"""`exporter check`: tries config, GPUs, consumption API and Prometheus, and says what to do."""
+"""`exporter check`: tries config, GPUs, consumption API, Prometheus and where reports go to, and says what to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from enum import StrEnum
 
 from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
-from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
+from exporter.errors import OF_ONE_GPU, ConfigError, DeliveryError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Process, Reading
+from exporter.report.delivery.send import try_url
+from exporter.report.delivery.target import url
 from exporter.tasks.source import task_source
 from exporter.web.tls import Tls
 
@@ -97,6 +99,8 @@ async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
     async for finding in _tasks(config, known):
         yield finding
     async for finding in _prometheus(config):
+        yield finding
+    async for finding in _deliveries(config):
         yield finding
 
 
@@ -199,3 +203,14 @@ async def _prometheus(config: Config) -> AsyncIterator[Finding]:
     count = int(found[0].values[-1]) if found else 0
     words = f"{settings.url}: scrapes {count} GPUs"
     yield Finding(Verdict.OK if count else unreachable, "prometheus", words)
+
+
+async def _deliveries(config: Config) -> AsyncIterator[Finding]:
+    """Tries where reports go to; sends nothing."""
+    for place, target in enumerate(config.report.deliver):
+        try:
+            await asyncio.to_thread(try_url, url(target))
+        except DeliveryError as error:
+            yield Finding(Verdict.FAULT, "deliver", f"report.deliver[{place}]: {error}")
+        else:
+            yield Finding(Verdict.OK, "deliver", f"report.deliver[{place}]: Apprise knows it; nothing was sent")

@@ -94,10 +94,11 @@ def report(config_path: Path | None, options: Options) -> None:
       exporter report --date 2025-07-22 --lang zh-TW --output reports
       exporter report --date 2025-07-01 --to 2025-07-31 --user itrd --format json
       exporter report --month 2025-07 --output reports            a sum of its days
+      exporter report --config config.yaml --output reports --deliver   and send it to report.deliver
 
     \b
     Exit code: 0 done; 1 failed; 2 usage or config; 3 written, but a source was
-    unavailable or a node was observed too little.
+    unavailable, a node was observed too little, or somebody did not get it.
     """
     if not options.is_of_days:
         gc.disable()  # nothing is garbage before the report is made: collecting would only walk it again and again

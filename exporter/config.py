@@ -41,7 +41,8 @@ _MATCHERS = re.compile(
     r'(,\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*)*,?\s*'
 )
 _USERINFO = re.compile(r"//[^/@]*@")
-_SECRET_KEYS = {"basic_auth", "headers"}
+_TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
+_SECRET_KEYS = {"basic_auth", "headers", "deliver"}
 
 
 def _expected(what: str) -> PydanticCustomError:
@@ -88,6 +89,17 @@ def _url(value: str) -> str:
     if parts.username or parts.password:
         raise _expected("a URL without user and password: a token_file keeps secrets out of the config")
     return value.rstrip("/")
+
+
+def target(value: str) -> str:
+    """Returns an Apprise URL as it is.
+
+    Raises:
+        PydanticCustomError: It is none, as far as that can be told without Apprise.
+    """
+    if not _TARGET.fullmatch(value):
+        raise _expected("an Apprise URL such as mailto://… or slack://…, without blanks")
+    return value
 
 
 def _timezone(value: str) -> str:
@@ -249,6 +261,25 @@ class Budget(_Section):
         return self
 
 
+class Delivery(_Section):
+    """Who gets which report, and how."""
+
+    to: Annotated[SecretStr, AfterValidator(lambda s: SecretStr(target(s.get_secret_value())))] | None = None
+    to_file: FilePath | None = None
+    format: Literal["brief", "html"] = "brief"
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    when: Literal["daily", "weekly", "monthly", "on-fault"] = "daily"
+    attach: list[Literal["html", "json", "text", "csv", "xlsx", "markdown"]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Delivery:
+        if (self.to is None) == (self.to_file is None):
+            raise _expected("either to, or to_file that holds it")
+        if self.when in {"weekly", "monthly"} and "csv" in self.attach:
+            raise _expected("attach without csv: a week or month has none")
+        return self
+
+
 class Report(_Section):
     """How a report looks, and what it assumes."""
 
@@ -264,6 +295,8 @@ class Report(_Section):
     projects: dict[str, Annotated[str, AfterValidator(_label)]] = Field(default_factory=dict)
     budgets: dict[str, Budget] = Field(default_factory=dict)
     pue: Annotated[float, Field(ge=1)] = 1.0
+    url: Url | None = None
+    deliver: list[Delivery] = Field(default_factory=list)
 
     @property
     def has_prices(self) -> bool:
@@ -401,7 +434,7 @@ def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
         return f"{where}: {name}: expected text as the key"
     wanted = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
     is_about_a_whole_section = detail["type"] == "expected" and isinstance(value, dict)
-    if is_about_a_whole_section or _SECRET_KEYS & set(known):
+    if is_about_a_whole_section or _SECRET_KEYS.intersection(key.split("[")[0] for key in known):
         return f"{where}: {name}: expected {wanted}"
     return f"{where}: {name}: expected {wanted}, found {_found(value)}"
 

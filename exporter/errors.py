@@ -26,6 +26,7 @@ ExporterError
 │   ├── HistoryAuthError         refused for lack of credentials
 │   ├── HistoryQueryError        the server refuses or fails a query
 │   └── HistoryPayloadError      an answer that is not Prometheus' JSON
+├── DeliveryError                a report did not reach one of report.deliver
 └── ReportError                  a report cannot be made or written
     ├── ConservationError        shares and totals disagree
     ├── ImpossibleError          the history says what cannot be
@@ -173,6 +174,10 @@ class HistoryQueryError(HistoryError):
 
 class HistoryPayloadError(HistoryError):
     """The answer is not Prometheus' JSON."""
+
+
+class DeliveryError(ExporterError):
+    """A report did not reach one of `report.deliver`; that there is a report, stays."""
 
 
 class ReportError(ExporterError):

@@ -6,8 +6,10 @@ import pytest
 
 from exporter import config
 from exporter.check import Verdict, check
+from exporter.devices.simulated import SimulatedSource
 from exporter.devices.supervisor import HardwareSource
 from tests.support.amdsmi import Call, SimulatedLibrary
+from tests.support.postbox import PASSWORD, http_sink
 
 
 @pytest.mark.parametrize("hang", [False, True])
@@ -25,3 +27,28 @@ async def test_the_other_gpus_are_tried_though_one_cannot_be_identified(
 
     assert [finding.verdict for finding in found] == [Verdict.FAULT, Verdict.OK, Verdict.OK, Verdict.OK]
     assert [finding.words.split()[1] for finding in found[1:]] == ["0", "2", "3"]
+
+
+async def test_targets_of_reports_are_tried_without_sending_and_without_telling_them(tmp_path: Path) -> None:
+    with http_sink() as sink:
+        settings = config.parse(
+            {
+                "devices": {"source": "simulated", "timeout": "1s"},
+                "report": {
+                    "deliver": [
+                        {"to": sink.url()},
+                        {"to": f"nowhere://{PASSWORD}@host"},
+                        {"to_file": str(tmp_path / "absent")},
+                    ]
+                },
+            },
+            where="test",
+        )
+        found = [finding async for finding in check(settings, SimulatedSource(settings.devices))]
+
+    tried = [finding for finding in found if finding.part == "deliver"]
+    assert [finding.verdict for finding in tried] == [Verdict.OK, Verdict.FAULT, Verdict.FAULT]
+    assert [finding.words.split(":")[0] for finding in tried] == [f"report.deliver[{place}]" for place in range(3)]
+    assert PASSWORD not in tried[1].words
+    assert "absent" in tried[2].words
+    assert sink.bodies == []

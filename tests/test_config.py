@@ -99,6 +99,24 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
             "report: expected prices or price_per_gpu_hour beside budgets in money",
         ),
         ("report: {projects: {a: ''}}", 'report.projects.a: expected a name that is not empty, or null, found ""'),
+        ("report: {deliver: [{}]}", "report.deliver[0]: expected either to, or to_file that holds it"),
+        (
+            "report: {deliver: [{to: 'json://s3cret', to_file: /x}]}",
+            "report.deliver[0]: expected either to, or to_file that holds it",
+        ),
+        (
+            "report: {deliver: [{to_file: /x, when: hourly}]}",
+            "report.deliver[0].when: expected 'daily', 'weekly', 'monthly' or 'on-fault'",
+        ),
+        ("report: {deliver: [{to_file: /x, language: fr}]}", "report.deliver[0].language: expected 'en' or 'zh-TW'"),
+        (
+            "report: {deliver: [{to_file: /x, when: weekly, attach: [csv]}]}",
+            "report.deliver[0]: expected attach without csv: a week or month has none",
+        ),
+        (
+            "report: {url: 'https://user:pass@x'}",
+            'report.url: expected a URL without user and password: a token_file keeps secrets out of the config, found "https://…@x"',
+        ),
         ("tasks: {url: 'ftp://x'}", 'tasks.url: expected a URL such as http://192.0.2.1:9090, found "ftp://x"'),
         ("tasks: 5", "tasks: expected keys and values, found 5"),
         ("nodes: 3", "nodes: no such key; config.example.yaml shows every key"),
@@ -119,6 +137,35 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
 )
 def test_a_fault_names_key_expected_and_found(text: str, words: str, tmp_path: Path) -> None:
     assert refusal(text, tmp_path) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "report: {deliver: [{to: 'json s3cret'}]}",
+        "report: {deliver: [{to: 's3cret'}]}",
+        "report: {deliver: [{to: ['json://s3cret']}]}",
+        "report: {deliver: ['json://s3cret']}",
+        "report: {deliver: 'json://s3cret'}",
+        "report: {deliver: [{to: 'json://s3cret', format: 'json://s3cret'}]}",
+        "report: {deliver: [{to: 'json://s3cret', url: 'json://s3cret'}]}",
+    ],
+)
+def test_a_refused_target_is_not_repeated(text: str, tmp_path: Path) -> None:
+    words = refusal(text, tmp_path)
+
+    assert words.startswith("report.deliver")
+    assert "s3cret" not in words
+
+
+def test_a_target_is_no_part_of_what_a_config_shows(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("report: {deliver: [{to: 'json://s3cret'}]}")
+    loaded = config.load(path)
+
+    assert loaded.report.deliver[0].to is not None
+    assert loaded.report.deliver[0].to.get_secret_value() == "json://s3cret"
+    assert "s3cret" not in repr(loaded) + str(loaded) + loaded.model_dump_json()
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files
 from exporter.report.period import Period
 from exporter.report.window import Window
-from exporter.report.write import write
+from exporter.report.write import whole, write
 from exporter.speech import Speech
 
 _OF_OLD_DAYS: Final[tuple[Format, ...]] = ("html",)
@@ -49,8 +49,7 @@ def _day(settings: Config, day: Window, formats: tuple[Format, ...]) -> dict[str
     made = asyncio.run(make(settings, Wanted(day, is_compared=formats == WRITTEN), day.end, lambda _words: None))
     content = files(made.report, made.timeline, day, settings.report.language, formats)
     account = day_account(day, made.accounts, made.report.sources, is_whole=made.has_sources)
-    whole = {path: one if isinstance(one, bytes) else b"".join(one) for path, one in content.items()}
-    return {**whole, f"{day.name}/{days.FILE}": days.dumped(account)}
+    return {**whole(content), f"{day.name}/{days.FILE}": days.dumped(account)}
 
 
 def _period(settings: Config, one: Period) -> None:

@@ -8,10 +8,12 @@ import os
 import shutil
 import sys
 import time
+from pathlib import Path
 
 import click
 from rich.console import Console
 
+from exporter import config
 from exporter.config import Config
 from exporter.errors import UsageError
 from exporter.names import visible
@@ -43,6 +45,8 @@ def run(settings: Config, options: Options) -> bool:
     _check(settings, options)
     now = time.time()
     span = window(options.date, options.to, settings.report.timezone, now)
+    if options.deliver and not _is_a_whole_day(span, options):
+        raise UsageError("--deliver sends one whole day that is over: without --user, --node and the like")
     wanted = Wanted(
         span,
         Filter(frozenset(options.users), frozenset(options.nodes)),
@@ -67,10 +71,15 @@ def run(settings: Config, options: Options) -> bool:
     click.echo(output, nl=not output.endswith("\n"))
     for warning in made.report.warnings:
         click.echo(f"exporter: {visible(warning)}", err=True)
-    return made.is_complete
+    failures = _delivered(settings.report, options.output, span, made) if options.deliver and options.output else []
+    for failure in failures:
+        click.echo(f"exporter: {failure}", err=True)
+    return made.is_complete and not failures
 
 
 def _check(settings: Config, options: Options) -> None:
+    if options.deliver and options.output is None:
+        raise UsageError("--deliver sends what is written: name a directory with --output")
     if options.user_report and options.skip_task_info:
         raise UsageError("--user-report and --skip-task-info leave nothing to report")
     if options.user_report and settings.tasks.url is None:
@@ -87,6 +96,21 @@ def _is_a_whole_day(span: Window, options: Options) -> bool:
 
 def _account(made: Made, span: Window) -> DayAccount:
     return day_account(span, made.accounts, made.report.sources, is_whole=made.has_sources)
+
+
+def _delivered(settings: config.Report, directory: Path, day: Window, made: Made) -> list[str]:
+    """Delivers the report, and returns what did not arrive."""
+    from exporter.report.delivery import letters
+    from exporter.report.delivery.deliver import deliver
+
+    return deliver(
+        settings.deliver,
+        directory,
+        day.name,
+        "day",
+        lambda target: letters.of_day(made, day, settings, target),
+        is_faulty=letters.is_faulty(made),
+    )
 
 
 def _printed(settings: Config, options: Options, made: Made) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.accounting.periods import PeriodNodeRow
+from exporter.report.accounting.periods import Doubts, PeriodNodeRow, PeriodReport
 from exporter.report.accounting.prices import Prices
 from exporter.report.accounting.rows import NodeRow, is_low
 from exporter.report.accounting.usage import HOUR
@@ -86,6 +87,45 @@ class TimeUnpriced:
     gpu_hours: float
 
 
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days in a row, both ends inclusive."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class DaysMissing:
+    """Days of a week or month could not be had."""
+
+    days: Days
+    reason: str
+    """Of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaysPartial:
+    """Days of a week or month were made while a source did not answer, or not in full."""
+
+    days: tuple[Days, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUnknown:
+    """A budget is of no project and no user of the month."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleUnused:
+    """Nothing was charged by a rule of `report.prices`."""
+
+    place: int
+    """From 1."""
+
+
 Fault = (
     TasksUnset
     | TasksMissing
@@ -97,7 +137,12 @@ Fault = (
     | GpusUnlisted
     | CoverageLow
     | TimeUnpriced
+    | DaysMissing
+    | DaysPartial
+    | BudgetUnknown
+    | RuleUnused
 )
+"""A warning as a value: `report/warnings.py` puts it into words, in whatever language it is read."""
 
 
 def is_complete(faults: Iterable[Fault]) -> bool:
@@ -115,11 +160,13 @@ def lacks_source(faults: Iterable[Fault]) -> bool:
 
 def _is_grave(fault: Fault) -> bool:
     match fault:
-        case TasksMissing() | HistoryMissing() | SamplesImpossible() | CoverageLow():
+        case TasksMissing() | HistoryMissing() | SamplesImpossible() | CoverageLow() | DaysMissing() | DaysPartial():
             return True
         case HistoryRemark():
             return fault.lacks_data
-        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted() | TimeUnpriced():
+        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
+            return False
+        case TimeUnpriced() | BudgetUnknown() | RuleUnused():
             return False
 
 
@@ -141,3 +188,34 @@ def low_coverage(nodes: Iterable[NodeRow | PeriodNodeRow], expected: float) -> I
         ratio = row.usage.coverage_ratio
         if is_low(ratio, expected):
             yield CoverageLow(row.hostname, ratio, expected)
+
+
+def period_faults(report: PeriodReport, failures: Mapping[date, str], doubts: Doubts) -> Iterator[Fault]:
+    """Yields what is wrong with a week's or month's report.
+
+    Args:
+        report: The figures.
+        failures: Why a day could not be had.
+        doubts: What of the settings matches nothing.
+    """
+    for run in _runs(failures):
+        yield DaysMissing(run, failures[run.first])
+    lacking = [date.fromisoformat(row.date) for row in report.days if row.usage and not row.is_whole]
+    if lacking:
+        yield DaysPartial(tuple(_runs(lacking)))
+    yield from map(BudgetUnknown, doubts.unknown_budgets)
+    yield from map(RuleUnused, doubts.unused_rules)
+    if doubts.unpriced_gpu_hours:
+        yield TimeUnpriced(doubts.unpriced_gpu_hours)
+    yield from low_coverage(report.nodes, report.min_coverage_ratio)
+
+
+def _runs(days: Iterable[date]) -> list[Days]:
+    """Returns days in a row together."""
+    runs: list[Days] = []
+    for day in sorted(days):
+        if runs and runs[-1].last == day - timedelta(days=1):
+            runs[-1] = Days(runs[-1].first, day)
+        else:
+            runs.append(Days(day, day))
+    return runs

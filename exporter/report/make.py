@@ -22,9 +22,8 @@ from exporter.report.completeness import (
 )
 from exporter.report.costs import costs
 from exporter.report.days_before import days_before
-from exporter.report.warnings import warning
+from exporter.report.warnings import worded
 from exporter.report.window import Window
-from exporter.speech import speech
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio.run spells out its task's result: seconds for 1,024 GPUs
@@ -32,11 +31,21 @@ class Made:
     """A report, and whether it is all that it should be."""
 
     report: Report
+    """With its warnings in `report.language`."""
     timeline: Timeline
-    is_complete: bool
+    faults: Sequence[Fault]
+    """What its warnings say, in no language yet."""
     accounts: Sequence[GpuAccount]
-    has_sources: bool
-    """Whether every source that was asked answered in full."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no source was missing and no node observed too little."""
+        return is_complete(self.faults)
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether every source that was asked answered in full."""
+        return not lacks_source(self.faults)
 
 
 async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -> Made:
@@ -67,17 +76,15 @@ async def make(config: Config, wanted: Wanted, now: float, progress: Progress) -
     before = (
         await days_before(config.prometheus, answers, wanted.window, report, only.users) if wanted.is_compared else []
     )
-    words = speech(config.report.language)
     report = report.model_copy(
         update={
-            "warnings": [warning(fault, words) for fault in faults],
             "comparison": compared(report.totals, before),
             "only_users": sorted(only.users),
             "only_nodes": sorted(only.nodes),
         }
     )
     drawn = timeline(wanted.window, chosen, timed=answers.held is not None, users=only.users)
-    return Made(report, drawn, is_complete(faults), chosen, not lacks_source(faults))
+    return Made(worded(report, faults, config.report.language), drawn, faults, chosen)
 
 
 def _accounted(config: Config, window: Window, only: Filter, answers: Answers, faults: list[Fault]) -> list[GpuAccount]:

@@ -36,6 +36,7 @@ class Options:
     no_cache: bool = False
     user_report: bool = False
     skip_task_info: bool = False
+    deliver: bool = False
 
     @property
     def is_of_days(self) -> bool:
@@ -75,6 +76,9 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
     @click.option(
         "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
     )
+    @click.option(
+        "--deliver", is_flag=True, help="With --output: then send it to those of report.deliver who do not have it yet."
+    )
     @wraps(run)
     def command(
         *,
@@ -93,6 +97,7 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
         no_cache: bool,
         user_report: bool,
         skip_task_info: bool,
+        deliver: bool,
     ) -> None:
         options = Options(
             date=date,
@@ -109,6 +114,7 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
             no_cache=no_cache,
             user_report=user_report,
             skip_task_info=skip_task_info,
+            deliver=deliver,
         )
         run(config_path, options)
 

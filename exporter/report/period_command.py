@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,20 +20,15 @@ from exporter.names import visible
 from exporter.report import period
 from exporter.report.accounting.aggregate import Filter
 from exporter.report.accounting.periods import PeriodReport, build_period
-from exporter.report.completeness import low_coverage
+from exporter.report.completeness import Fault, is_complete, period_faults
 from exporter.report.costs import budgets, costs
 from exporter.report.gather import gather, if_all_stored
 from exporter.report.options import Format, Options
 from exporter.report.period import Period
-from exporter.report.period_warnings import period_warnings
-from exporter.report.render.period import json, text
-from exporter.report.warnings import warning
-from exporter.speech import speech
+from exporter.report.period_output import FORMATS, WRITTEN, files
+from exporter.report.render.period import text
+from exporter.report.warnings import worded
 
-_FORMATS: Final[tuple[Format, ...]] = ("text", "json", "html", "markdown", "xlsx")
-_WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "xlsx")
-"""What `--output` writes unless `--format` says otherwise."""
-_WIDTH: Final = 120
 _LEAST_COLUMNS: Final = 80
 
 
@@ -51,18 +46,22 @@ def run(settings: Config, options: Options) -> bool:
     now = time.time()
     wanted = _period(settings, options, now)
     _check(options, wanted)
-    report, is_complete = _made(settings, options, wanted, now)
+    unworded, faults = _made(settings, options, wanted, now)
     language = settings.report.language
+    report = worded(unworded, faults, language)
     if options.output is None:
         output = _printed(report, language, options.formats[0] if options.formats else "text")
     else:
-        files = _files(report, language, options.formats or _WRITTEN)
-        named = {f"{wanted.name}/{name}": content for name, content in files.items()}
+        contents = files(report, language, options.formats or WRITTEN)
+        named = {f"{wanted.name}/{name}": content for name, content in contents.items()}
         output = "\n".join(map(str, _written(options.output, named, language)))
     click.echo(output, nl=not output.endswith("\n"))
     for said in report.warnings:
         click.echo(f"exporter: {visible(said)}", err=True)
-    return is_complete
+    failures = _delivered(settings, options.output, unworded, faults) if options.deliver and options.output else []
+    for failure in failures:
+        click.echo(f"exporter: {failure}", err=True)
+    return is_complete(faults) and not failures
 
 
 def _period(settings: Config, options: Options, now: float) -> Period:
@@ -81,22 +80,25 @@ def _check(options: Options, wanted: Period) -> None:
         raise UsageError(f"{option} and --date or --to: only one of them")
     if options.user_report or options.skip_task_info:
         raise UsageError(f"{option} is made of whole days: without --user-report and --skip-task-info")
-    if unfit := [kind for kind in options.formats if kind not in _FORMATS]:
-        raise UsageError(f"{option} has no {unfit[0]}: choose of {', '.join(_FORMATS)}")
+    if unfit := [kind for kind in options.formats if kind not in FORMATS]:
+        raise UsageError(f"{option} has no {unfit[0]}: choose of {', '.join(FORMATS)}")
+    if options.deliver and options.output is None:
+        raise UsageError("--deliver sends what is written: name a directory with --output")
+    if options.deliver and (options.users or options.nodes or not wanted.is_over):
+        raise UsageError(f"--deliver sends a whole {wanted.kind} that is over: without --user and --node")
     if options.output is None and (len(options.formats) > 1 or "xlsx" in options.formats):
         raise UsageError("several formats, or xlsx, are files: name a directory with --output")
 
 
-def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, bool]:
-    """Returns the report, and whether it is complete."""
-    directory, words = settings.report.directory, speech(settings.report.language)
+def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, list[Fault]]:
+    """Returns the report without its warnings, and what these are about."""
     with Console(stderr=True).status("") as status:  # on a terminal only
         gathered = asyncio.run(
             gather(settings, wanted.days(), now, use_stored=not options.no_cache, progress=status.update)
         )
     if not gathered.accounts:
         raise ReportError(next(iter(gathered.failures.values())))
-    before = [] if gathered.failures else if_all_stored(directory, wanted.before().days())
+    before = [] if gathered.failures else if_all_stored(settings.report.directory, wanted.before().days())
     report, doubts = build_period(
         wanted,
         gathered.accounts,
@@ -106,44 +108,34 @@ def _made(settings: Config, options: Options, wanted: Period, now: float) -> tup
         budgets=budgets(settings.report),
         min_coverage_ratio=settings.report.min_coverage,
     )
-    low = list(low_coverage(report.nodes, settings.report.min_coverage))
-    said = [*period_warnings(report, gathered.failures, doubts, words), *(warning(fault, words) for fault in low)]
-    is_complete = not gathered.failures and not low and all(account.is_whole for account in gathered.accounts)
-    return report.model_copy(update={"warnings": said}), is_complete
+    return report, list(period_faults(report, gathered.failures, doubts))
+
+
+def _delivered(settings: Config, directory: Path, report: PeriodReport, faults: Sequence[Fault]) -> list[str]:
+    """Delivers the report, and returns what did not arrive."""
+    from exporter.report.delivery import letters
+    from exporter.report.delivery.deliver import deliver
+
+    return deliver(
+        settings.report.deliver,
+        directory,
+        report.period,
+        report.kind,
+        lambda target: letters.of_period(report, faults, settings.report, target),
+        is_faulty=bool(faults),
+    )
 
 
 def _printed(report: PeriodReport, language: str, wanted: Format) -> str:
     if wanted == "text":
         columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
         return text.render(report, language, columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    (content,) = _files(report, language, [wanted]).values()
+    (content,) = files(report, language, [wanted]).values()
     return content.decode()
 
 
-def _written(directory: Path, files: dict[str, bytes], language: str) -> list[Path]:
+def _written(directory: Path, contents: dict[str, bytes], language: str) -> list[Path]:
     from exporter.report import past
     from exporter.report.write import write
 
-    return write(directory, files, past.links(language))
-
-
-def _files(report: PeriodReport, language: str, wanted: Collection[Format]) -> dict[str, bytes]:
-    """Returns contents by name; the same for the same arguments."""
-    found: dict[str, bytes] = {}
-    if "html" in wanted:
-        from exporter.report.render.period import html
-
-        found["report.html"] = html.render(report, language).encode()
-    if "json" in wanted:
-        found["report.json"] = json.render(report).encode()
-    if "text" in wanted:
-        found["summary.txt"] = text.render(report, language, _WIDTH).encode()
-    if "markdown" in wanted:
-        from exporter.report.render.period import markdown
-
-        found["report.md"] = markdown.render(report, language).encode()
-    if "xlsx" in wanted:
-        from exporter.report.render.xlsx import period as xlsx
-
-        found["report.xlsx"] = xlsx.render(report, language)
-    return found
+    return write(directory, contents, past.links(language))

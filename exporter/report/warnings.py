@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
+from exporter.report.accounting.periods import PeriodReport
+from exporter.report.accounting.rows import Report
 from exporter.report.completeness import (
+    BudgetUnknown,
     CoverageLow,
+    Days,
+    DaysMissing,
+    DaysPartial,
     Fault,
     GpusUnlisted,
     HistoryMissing,
     HistoryRemark,
+    RuleUnused,
     SamplesImpossible,
     SamplesTwice,
     TasksMalformed,
@@ -16,10 +26,18 @@ from exporter.report.completeness import (
     TimeUnpriced,
 )
 from exporter.report.render.cells import coverage
-from exporter.speech import Speech
+from exporter.speech import Speech, speech
+
+AnyReport = TypeVar("AnyReport", Report, PeriodReport)
 
 
-def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901  one case for each fault
+def worded(report: AnyReport, faults: Iterable[Fault], language: str) -> AnyReport:
+    """Returns the report with its warnings in a language: one account is read in several."""
+    words = speech(language)
+    return report.model_copy(update={"warnings": [warning(fault, words) for fault in faults]})
+
+
+def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901, PLR0912  one case for each fault
     """Returns the sentence that tells readers of a fault."""
     _ = speech.gettext
     match fault:
@@ -57,4 +75,19 @@ def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901  one case for ea
             sentence = _("{hours} GPU-hours that were owned have no price: no rule of report.prices fits them").format(
                 hours=speech.number(fault.gpu_hours)
             )
+        case DaysMissing():
+            sentence = _("{days} could not be had: {reason}").format(days=_named(fault.days), reason=fault.reason)
+        case DaysPartial():
+            sentence = _("{days}: made while a source did not answer, or not in full").format(
+                days=speech.listed(tuple(map(_named, fault.days)))
+            )
+        case BudgetUnknown():
+            sentence = _("report.budgets: {name} is no project and no user of this month").format(name=fault.name)
+        case RuleUnused():
+            sentence = _("report.prices: nothing was charged by rule {place}").format(place=fault.place)
     return sentence
+
+
+def _named(days: Days) -> str:
+    """Returns `2026-11-01 – 2026-11-09`, or `2026-11-12`."""
+    return str(days.first) if days.first == days.last else f"{days.first} – {days.last}"

@@ -55,6 +55,11 @@ _HINTS: Final = {
 }
 
 
+def whole(files: Mapping[str, Content]) -> dict[str, bytes]:
+    """Returns files with each content in one piece."""
+    return {path: one if isinstance(one, bytes) else b"".join(one) for path, one in files.items()}
+
+
 def write(
     directory: Path, files: Mapping[str, Content], links: Links | None = None, patience: float = 60.0
 ) -> list[Path]:

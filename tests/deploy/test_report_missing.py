@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.report_missing import missing
+from deploy.report_missing import missing, runs
+from exporter import config
+from exporter.config import Delivery
+from exporter.report.delivery import marks
+from exporter.report.delivery.marks import Mark, Marks
 
 SCRIPT = Path(__file__).parents[2] / "deploy/report_missing.py"
 TODAY = date(2025, 7, 22)
@@ -93,6 +98,94 @@ def test_a_report_that_cannot_be_read_is_made_again(tmp_path: Path, text: str) -
     assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
+TARGETS = [{"to": "json://localhost", "when": when} for when in ("daily", "weekly", "monthly")]
+DAILY = {"to": "json://localhost"}
+MONDAY = date(2025, 8, 4)
+"""The first run after week 31, and the third after July."""
+
+
+def asked_for(tmp_path: Path, today: date, targets: Sequence[object] = (), days: int = 3) -> list[str]:
+    """The options of `exporter report` that a run of that day would have."""
+    document = {"tasks": {"url": "http://127.0.0.1"}, "report": {"directory": str(tmp_path), "deliver": list(targets)}}
+    settings = config.parse(document, where="test")
+    return [" ".join(arguments) for arguments in runs(settings, today, days)]
+
+
+def write_period(reports: Path, name: str, **changes: object) -> None:
+    content = {"is_over": True, "only_users": [], "only_nodes": []} | changes
+    (reports / name).mkdir()
+    (reports / name / "report.json").write_text(json.dumps(content))
+
+
+def mark(reports: Path, name: str, target: object, state: Mark) -> None:
+    """As a run leaves it that delivered, or could not."""
+    made = marks.read(reports, name) or Marks(reports, name)
+    made.set(made.key(Delivery.model_validate(target)), state)
+
+
+def days_before(reports: Path, today: date, count: int) -> None:
+    for age in range(1, count + 1):
+        write_report(reports, today - timedelta(days=age))
+
+
+def test_the_first_run_after_a_week_and_a_month_makes_and_delivers_them(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY, 2)
+    assert asked_for(tmp_path, MONDAY, days=1) == ["--week 2025-W31"]
+    assert asked_for(tmp_path, date(2025, 9, 1), TARGETS, days=1) == [
+        "--date 2025-08-31 --deliver",
+        "--month 2025-08 --deliver",
+    ]
+
+
+def test_a_week_and_a_month_that_are_made_are_left_alone_until_one_of_their_days_is_made_again(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY, 5)
+    write_period(tmp_path, "2025-W31")
+    write_period(tmp_path, "2025-07")
+    assert asked_for(tmp_path, MONDAY) == []
+
+    (tmp_path / "2025-08-02/report.json").unlink()
+    assert asked_for(tmp_path, MONDAY) == ["--date 2025-08-02", "--week 2025-W31"]
+
+
+@pytest.mark.parametrize("changes", [{"is_over": False}, {"only_users": ["itrd"]}, {"only_nodes": ["gpu1"]}])
+def test_a_week_that_was_made_too_early_or_of_a_part_is_made_again(tmp_path: Path, changes: dict[str, object]) -> None:
+    days_before(tmp_path, MONDAY, 1)
+    write_period(tmp_path, "2025-W31", **changes)
+    assert asked_for(tmp_path, MONDAY) == ["--week 2025-W31"]
+
+
+def test_weeks_and_months_before_the_first_report_are_not_made(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY + timedelta(days=2), 1)
+    assert asked_for(tmp_path, MONDAY + timedelta(days=2)) == []
+
+
+def test_what_could_not_be_delivered_is_tried_again_and_what_was_is_not(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY, 3)
+    for name, state in (("2025-08-01", Mark.OPEN), ("2025-08-02", Mark.SETTLED), ("2025-08-03", Mark.TRYING)):
+        mark(tmp_path, name, DAILY, state)
+    write_period(tmp_path, "2025-W31")
+
+    assert asked_for(tmp_path, MONDAY, [DAILY]) == ["--date 2025-08-01 --deliver"]
+
+
+def test_whoever_joins_is_sent_yesterday_and_not_the_days_before(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY, 3)
+    write_period(tmp_path, "2025-W31")
+    assert asked_for(tmp_path, MONDAY, [DAILY]) == ["--date 2025-08-03 --deliver"]
+
+    mark(tmp_path, "2025-08-03", {"to": "json://another"}, Mark.SETTLED)
+    assert asked_for(tmp_path, MONDAY, [DAILY]) == []
+
+
+def test_a_day_that_is_made_again_is_not_delivered_again(tmp_path: Path) -> None:
+    days_before(tmp_path, MONDAY, 3)
+    write_period(tmp_path, "2025-W31")
+    mark(tmp_path, "2025-08-03", DAILY, Mark.SETTLED)
+    (tmp_path / "2025-08-03/report.json").unlink()
+
+    assert asked_for(tmp_path, MONDAY, [DAILY]) == ["--date 2025-08-03", "--week 2025-W31"]
+
+
 def run(tmp_path: Path, *, timezone: str = "UTC", exit_codes: str = "0") -> tuple[int, list[str]]:
     """The exit code, and the command lines of the reports that were asked for; they end with those codes in turn."""
     config = tmp_path / "config.yaml"
@@ -102,7 +195,7 @@ def run(tmp_path: Path, *, timezone: str = "UTC", exit_codes: str = "0") -> tupl
     exporter = tmp_path / "exporter"
     exporter.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
-        f'set -- {exit_codes}; shift $(($(wc -l < {tmp_path}/asked) - 1)); exit "$1"\n'
+        f'set -- {exit_codes}; shift $(($(wc -l < {tmp_path}/asked) - 1)); exit "${{1:-0}}"\n'
     )
     exporter.chmod(0o755)
     options = ("--config", config, "--exporter", exporter)
@@ -126,7 +219,7 @@ def test_one_day_that_fails_does_not_keep_the_others_from_their_report(
 ) -> None:
     write_report(tmp_path / "reports", datetime.now(UTC).date() - timedelta(days=4))
     code, asked = run(tmp_path, exit_codes=exit_codes)
-    assert len(asked) == 3
+    assert len([arguments for arguments in asked if "--date" in arguments]) == 3
     assert code == expected
 
 

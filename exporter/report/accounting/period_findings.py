@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.report.accounting.budgets import BudgetRow
 from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.usage import ratio
+
+_MOST_BUDGETS: Final = 5
+"""That are named; a table has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +60,5 @@ def period_findings(report: PeriodReport) -> Iterator[Finding]:
     worst = max(hours, key=lambda username: hours[username], default="")
     if len(hours) > 1 and hours[worst]:
         yield MostIdle(worst, hours[worst])
-    yield from (OverBudget(row, -row.left) for row in report.budgets if row.left < 0)
+    over = [OverBudget(row, -row.left) for row in report.budgets if row.left < 0]
+    yield from over[:_MOST_BUDGETS]

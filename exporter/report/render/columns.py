@@ -56,7 +56,7 @@ class Column(Generic[_T_contra]):
     coverage: Callable[[_T_contra], float | None] | None = None
     """What it shows, if that is how much of the row was observed."""
     field: str = ""
-    """Of the usage, if it is a figure of that."""
+    """Of the row or its usage, if it is a figure of that."""
 
 
 @dataclass(frozen=True, slots=True)

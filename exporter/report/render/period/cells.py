@@ -204,7 +204,7 @@ class PeriodCells:
             is_marked = figure.form is Form.COVERAGE and is_low(value(row), self.report.min_coverage_ratio)
             return ("! " if is_marked else "") + self.value(figure, value(row))
 
-        return Column(title(figure, self.speech), text, least_width=width)
+        return Column(title(figure, self.speech), text, least_width=width, field=name)
 
     def _project(self) -> list[Column[Any]]:
         return [
@@ -216,10 +216,10 @@ class PeriodCells:
         _ = self.speech.gettext
         return [
             self._name(N_("Name"), attrgetter("name")),
-            Column(_("Allowed"), lambda row: self.budgeted(row, row.allowed)),
-            Column(_("Used"), lambda row: self.budgeted(row, row.used)),
-            Column(_("Left"), lambda row: self.budgeted(row, row.left)),
-            Column(_("Used of it"), lambda row: self.speech.percent(row.used_ratio)),
+            Column(_("Allowed"), lambda row: self.budgeted(row, row.allowed), field="allowed"),
+            Column(_("Used"), lambda row: self.budgeted(row, row.used), field="used"),
+            Column(_("Left"), lambda row: self.budgeted(row, row.left), field="left"),
+            Column(_("Used of it"), lambda row: self.speech.percent(row.used_ratio), field="used_ratio"),
         ]
 
     def _name(self, word: str, text: Callable[[Any], str], least_width: int = 0) -> Column[Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.names import visible
 from exporter.report.accounting.periods import PeriodReport
+from exporter.report.render.period import brief
 from exporter.report.render.period.cells import PeriodCells
 from exporter.report.render.period.heat import HeatCell, heat
 from exporter.report.render.terminal import Page
@@ -33,16 +33,7 @@ def render(report: PeriodReport, language: str, width: int, *, colour: bool = Fa
     cells = PeriodCells(report, speech(language))
     page = Page(width, colour=colour)
     _ = cells.speech.gettext
-    page.line(cells.title, bold=True)
-    page.line(cells.span)
-    for note in cells.notes():
-        page.line(visible(note))
-    for sentence in cells.sentences():
-        page.line(sentence)
-    if report.warnings:
-        page.heading(_("Warnings"))
-        for warning in report.warnings:
-            page.line(f"! {visible(warning)}", fg="yellow")
+    brief.draw(page, cells)
     page.heading(cells.hours(_("Totals")))
     heads = [
         Head(),
