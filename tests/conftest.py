@@ -13,6 +13,10 @@ from tests.support.amdsmi import build
 settings.register_profile(
     "suite", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
+# `make fuzz`.
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=3_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 
