@@ -26,8 +26,10 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
 
-fuzz: $(VENV)/dev ## every parser against hostile inputs, for minutes; counts them
-	$(BIN)/pytest --hypothesis-profile fuzz --numprocesses auto --dist load $(ARGS) tests/fuzz
+EXAMPLES ?= 3000
+
+fuzz: $(VENV)/dev ## every parser against EXAMPLES hostile inputs, a tenth where they are dear; counts them
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --hypothesis-profile fuzz --numprocesses auto --dist load $(ARGS) tests/fuzz
 
 MINUTES ?= 10
 

@@ -25,7 +25,7 @@ MOST_BYTES: Final = 32 * 2**20
 
 MOST_INPUT_BYTES: Final = 10_000
 
-dear: Final = settings(max_examples=max(1, settings.default.max_examples // 10))
+dear: Final = settings(max_examples=max(1, settings().max_examples // 10))
 """Decorates a fuzzer one of whose inputs takes tens of milliseconds."""
 
 TEXTS: Final = st.text(max_size=40) | st.sampled_from(
