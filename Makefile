@@ -50,7 +50,7 @@ test-lowest: $(VENV)/audit ## every test, with the lowest versions that pyprojec
 audit: $(VENV)/audit ## known holes in dependencies
 	@for kind in lowest-direct highest; do \
 	    $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra report --resolution $$kind pyproject.toml \
-	        --output-file $(VENV)/$$kind.txt || { echo "not audited: no registry can be reached from here"; exit 0; }; \
+	        --output-file $(VENV)/$$kind.txt || { echo "NOT AUDITED: no registry can be reached from here"; exit 0; }; \
 	done; \
 	$(BIN)/python .ci/audit.py $(VENV)/lowest-direct.txt $(VENV)/highest.txt
 
