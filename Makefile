@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-lowest spreadsheets check audit format lint types messages bench clean
+.PHONY: demo test test-libraries test-lowest fuzz soak spreadsheets check audit format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -26,6 +26,18 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
 
+EXAMPLES ?= 3000
+
+fuzz: $(VENV)/dev ## every parser against EXAMPLES hostile inputs, a tenth where they are dear; counts them
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --hypothesis-profile fuzz --numprocesses auto --dist load $(ARGS) tests/fuzz
+
+MINUTES ?= 10
+
+soak: ## whether the service comes to hold more: MINUTES of the real one, and a week on a virtual clock
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -p no:xdist $(ARGS) tests/soak/service.py tests/soak/week.py
+
 LOWEST := $(VENV)/lowest-versions
 
 test-lowest: $(VENV)/audit ## every test, with the lowest versions that pyproject.toml allows
@@ -38,9 +50,10 @@ test-lowest: $(VENV)/audit ## every test, with the lowest versions that pyprojec
 audit: $(VENV)/audit ## known holes in dependencies
 	@for kind in lowest-direct highest; do \
 	    $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra report --resolution $$kind pyproject.toml \
-	        --output-file $(VENV)/$$kind.txt || { echo "not audited: no registry can be reached from here"; exit 0; }; \
+	        --output-file $(VENV)/$$kind.txt || { echo "NOT AUDITED: no registry can be reached from here"; exit 0; }; \
 	done; \
 	$(BIN)/python .ci/audit.py $(VENV)/lowest-direct.txt $(VENV)/highest.txt
+
 spreadsheets: ## what LibreOffice makes of the spreadsheets
 	@deploy/debian-packages.sh libreoffice-calc-nogui
 	@$(MAKE) --no-print-directory $(VENV)/dev

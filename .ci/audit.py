@@ -48,7 +48,7 @@ def main() -> None:
     for path in map(Path, sys.argv[1:]):
         known = holes(path)
         if known is None:
-            print(f"{path.name}: not audited: no advisories can be had from here")
+            print(f"{path.name}: NOT AUDITED: no advisories can be had from here")
             continue
         print(f"{path.name}: {len(known)} known holes")
         for line in known:

@@ -40,6 +40,8 @@ _MATCHERS = re.compile(
     r'\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*'
     r'(,\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*)*,?\s*'
 )
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What RFC 9110 calls a token."""
 _USERINFO = re.compile(r"//[^/@]*@")
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 _SECRET_KEYS = {"basic_auth", "headers", "deliver"}
@@ -128,6 +130,18 @@ def _matchers(value: str) -> str:
     return value.strip().rstrip(",")
 
 
+def _header(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise _expected("the name of an HTTP header such as X-Scope-OrgID")
+    return value
+
+
+def _path(value: Path) -> Path:
+    if "\0" in str(value):
+        raise _expected("a path, in which no NUL can be")
+    return value
+
+
 def _label(value: str) -> str:
     if not value:
         raise _expected("a name that is not empty, or null")
@@ -140,15 +154,17 @@ Size = Annotated[int, BeforeValidator(_size)]
 Url = Annotated[str, AfterValidator(_url)]
 Zone = Annotated[str, AfterValidator(_timezone)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1024)]
+"""Of GPUs of one host."""
+Money = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+"""A year of a cluster at more would pass what sums hold exactly."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-FilePath = Annotated[Path, Field(strict=False)]
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_path)]
 
 
 class Listen(_Section):
@@ -233,7 +249,7 @@ class Prometheus(_Section):
     url: Url = "http://127.0.0.1:9090"
     matchers: Annotated[str, AfterValidator(_matchers)] = ""
     token_file: FilePath | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[Annotated[str, AfterValidator(_header)], SecretStr] = Field(default_factory=dict)
     timeout: PositiveDuration = 60.0
 
 
@@ -294,7 +310,7 @@ class Report(_Section):
     currency: str | None = None
     projects: dict[str, Annotated[str, AfterValidator(_label)]] = Field(default_factory=dict)
     budgets: dict[str, Budget] = Field(default_factory=dict)
-    pue: Annotated[float, Field(ge=1)] = 1.0
+    pue: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     url: Url | None = None
     deliver: list[Delivery] = Field(default_factory=list)
 
@@ -430,9 +446,9 @@ def _explain(where: str, document: dict[Any, Any], detail: ErrorDetails) -> str:
         return f"{where}: {name}: no such key; config.example.yaml shows every key"
     if detail["type"] == "missing":
         return f"{where}: {name}.{detail['loc'][-1]}: expected a value, found nothing"
-    if detail["loc"][-1] == "[key]":
-        return f"{where}: {name}: expected text as the key"
     wanted = _EXPECTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+    if detail["loc"][-1] == "[key]":
+        return f"{where}: {name}: expected {wanted} as the key"
     is_about_a_whole_section = detail["type"] == "expected" and isinstance(value, dict)
     if is_about_a_whole_section or _SECRET_KEYS.intersection(key.split("[")[0] for key in known):
         return f"{where}: {name}: expected {wanted}"

@@ -132,6 +132,20 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
             "prometheus: {matchers: 'cluster='}",
             'prometheus.matchers: expected PromQL label matchers such as cluster="a", found "cluster="',
         ),
+        (
+            "prometheus: {headers: {X Y: z}}",
+            "prometheus.headers.X Y: expected the name of an HTTP header such as X-Scope-OrgID as the key",
+        ),
+        (
+            'tasks: {token_file: "/a\\0b"}',
+            r"tasks.token_file: expected a path, in which no NUL can be, found '/a\x00b'",
+        ),
+        ("report: {pue: .inf}", "report.pue: expected a finite number, found inf"),
+        (
+            "report: {price_per_gpu_hour: 1.0e+13}",
+            "report.price_per_gpu_hour: expected less than or equal to 1000000000000, found 10000000000000.0",
+        ),
+        ("report: {nodes: {a: 1000000000}}", "report.nodes.a: expected less than or equal to 1024, found 1000000000"),
         ("- a", "expected keys and values, found a list"),
     ],
 )

@@ -26,13 +26,17 @@ FILE: Final = "day.jsonl.gz"
 VERSION: Final = 1
 
 _LEVEL: Final = 6
+_GZIP: Final = 31
+"""What zlib calls that container, with its largest window."""
 _MOST_HEAD_BYTES: Final = 10_000
+_MOST_BYTES: Final = 64 * 2**20
+"""Unpacked: 300,000 rows, twenty times what 1,024 GPUs come to."""
 
 
 class DayHead(BaseModel):
     """The first line of a stored day."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     format: Literal["mi300x-exporter day"] = "mi300x-exporter day"
     version: Literal[1] = VERSION
@@ -45,7 +49,7 @@ class DayHead(BaseModel):
     columns: list[str]
 
 
-_PARTS: Final = TypeAdapter(tuple[DayPart, ...])
+_PARTS: Final = TypeAdapter(tuple[DayPart, ...], config=ConfigDict(allow_inf_nan=False))
 _SEAL_BYTES: Final = len(hashlib.sha256().hexdigest()) + 1
 
 
@@ -78,19 +82,27 @@ def loaded(file: Path) -> DayAccount:
         StoredDayError: It is truncated, edited, of another version, or cannot be read.
     """
     try:
-        text = gzip.decompress(file.read_bytes())
+        unpacker = zlib.decompressobj(wbits=_GZIP)
+        text = unpacker.decompress(file.read_bytes(), _MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(file) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except zlib.error as error:
         raise StoredDayError(f"{file}: truncated or damaged") from error
     except OSError as error:
         raise StoredDayError(f"{file}: cannot be read: {error.strerror}") from error
+    if not unpacker.eof and len(text) < _MOST_BYTES:
+        raise StoredDayError(f"{file}: truncated or damaged")
+    if not unpacker.eof:
+        raise StoredDayError(f"{file}: unpacks to more than {_MOST_BYTES // 2**20} MiB")
     body, seal = text[:-_SEAL_BYTES], text[-_SEAL_BYTES:]
     first, *lines = body.split(b"\n")[:-1] or [b""]
     head = _head(first, file)
     if seal != _seal(body) or head.columns != list(DayPart._fields):
         raise StoredDayError(f"{file}: not as it was written")
-    parts = _PARTS.validate_json(b"[" + b",".join(lines) + b"]")
+    try:
+        parts = _PARTS.validate_json(b"[" + b",".join(lines) + b"]")
+    except ValueError as error:
+        raise StoredDayError(f"{file}: not as it was written") from error
     return DayAccount(head.day, head.timezone, head.seconds, head.sources, head.is_whole, parts)
 
 
@@ -123,7 +135,7 @@ def _head(line: bytes, file: Path) -> DayHead:
         if isinstance(document, dict) and document.get("version") != VERSION:
             raise StoredDayError(f"{file}: of version {document.get('version')}, not {VERSION}")
         return DayHead.model_validate(document)
-    except ValueError as error:  # of JSON, of UTF-8 and of pydantic alike
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8 and of pydantic alike
         raise StoredDayError(f"{file}: not as it was written") from error
 
 

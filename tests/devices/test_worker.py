@@ -335,7 +335,18 @@ async def test_a_crash_names_its_signal_and_its_suspect(worker: Worker, library:
 
 
 @pytest.mark.parametrize(
-    "answer", ["x", "{}x", '{"readings": null}', '{"readings": [["0000:05:00", 0.1, null]]}', "[]"]
+    "answer",
+    [
+        "x",
+        "{}x",
+        "[]",
+        '{"readings": null}',
+        '{"readings": [["0000:05:00", 0.1, null]]}',
+        '{"readings": [["0000:05:00", 0.1, {"taken": 1e18}]]}',  # no reading of this GPU would ever be newer
+        '{"readings": [["0000:05:00", 0.1, {"taken": NaN}]]}',
+        '{"readings": [["0000:05:00", -1, {"taken": 1}]]}',
+        f'{{"health": [["0000:05:00", {{"retired_pages": {10**400}}}]]}}',
+    ],
 )
 async def test_a_worker_that_speaks_nonsense_is_a_crash(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, answer: str

@@ -47,6 +47,12 @@ def test_what_is_stored_comes_back_to_the_last_bit(tmp_path: Path, some: list[Da
     assert days.stored(tmp_path, FIRST, TAIPEI) == account
 
 
+def test_what_unpacks_to_more_than_a_day_comes_to_is_not_unpacked(tmp_path: Path) -> None:
+    file = keep(tmp_path, gzip.compress(bytes(65 * 2**20)))
+    with pytest.raises(StoredDayError, match="unpacks to more than 64 MiB"):
+        days.loaded(file)
+
+
 def test_the_same_day_is_the_same_bytes() -> None:
     account = week_of_accounts()[0]
 

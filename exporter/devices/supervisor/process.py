@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from exporter.devices.protocol import Batch, Plan, Progress
 from exporter.errors import WorkerCrashedError
@@ -21,6 +23,8 @@ _COMMAND = [sys.executable, "-m", "exporter.devices.worker"]
 _SECRETS = {"EXPORTER_TASKS_TOKEN", "CREDENTIALS_DIRECTORY"}
 _FAREWELL_SECONDS = 2.0
 _LONGEST_LINE = 2**20
+_LARGEST = 1e24
+"""More than a counter of 64 bits in KiB comes to."""
 _BATCH = TypeAdapter(Batch)
 
 
@@ -58,8 +62,8 @@ class Worker:
         if not line.endswith(b"\n"):
             raise WorkerCrashedError(await self._cause_of_death())
         try:
-            return _BATCH.validate_json(line)
-        except ValidationError as error:
+            return _decoded(line, time.monotonic())
+        except ValueError as error:
             raise WorkerCrashedError("the worker process speaks nonsense: its memory is corrupt") from error
 
     def kill(self) -> str:
@@ -103,6 +107,34 @@ class Worker:
         if code < 0:
             return f"the worker process was ended by {signal.Signals(-code).name}: see dmesg"
         return f"the worker process ended with status {code}: see what it wrote to stderr"
+
+
+def _decoded(line: bytes, now: float) -> Batch:
+    """Returns what a line tells.
+
+    Raises:
+        ValueError: It is no batch, or one whose numbers no hardware tells. A reading of the future would keep all later
+            ones of its GPU from counting, and a number that no float holds would end every scrape.
+    """
+    document = from_json(line, allow_inf_nan=False)
+    if not all(abs(number) < _LARGEST for number in _numbers(document)):
+        raise ValueError("numbers that no counter reaches")
+    batch = _BATCH.validate_python(document)
+    if any(reading.taken > now or seconds < 0 for _, seconds, reading in batch.readings):
+        raise ValueError("a reading of the future")
+    return batch
+
+
+def _numbers(document: object) -> Iterator[float]:
+    """Yields every number in a document."""
+    values = [document]
+    for value in values:
+        if isinstance(value, int | float):
+            yield value
+        elif isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
 
 
 class Workers:

@@ -145,7 +145,7 @@ class Roster:
                 self._told[gpu.uuid] = source
                 changed[source].append(gpu.index)
         for (kind, version, stand_in), indices in changed.items():
-            words = _SOURCES[kind].format(version)
+            words = _SOURCES.get(kind, kind).format(version)
             listed = ", ".join(map(str, indices))
             _logger.info("readings of GPU %s come from %s%s", listed, words, f": {stand_in}" if stand_in else "")
 

@@ -11,7 +11,7 @@ from exporter.devices.sysfs import gpu_metrics, read
 from exporter.errors import DeviceError, GpuLostError, ReadFailedError
 from exporter.model import Health, Reading
 
-_COUNT = re.compile(r"^(ce|ue|de):\s*(\d+)$", re.MULTILINE)
+_COUNT = re.compile(r"^(ce|ue|de):\s*([0-9]{1,20})$", re.MULTILINE)
 _SEVERITIES = {"ce": "correctable", "ue": "uncorrectable", "de": "deferred"}
 
 

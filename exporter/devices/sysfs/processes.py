@@ -17,7 +17,7 @@ from exporter.model import Process
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 """As Docker, containerd, CRI-O and Podman name the group of a container."""
-_SLURM_JOB = re.compile(r"/job_(\d+)")
+_SLURM_JOB = re.compile(r"/job_([0-9]{1,20})")
 _DIGITS = 12
 """Of a container's id: what `docker ps` shows."""
 
@@ -48,7 +48,7 @@ def _described(proc: str, pid: int, vram_used_bytes: int) -> Process:
     groups = read.text(f"{proc}/{pid}/cgroup")
     container = _CONTAINER.findall(groups)
     job = _SLURM_JOB.search(groups)
-    uid = re.search(r"^Uid:\s+(\d+)", read.text(f"{proc}/{pid}/status"), re.MULTILINE)
+    uid = re.search(r"^Uid:\s+([0-9]{1,10})\s", read.text(f"{proc}/{pid}/status"), re.MULTILINE)
     return Process(
         pid=pid,
         vram_used_bytes=vram_used_bytes,
@@ -63,5 +63,5 @@ def _described(proc: str, pid: int, vram_used_bytes: int) -> Process:
 def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
-    except KeyError:
+    except (KeyError, OverflowError):
         return str(uid)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 from exporter.errors import DeviceError, GpuLostError, PermissionDeniedError, ReadFailedError
 
 _MOST_BYTES = 65536
 """No file of sysfs is as large."""
+_WHOLE = re.compile(r"[0-9]{1,20}")
+"""All that 64 bits can hold."""
 _GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR}
 _DENIED = {errno.EACCES, errno.EPERM}
 
@@ -41,8 +44,12 @@ def text(path: str) -> str:
 
 def number(path: str) -> int | None:
     """Returns a file's number; None where it has none, or cannot be had."""
-    digits = text(path)
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    return whole(text(path))
+
+
+def whole(digits: str) -> int | None:
+    """Returns the number that some digits spell; None for anything else, and for more than the kernel ever writes."""
+    return int(digits) if _WHOLE.fullmatch(digits) else None
 
 
 def names(path: str) -> list[str]:

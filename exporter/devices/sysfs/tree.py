@@ -103,4 +103,4 @@ class Tree:
 def _properties(text: str) -> dict[str, int]:
     """Lines of a name and a number; others are passed over."""
     pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isascii() and pair[1].isdigit()}
+    return {pair[0]: number for pair in pairs if len(pair) == 2 and (number := read.whole(pair[1])) is not None}

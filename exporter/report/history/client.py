@@ -194,9 +194,13 @@ class PrometheusClient:
             raise _PassingError(lost) from error
         except aiohttp.ClientError as error:
             raise HistoryPayloadError(f"{url}: expected HTTP, found something else") from error
+        return self._decoded(url, question, status, body, decode)
+
+    def _decoded(self, url: str, question: Question, status: int, body: bytes, decode: Callable[[Any], _T]) -> _T:
+        """Returns what an answer tells."""
         try:
             return decode(self._checked(url, question, status, body))
-        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise HistoryPayloadError(
                 f"{url}: {question.name}: expected series of times and numbers, found {_quoted(body)}"
             ) from error

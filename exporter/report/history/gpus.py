@@ -86,10 +86,9 @@ async def inventory(client: PrometheusClient, window: Window, tasks: Iterable[Ta
     found: dict[str, list[Identity]] = {}
     claims: list[tuple[str, str]] = []
     for labels in await client.label_sets(IDENTITY.ask(client.scope()), window.start - _BEFORE, window.end):
-        index = labels.get("gpu", "")
         if labels.get("gpu_uuid") and "alias" in labels:
             claims.append((labels["gpu_uuid"], labels["alias"]))
-        elif labels.get("gpu_uuid") and index.isdecimal() and len(index) <= _MOST_DIGITS and labels.get("hostname"):
+        elif labels.get("gpu_uuid") and _is_index(labels.get("gpu", "")) and labels.get("hostname"):
             found.setdefault(labels["gpu_uuid"], []).append(labels)
     names = GpuNames(found, claims)
     if strangers := [task for task in tasks if any(gpu.uuid not in names for gpu in task.gpus)]:
@@ -204,6 +203,10 @@ async def absence(client: PrometheusClient, window: Window, now: float) -> str:
     return f"{asked}: the history goes on about {since}: is the date before the server's retention?"
 
 
+def _is_index(label: str) -> bool:
+    return label.isdecimal() and len(label) <= _MOST_DIGITS
+
+
 def reference_gpus(known: Mapping[str, Iterable[Identity]]) -> set[str]:
     """Returns the GPUs that ever were the first of their node, by the ids under which exporters tell of them."""
     places = [(one["hostname"], int(one["gpu"]), one["gpu_uuid"]) for each in known.values() for one in each]
@@ -222,7 +225,7 @@ def places(samples_of: SamplesBySeries) -> dict[str, tuple[Place, ...]]:
     seen: dict[str, dict[tuple[str, int], list[Floats]]] = {}
     for items, samples in samples_of.items():
         labels = dict(items)
-        if len(samples) and labels.get("gpu", "").isdecimal():
+        if len(samples) and _is_index(labels.get("gpu", "")):
             place = labels.get("hostname", ""), int(labels["gpu"])
             seen.setdefault(labels["gpu_uuid"], {}).setdefault(place, []).append(samples.times)
     return {uuid: _in_order({place: np.concatenate(times) for place, times in of.items()}) for uuid, of in seen.items()}

@@ -22,6 +22,8 @@ _QUESTION_GPUS = 400
 """GPUs named in one question: VictoriaMetrics reads 16 KiB of it, and each unique id takes 17 bytes."""
 _OF_GPU = frozenset({"gpu_uuid"})
 _OF_COUNTER = frozenset({"__name__", "gpu_uuid"})
+_UNQUOTABLE = re.compile("[\0-\x1f\x7f\ufffd]")
+"""What Prometheus refuses within quotes: a line end, and what it takes for broken UTF-8; the others go with them."""
 _ANSWER_SAMPLES = 60_000
 """In one answer: some 12 MB while it is decoded. Prometheus refuses more than 50 million."""
 LONGEST_SECONDS = 31.5 * 86400.0
@@ -195,7 +197,8 @@ def any_of(label: str, values: Collection[str]) -> str:
     """Returns the matcher of a label that has one of these values; engines look such alternatives up one by one."""
     pattern = "|".join(re.escape(value) for value in sorted(values))
     escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{label}=~"{escaped}"'
+    quoted = _UNQUOTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped)
+    return f'{label}=~"{quoted}"'
 
 
 def _duration(seconds: float) -> str:
