@@ -19,7 +19,9 @@ from exporter.errors import ConfigError, DeviceError, TasksError
 from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
+from exporter.tasks.threads import in_daemon_thread
 from exporter.web.server import WebServer
+from exporter.weighing import weigh
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Service:
         registry, instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
-        self._sink = _Sink(self.node, instruments, rendered, self._refresher)
+        self.sink = _Sink(self.node, instruments, rendered, self._refresher)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
@@ -65,8 +67,8 @@ class Service:
         """
         async with self.web, asyncio.TaskGroup() as group:
             running = [
-                group.create_task(self._source.run(self._sink), name="devices"),
-                group.create_task(self._refresher.run(self._sink), name="tasks"),
+                group.create_task(self._source.run(self.sink), name="devices"),
+                group.create_task(self._refresher.run(self.sink), name="tasks"),
             ]
             try:
                 yield
@@ -175,8 +177,13 @@ class _Sink:
     def scope(self) -> Scope:
         return self.node.scope()
 
-    def answered(self, answer: Answer, seconds: float) -> None:
-        self.node.answered(answer)
+    async def answered(self, answer: Answer, seconds: float) -> None:
+        question = self.node.question(answer)
+        try:
+            verdict = await in_daemon_thread(lambda: weigh(question))
+        except OSError:  # no thread to be had: then the loop has to wait
+            verdict = weigh(question)
+        self.node.settle(verdict)
         self.instruments.refreshed("ok", seconds)
 
     def refused(self, error: TasksError, seconds: float) -> None:

@@ -20,6 +20,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.labels": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
+    "exporter.weighing": {"exporter.metering", "exporter.model", "exporter.ownership"},
     "exporter.report.naming": set(),
     "exporter.report.observed": {"exporter.model"},
 }
@@ -67,7 +68,14 @@ ONLY_FROM: dict[str, set[str]] = {
 }
 """Who alone may import a part, beside itself."""
 
-PURE = ("exporter.model", "exporter.errors", "exporter.labels", "exporter.metering", "exporter.ownership")
+PURE = (
+    "exporter.model",
+    "exporter.errors",
+    "exporter.labels",
+    "exporter.metering",
+    "exporter.ownership",
+    "exporter.weighing",
+)
 PURE_REPORT = (
     "exporter.report.naming",
     "exporter.report.observed",

@@ -28,6 +28,7 @@ from exporter.model import (
     TaskGpu,
 )
 from exporter.node import Node
+from exporter.weighing import weigh
 
 UUID = "52f67b3700dcc6f3"
 ALIAS = "00000000000000aa"
@@ -411,6 +412,41 @@ def test_the_work_of_an_answer_grows_with_its_tasks_and_no_faster() -> None:
         return made
 
     assert calls(1600) < 5 * calls(400)
+
+
+def test_readings_that_come_while_an_answer_is_weighed_are_kept_and_wait_for_the_next() -> None:
+    world = World(tasks=(task(20),))
+    world.sample(60)
+    question = world.node.question(Answer(world.tasks, (), world.now))
+    world.sample(70)
+    before = world.busy()
+    verdict = weigh(question)
+    assert world.busy() == before == {}
+    world.node.settle(verdict)
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0), owned(): pytest.approx(35.0)}
+    world.refresh()
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0), owned(): pytest.approx(45.0)}
+
+
+def test_time_booked_unknown_while_an_answer_is_weighed_is_not_booked_again() -> None:
+    world = World()
+    world.sample(610)
+    question = world.node.question(Answer((), (), world.now))
+    world.sample(620)
+    unknown = world.busy()[UNKNOWN]
+    world.node.settle(weigh(question))
+    assert world.busy() == {UNKNOWN: unknown}
+    world.refresh()
+    assert world.busy() == {UNKNOWN: unknown, UNALLOCATED: pytest.approx(619 - unknown - 5)}
+
+
+def test_a_gpu_found_while_an_answer_is_weighed_has_its_holder_with_it() -> None:
+    world, other = World(), "00000000000000bb"
+    world.sample(10)
+    question = world.node.question(Answer((task(0, gpu=other),), (), world.now))
+    world.node.found([Gpu(3, UUID, frozenset({UUID, ALIAS})), Gpu(4, other, frozenset({other}))])
+    world.node.settle(weigh(question))
+    assert [gpu.owner.username for gpu in world.node.snapshot().gpus] == ["", "itrd"]
 
 
 def sampled(world: World, name: str) -> list[Sample]:

@@ -82,7 +82,7 @@ class TaskRefresher:
         self._log_success(source.name, answer)
         before, self._clock_offset = self._clock_offset, answer.clock_offset or 0.0
         self._log_clock(source.name)
-        sink.answered(answer, time.monotonic() - began)
+        await sink.answered(answer, time.monotonic() - began)
         if self._clock_offset != before and not start <= self._server_time() <= end:
             self._changed.set()  # asked for the wrong hour, for want of knowing the server's clock
 
