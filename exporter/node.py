@@ -94,7 +94,9 @@ class Node:
         """Meters a reading; what has waited too long for an answer is booked unknown."""
         package = self._packages[uuid]
         package.reading = reading
-        package.ledger.extend(reading.taken, package.meter.observe(reading))
+        counters = package.meter.observe(reading)
+        if not package.meter.may_bridge(reading):
+            package.ledger.extend(reading.taken, counters)
         self._device_state = replace(self._device_state, last_success=self.wall())
         now = self.monotonic()
         if not self.tasks.has_source:

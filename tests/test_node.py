@@ -414,6 +414,28 @@ def test_the_work_of_an_answer_grows_with_its_tasks_and_no_faster() -> None:
     assert calls(1600) < 5 * calls(400)
 
 
+def test_what_is_joined_across_a_reading_that_tells_too_little_lies_evenly_between_its_neighbours() -> None:
+    world = World(tasks=(task(0, 12), task(12, user="amy")))
+    world.sample(10)
+    for second, utilization in ((11, 1.0), (12, None), (13, 1.0)):
+        world.now = second
+        world.node.read(UUID, Reading(world.now, utilization, vram_used_bytes=10))
+    world.sample(30)
+    world.refresh()
+
+    assert world.busy() == {owned(): pytest.approx(11.0), owned("amy"): pytest.approx(13.0)}
+
+
+def test_energy_told_without_utilization_is_booked_once_nothing_can_be_joined_across_it() -> None:
+    world = World(tasks=(task(0),))
+    for second in range(1, 40):
+        world.now = second
+        world.node.read(UUID, Reading(second, 0.5 if second == 1 else None, 10, energy_joules=700 * second))
+    world.refresh()
+
+    assert dict(world.state.accounts)[owned()].energy_joules == pytest.approx(700 * 33)
+
+
 def test_readings_that_come_while_an_answer_is_weighed_are_kept_and_wait_for_the_next() -> None:
     world = World(tasks=(task(20),))
     world.sample(60)
