@@ -6,7 +6,7 @@ Pure but for the two clocks it is given, so that a day can be lived through in s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter import config
@@ -31,6 +31,8 @@ from exporter.weighing import Oddities, Question, Verdict, holds_of, in_force, w
 
 _log = logging.getLogger(__name__)
 
+_MAX_LOGGED = 10
+"""Of one kind at a time: an answer may hold thousands."""
 _NOBODY_TO_ASK = SourceState(problem="tasks.url is not set: all time is booked to unknown owners")
 
 
@@ -189,12 +191,15 @@ class Node:
         if not self._packages:
             return  # which GPUs there are is known only once the devices told
         before, self._oddities = self._oddities, oddities
-        for uuid in sorted(set(oddities.unmatched) - set(before.unmatched)):
-            _log.warning("a task of %s names GPU %s, which this node does not have", self.hostname, uuid)
-        for task_id in sorted(set(oddities.mismatched) - set(before.mismatched)):
-            _log.warning(
-                "task %r holds a GPU of this node but bears another hostname: booked all the same", task_id[:80]
-            )
+        _log_each(
+            "a task of %s names GPU %s, which this node does not have",
+            set(oddities.unmatched) - set(before.unmatched),
+            self.hostname,
+        )
+        _log_each(
+            "task %r holds a GPU of this node but bears another hostname: booked all the same",
+            {task_id[:80] for task_id in set(oddities.mismatched) - set(before.mismatched)},
+        )
 
     def _known(self) -> frozenset[str]:
         """Returns every unique id of the GPUs there are."""
@@ -272,6 +277,13 @@ class Node:
         Where that is the wall clock's it is asked anew each time, so that a clock step moves no duration.
         """
         return self.wall() - self.monotonic() if self._server_offset is None else self._server_offset
+
+
+def _log_each(words: str, those: Collection[str], *before: str) -> None:
+    for one in sorted(those)[:_MAX_LOGGED]:
+        _log.warning(words, *before, one)
+    if len(those) > _MAX_LOGGED:
+        _log.warning("and %d more like it", len(those) - _MAX_LOGGED)
 
 
 def _log_unlisted(package: _Package, owners: int) -> None:

@@ -261,6 +261,18 @@ def test_a_gpu_of_this_host_that_nobody_has_is_unmatched(caplog: pytest.LogCaptu
     assert world.node.snapshot().unmatched_gpus == 1
 
 
+def test_thousands_of_tasks_that_do_not_fit_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    strange = tuple(task(number, host="colab-gpu9") for number in range(2000))
+    foreign = tuple(task(number, gpu=f"{number + 1:016x}") for number in range(1000))
+    world = World(tasks=(*strange, *foreign))
+    world.sample(3000)
+    world.refresh()
+
+    assert len(caplog.messages) < 30
+    assert "and 1990 more like it" in caplog.messages
+    assert "and 989 more like it" in caplog.messages  # one of the thousand ids is an alias of its own GPU
+
+
 def test_an_entry_that_cannot_be_placed_makes_its_gpu_unknown_not_free() -> None:
     world = World(malformed=(MalformedTask("x", "no readable start", (UUID,)),))
     world.sample(50)
