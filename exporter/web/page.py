@@ -149,7 +149,9 @@ def render(snapshot: Snapshot, words: Speech, *, idle_threshold: float) -> str:
         idle_threshold: The utilization, 0 to 1, below which a GPU is idle.
     """
     _ = words.gettext
-    cards = [_card(state, snapshot.time, words, idle_threshold) for state in snapshot.gpus]
+    # Tasks began by the API's clock.
+    api_time = snapshot.time + (snapshot.api_clock_offset or 0.0)
+    cards = [_card(state, api_time, words, idle_threshold) for state in snapshot.gpus]
     standings = [card.standing for card in cards]
     return _TEMPLATE.render(
         _=_,
