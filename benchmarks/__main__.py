@@ -10,11 +10,12 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from benchmarks import accuracy, exporter, fault_days, libraries, prompt, report, scale
+from benchmarks import accuracy, answers, exporter, fault_days, libraries, prompt, report, scale
 from benchmarks.figures import Figure, as_table, machine
 
 SECTIONS: dict[str, Callable[[], AsyncIterator[Figure]]] = {
     "exporter": exporter.figures,
+    "answers": answers.figures,
     "report": report.figures,
     "accuracy": accuracy.figures,
     "fault-days": fault_days.figures,

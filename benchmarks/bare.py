@@ -1,6 +1,6 @@
 """The least that aiohttp can do: a process that serves the content of files.
 
-python -m benchmarks.bare FILE…     prints its port; the nth file is at /n, counted from 0
+python -m benchmarks.bare FILE…     prints its port; the nth file is at /n and below, counted from 0
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def _serve(bodies: Sequence[bytes]) -> None:
         return web.Response(body=bodies[int(request.match_info["number"])])
 
     app = web.Application()
-    app.router.add_get("/{number}", answer)
+    app.router.add_get("/{number:[0-9]+}{tail:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

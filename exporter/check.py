@@ -14,6 +14,7 @@ from exporter.errors import OF_ONE_GPU, ConfigError, DeliveryError, DeviceError,
 from exporter.model import Gpu, Health, Process, Reading
 from exporter.report.delivery.send import try_url
 from exporter.report.delivery.target import url
+from exporter.tasks.refresher import clock_difference
 from exporter.tasks.source import task_source
 from exporter.web.tls import Tls
 
@@ -166,6 +167,9 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
             yield Finding(Verdict.NOTE, "tasks", "tasks.url is not set: every GPU-second is booked to `unknown`")
             return
         answer = await source.tasks(now - 60, now)
+        if answer.clock_offset:  # it was asked for an hour of ours, which is not its own
+            now += answer.clock_offset
+            answer = await source.tasks(now - 60, now)
     except (TasksError, ConfigError) as error:
         yield Finding(Verdict.FAULT, "tasks", str(error))
         return
@@ -176,6 +180,8 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
         "tasks",
         f"{source.name}: {len(running)} tasks run on {len(named)} GPUs, {len(named & known)} of them on this node",
     )
+    if (difference := clock_difference(answer.clock_offset or 0.0)) is not None:
+        yield Finding(Verdict.NOTE, "tasks", f"its clock is {difference}")
     if answer.malformed:
         first = answer.malformed[0]
         words = f"{len(answer.malformed)} entries cannot be accounted, such as {first.task_id!r}: {first.reason}"

@@ -6,7 +6,7 @@ Pure but for the two clocks it is given, so that a day can be lived through in s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter import config
@@ -21,18 +21,19 @@ from exporter.model import (
     GpuState,
     Health,
     Hold,
-    Owner,
-    Ownership,
     Process,
     Reading,
     Scope,
     Snapshot,
     SourceState,
 )
-from exporter.ownership import Holdings, joint_owner, ownership
+from exporter.ownership import Holdings, joint_owner
+from exporter.weighing import Oddities, Question, Verdict, holds_of, in_force, weigh
 
 _log = logging.getLogger(__name__)
 
+_MAX_LOGGED = 10
+"""Of one kind at a time: an answer may hold thousands."""
 _NOBODY_TO_ASK = SourceState(problem="tasks.url is not set: all time is booked to unknown owners")
 
 
@@ -54,16 +55,6 @@ class _Package:
     idle_clock: IdleClock = field(default_factory=IdleClock)
 
 
-@dataclass(frozen=True, slots=True)
-class _Oddities:
-    """Where tasks and hardware do not fit together."""
-
-    unmatched: tuple[str, ...] = ()
-    """Unique ids that tasks of this host name and this node does not have."""
-    mismatched: tuple[str, ...] = ()
-    """Ids of tasks on this node's GPUs that bear another hostname."""
-
-
 @dataclass(slots=True)
 class Node:
     """Accounts the GPUs of one node: what the devices and the tasks tell becomes counters, booked to owners."""
@@ -78,7 +69,7 @@ class Node:
     _answer: Answer | None = None
     _holdings: Holdings | None = None
     """Of the last answer."""
-    _oddities: _Oddities = field(default_factory=_Oddities)
+    _oddities: Oddities = field(default_factory=Oddities)
     """Of the last answer."""
     _server_offset: float | None = None
     """The server's Unix time less monotonic time, where it is known to differ from the wall clock's."""
@@ -108,7 +99,8 @@ class Node:
         package = self._packages[uuid]
         package.reading = reading
         counters = package.meter.observe(reading)
-        package.ledger.extend(reading.taken, counters)
+        if not package.meter.may_bridge(reading):
+            package.ledger.extend(reading.taken, counters)
         package.idle_clock.observe(reading.taken, counters)
         self._device_state = replace(self._device_state, last_success=self.wall())
         now = self.monotonic()
@@ -154,56 +146,63 @@ class Node:
         return min(waiting, default=self.monotonic()) + self._offset()
 
     def answered(self, answer: Answer) -> None:
-        """Books all time that the answer is old enough to know the owners of."""
+        """Books all time that the answer is old enough to know the owners of, at once."""
+        self.settle(weigh(self.question(answer)))
+
+    def question(self, answer: Answer) -> Question:
+        """Returns what there is to weigh of an answer, apart from this node: it may go on meanwhile."""
+        offset = self.wall() - self.monotonic() + (answer.clock_offset or 0.0)
+        ledgers = {(uuid, package.gpu.aliases): package.ledger.copy() for uuid, package in self._packages.items()}
+        return Question(answer, self.hostname, ledgers, self.tasks.settle, offset, self.monotonic())
+
+    def settle(self, verdict: Verdict) -> None:
+        """Takes what an answer means; one that is not younger than the last changes nothing."""
+        answer = verdict.question.answer
         self._task_state = SourceState(last_success=self.wall())
         if self._answer is not None and answer.as_of <= self._answer.as_of:
             return
-        self._answer, self._holdings = answer, Holdings(answer)
+        self._answer, self._holdings = answer, verdict.holdings
         # Where the server's clock is another one, a step of ours does not move what it tells.
-        self._server_offset = self.wall() - self.monotonic() + answer.clock_offset if answer.clock_offset else None
-        for package in self._packages.values():
-            self._book(package, answer)
-        self._compare()
-
-    def _book(self, package: _Package, answer: Answer) -> None:
-        now, offset = self.monotonic(), self._offset()
-        package.holds = self._holds(package.gpu)
-        if package.holds is None:
-            return
-        _log_unlisted(package, _expect(package.ledger, _at(package.holds, answer.as_of + offset), now))
-        waiting = package.ledger.unbooked_since()
-        if waiting is None or waiting + offset < answer.since:
-            return  # a GPU that came back since the question was asked; the next one reaches back to it
-        until = min(answer.as_of - self.tasks.settle, answer.until - offset)
-        first, last = waiting + offset, until + offset
-        holds = [_shifted(hold, -offset) for hold in package.holds if hold.end > first and hold.start < last]
-        package.ledger.book(until, holds, now)
+        self._server_offset = verdict.question.offset if answer.clock_offset else None
+        for uuid, package in self._packages.items():
+            weighed = verdict.gpus.get(uuid)
+            if weighed is None or weighed.aliases != package.gpu.aliases:
+                package.holds = self._holds(package.gpu)  # found since; the next answer books its time
+                continue
+            package.holds = weighed.holds
+            # One that was booked further since waits for the next answer, which is asked for what waits now.
+            if package.ledger.adopt(weighed.ledger) and weighed.holds is not None:
+                _log_unlisted(package, weighed.unlisted_owners)
+        self._take(verdict.oddities)
 
     def _holds(self, gpu: Gpu) -> tuple[Hold, ...] | None:
-        if self._holdings is None or self._answer is None or not self._answer.tells_of(gpu.aliases):
+        if self._holdings is None or self._answer is None:
             return None
-        return self._holdings.holds(gpu.aliases)
+        return holds_of(self._answer, self._holdings, gpu.aliases)
 
     def refused(self, error: TasksError) -> None:
         """Keeps why there was no answer; what is known stays known until it expires."""
         self._task_state = replace(self._task_state, problem=str(error))
 
     def _compare(self) -> None:
-        """Finds where the last answer and this node differ on who has which GPU, and logs once what is new."""
-        if self._holdings is None or not self._packages:
+        """Finds where the last answer and this node differ on who has which GPU."""
+        if self._holdings is not None:
+            self._take(Oddities.between(self._holdings, self.hostname, self._known(), self._answered_at()))
+
+    def _take(self, oddities: Oddities) -> None:
+        """Logs once what is new."""
+        if not self._packages:
             return  # which GPUs there are is known only once the devices told
-        hostname, instant, before = self.hostname, self._answered_at(), self._oddities
-        known = self._known()
-        self._oddities = _Oddities(
-            self._holdings.unmatched(hostname, known, instant),
-            tuple(task.task_id for task in self._holdings.mismatched(hostname, known, instant)),
+        before, self._oddities = self._oddities, oddities
+        _log_each(
+            "a task of %s names GPU %s, which this node does not have",
+            set(oddities.unmatched) - set(before.unmatched),
+            self.hostname,
         )
-        for uuid in sorted(set(self._oddities.unmatched) - set(before.unmatched)):
-            _log.warning("a task of %s names GPU %s, which this node does not have", hostname, uuid)
-        for task_id in sorted(set(self._oddities.mismatched) - set(before.mismatched)):
-            _log.warning(
-                "task %r holds a GPU of this node but bears another hostname: booked all the same", task_id[:80]
-            )
+        _log_each(
+            "task %r holds a GPU of this node but bears another hostname: booked all the same",
+            {task_id[:80] for task_id in set(oddities.mismatched) - set(before.mismatched)},
+        )
 
     def _known(self) -> frozenset[str]:
         """Returns every unique id of the GPUs there are."""
@@ -219,7 +218,7 @@ class Node:
     def snapshot(self) -> Snapshot:
         """Returns the whole node as it is now."""
         packages = sorted(self._packages.values(), key=lambda package: (package.gpu.index, package.gpu.uuid))
-        oddities = self._oddities if self._is_fresh() else _Oddities()
+        oddities = self._oddities if self._is_fresh() else Oddities()
         return Snapshot(
             hostname=self.hostname,
             time=self.wall(),
@@ -264,7 +263,7 @@ class Node:
         instant = self._answered_at()
         if package.holds is None or self._answer is None or not self._is_fresh() or instant > self._answer.until:
             return None
-        return _at(package.holds, instant)
+        return in_force(package.holds, instant)
 
     def _is_fresh(self) -> bool:
         """Returns whether the last answer can still say who owns what."""
@@ -284,22 +283,11 @@ class Node:
         return self.wall() - self.monotonic() if self._server_offset is None else self._server_offset
 
 
-def _at(holds: Iterable[Hold], instant: float) -> tuple[Hold, ...]:
-    """Returns those in force at an instant."""
-    return tuple(hold for hold in holds if hold.start <= instant < hold.end)
-
-
-def _expect(ledger: Ledger, holding: Sequence[Hold], now: float) -> int:
-    """Has the series ready of all who hold a GPU: as things are, and for when the others have left.
-
-    Returns:
-        How many owners are served as others are, for want of series.
-    """
-    kinds = (Ownership.OWNED, ownership(holding))
-    holders = dict.fromkeys((hold.task.username, hold.task.task_type) for hold in holding if hold.task is not None)
-    owners = [Owner(*holder, kind) for holder in holders for kind in kinds]
-    unlisted = {owner[:2] for owner in owners if ledger.expect(owner, now) != owner}
-    return len(unlisted)
+def _log_each(words: str, those: Collection[str], *before: str) -> None:
+    for one in sorted(those)[:_MAX_LOGGED]:
+        _log.warning(words, *before, one)
+    if len(those) > _MAX_LOGGED:
+        _log.warning("and %d more like it", len(those) - _MAX_LOGGED)
 
 
 def _log_unlisted(package: _Package, owners: int) -> None:
@@ -307,10 +295,6 @@ def _log_unlisted(package: _Package, owners: int) -> None:
         words = "GPU %d has more owners than the %d with series of their own: %d are summed as %r"
         _log.warning(words, package.gpu.index, MAX_SERIES, owners, OTHER)
     package.unlisted_owners = owners
-
-
-def _shifted(hold: Hold, seconds: float) -> Hold:
-    return Hold(hold.start + seconds, hold.end + seconds, hold.task)
 
 
 def _unambiguous(gpus: Iterable[Gpu]) -> list[Gpu]:

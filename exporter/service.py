@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic, time
 
 from prometheus_client import ProcessCollector
 
@@ -19,7 +19,9 @@ from exporter.errors import ConfigError, DeviceError, TasksError
 from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
+from exporter.tasks.threads import in_daemon_thread
 from exporter.web.server import WebServer
+from exporter.weighing import weigh
 
 _log = logging.getLogger(__name__)
 
@@ -32,21 +34,30 @@ _LIFETIME_SECONDS = 1.0
 class Service:
     """One node, wired: two sources tell one sink, and the endpoint shows what came of it."""
 
-    def __init__(self, config: Config, source: DeviceSource) -> None:
+    def __init__(
+        self,
+        config: Config,
+        source: DeviceSource,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         """Builds the parts; nothing runs yet.
 
         Args:
             config: The settings.
             source: Where readings come from.
+            monotonic: CLOCK_MONOTONIC.
+            wall: Unix seconds.
         """
         self.config = config
         self._source = source
-        self._refresher = TaskRefresher(config.tasks)
-        self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, time)
+        self.refresher = TaskRefresher(config.tasks, now=wall)
+        self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, wall)
         registry, instruments = exposition.registry(self.node.snapshot)
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
-        self._sink = _Sink(self.node, instruments, rendered, self._refresher)
+        self.sink = Sink(self.node, instruments, rendered, self.refresher)
         self.web = WebServer(
             config.listen,
             self.node.snapshot,
@@ -64,8 +75,8 @@ class Service:
         """
         async with self.web, asyncio.TaskGroup() as group:
             running = [
-                group.create_task(self._source.run(self._sink), name="devices"),
-                group.create_task(self._refresher.run(self._sink), name="tasks"),
+                group.create_task(self._source.run(self.sink), name="devices"),
+                group.create_task(self.refresher.run(self.sink), name="tasks"),
             ]
             try:
                 yield
@@ -111,11 +122,11 @@ class Service:
         Raises:
             ConfigError: A certificate or key cannot be used; the old settings stay.
         """
-        self._refresher.reconfigure(new.tasks)
+        self.refresher.reconfigure(new.tasks)
         try:
             self.web.apply(new.listen)
         except ConfigError:
-            self._refresher.reconfigure(self.config.tasks)
+            self.refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
         waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
@@ -130,7 +141,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sink:
+class Sink:
     """The one sink of both sources (DeviceSink and TaskSink): the accounting is told first, then the instruments."""
 
     node: Node
@@ -139,6 +150,7 @@ class _Sink:
     refresher: TaskRefresher
 
     def found(self, gpus: Sequence[Gpu]) -> None:
+        """See DeviceSink."""
         before = self.node.scope()
         self.node.found(gpus)
         if self.node.scope() != before:
@@ -147,11 +159,13 @@ class _Sink:
             self.instruments.found(gpu)
 
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
+        """See DeviceSink."""
         self.node.read(uuid, reading)
         self.exposition.outdated()
         self.instruments.read(seconds)
 
     def inspected(self, uuid: str, health: Health) -> None:
+        """See DeviceSink."""
         self.node.inspected(uuid, health)
 
     def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
@@ -159,25 +173,37 @@ class _Sink:
         self.node.used_by(uuid, processes)
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
+        """See DeviceSink."""
         self.node.failed(gpu, error)
         self.instruments.failed(gpu, error)
 
     def recovered(self, gpu: Gpu | None) -> None:
+        """See DeviceSink."""
         self.node.recovered(gpu)
 
     def restarted(self, reason: str) -> None:
+        """See DeviceSink."""
         self.instruments.restarted(reason)
 
     def unbooked_since(self) -> float:
+        """See TaskSink."""
         return self.node.unbooked_since()
 
     def scope(self) -> Scope:
+        """See TaskSink."""
         return self.node.scope()
 
-    def answered(self, answer: Answer, seconds: float) -> None:
-        self.node.answered(answer)
+    async def answered(self, answer: Answer, seconds: float) -> None:
+        """See TaskSink."""
+        question = self.node.question(answer)
+        try:
+            verdict = await in_daemon_thread(lambda: weigh(question))
+        except OSError:  # no thread to be had: then the loop has to wait
+            verdict = weigh(question)
+        self.node.settle(verdict)
         self.instruments.refreshed("ok", seconds)
 
     def refused(self, error: TasksError, seconds: float) -> None:
+        """See TaskSink."""
         self.node.refused(error)
         self.instruments.refreshed(error.result, seconds)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import re
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from exporter import config
 from exporter.check import Verdict, check
+from exporter.demo.api import Fault, StandInApi
 from exporter.devices.simulated import SimulatedSource
 from exporter.devices.supervisor import HardwareSource
+from exporter.model import Task, TaskGpu
 from tests.support.amdsmi import Call, SimulatedLibrary
 from tests.support.postbox import PASSWORD, http_sink
 
@@ -52,3 +57,23 @@ async def test_targets_of_reports_are_tried_without_sending_and_without_telling_
     assert PASSWORD not in tried[1].words
     assert "absent" in tried[2].words
     assert sink.bodies == []
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(3600, "ahead of"), (-3600, "behind")])
+async def test_an_api_whose_clock_is_off_is_said_and_asked_for_its_own_now(
+    monkeypatch: pytest.MonkeyPatch, ahead: int, words: str
+) -> None:
+    began = time.time() + ahead - 30
+    async with StandInApi(
+        [Task("f3", "itrd", "LAB", (TaskGpu("00000000000000ff", "7"),), began)], clock=lambda: time.time() + ahead
+    ) as api:
+        api.fault = Fault(headers={"Date": formatdate(time.time() + ahead, usegmt=True)})
+        monkeypatch.setenv("EXPORTER_TASKS_TOKEN", api.token)
+        settings = config.parse(
+            {"devices": {"source": "simulated", "interval": "50ms", "timeout": "200ms"}, "tasks": {"url": api.url}},
+            where="test",
+        )
+        found = [one async for one in check(settings, SimulatedSource(settings.devices)) if one.part == "tasks"]
+    assert [one.verdict for one in found] == [Verdict.OK, Verdict.NOTE]
+    assert "1 tasks run on 1 GPUs" in found[0].words
+    assert re.match(rf"its clock is \d+ s {words} this machine's", found[1].words)

@@ -21,6 +21,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.aliases": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
+    "exporter.weighing": {"exporter.metering", "exporter.model", "exporter.ownership"},
     "exporter.report.observed": {"exporter.model"},
 }
 """All that a part may import of the project, beside itself."""
@@ -70,7 +71,13 @@ ONLY_FROM: dict[str, set[str]] = {
 
 PURE = (
     *("exporter.model", "exporter.errors", "exporter.labels", "exporter.aliases", "exporter.metering"),
-    *("exporter.ownership", "exporter.standing", "exporter.live.idleness", "exporter.live.cluster"),
+    *(
+        "exporter.ownership",
+        "exporter.weighing",
+        "exporter.standing",
+        "exporter.live.idleness",
+        "exporter.live.cluster",
+    ),
 )
 PURE_REPORT = (
     "exporter.report.observed",

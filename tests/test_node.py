@@ -28,6 +28,7 @@ from exporter.model import (
     TaskGpu,
 )
 from exporter.node import Node
+from exporter.weighing import weigh
 
 UUID = "52f67b3700dcc6f3"
 ALIAS = "00000000000000aa"
@@ -260,6 +261,18 @@ def test_a_gpu_of_this_host_that_nobody_has_is_unmatched(caplog: pytest.LogCaptu
     assert world.node.snapshot().unmatched_gpus == 1
 
 
+def test_thousands_of_tasks_that_do_not_fit_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    strange = tuple(task(number, host="colab-gpu9") for number in range(2000))
+    foreign = tuple(task(number, gpu=f"{number + 1:016x}") for number in range(1000))
+    world = World(tasks=(*strange, *foreign))
+    world.sample(3000)
+    world.refresh()
+
+    assert len(caplog.messages) < 30
+    assert "and 1990 more like it" in caplog.messages
+    assert "and 989 more like it" in caplog.messages  # one of the thousand ids is an alias of its own GPU
+
+
 def test_an_entry_that_cannot_be_placed_makes_its_gpu_unknown_not_free() -> None:
     world = World(malformed=(MalformedTask("x", "no readable start", (UUID,)),))
     world.sample(50)
@@ -411,6 +424,63 @@ def test_the_work_of_an_answer_grows_with_its_tasks_and_no_faster() -> None:
         return made
 
     assert calls(1600) < 5 * calls(400)
+
+
+def test_what_is_joined_across_a_reading_that_tells_too_little_lies_evenly_between_its_neighbours() -> None:
+    world = World(tasks=(task(0, 12), task(12, user="amy")))
+    world.sample(10)
+    for second, utilization in ((11, 1.0), (12, None), (13, 1.0)):
+        world.now = second
+        world.node.read(UUID, Reading(world.now, utilization, vram_used_bytes=10))
+    world.sample(30)
+    world.refresh()
+
+    assert world.busy() == {owned(): pytest.approx(11.0), owned("amy"): pytest.approx(13.0)}
+
+
+def test_energy_told_without_utilization_is_booked_once_nothing_can_be_joined_across_it() -> None:
+    world = World(tasks=(task(0),))
+    for second in range(1, 40):
+        world.now = second
+        world.node.read(UUID, Reading(second, 0.5 if second == 1 else None, 10, energy_joules=700 * second))
+    world.refresh()
+
+    assert dict(world.state.accounts)[owned()].energy_joules == pytest.approx(700 * 33)
+
+
+def test_readings_that_come_while_an_answer_is_weighed_are_kept_and_wait_for_the_next() -> None:
+    world = World(tasks=(task(20),))
+    world.sample(60)
+    question = world.node.question(Answer(world.tasks, (), world.now))
+    world.sample(70)
+    before = world.busy()
+    verdict = weigh(question)
+    assert world.busy() == before == {}
+    world.node.settle(verdict)
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0), owned(): pytest.approx(35.0)}
+    world.refresh()
+    assert world.busy() == {UNALLOCATED: pytest.approx(19.0), owned(): pytest.approx(45.0)}
+
+
+def test_time_booked_unknown_while_an_answer_is_weighed_is_not_booked_again() -> None:
+    world = World()
+    world.sample(610)
+    question = world.node.question(Answer((), (), world.now))
+    world.sample(620)
+    unknown = world.busy()[UNKNOWN]
+    world.node.settle(weigh(question))
+    assert world.busy() == {UNKNOWN: unknown}
+    world.refresh()
+    assert world.busy() == {UNKNOWN: unknown, UNALLOCATED: pytest.approx(619 - unknown - 5)}
+
+
+def test_a_gpu_found_while_an_answer_is_weighed_has_its_holder_with_it() -> None:
+    world, other = World(), "00000000000000bb"
+    world.sample(10)
+    question = world.node.question(Answer((task(0, gpu=other),), (), world.now))
+    world.node.found([Gpu(3, UUID, frozenset({UUID, ALIAS})), Gpu(4, other, frozenset({other}))])
+    world.node.settle(weigh(question))
+    assert [gpu.owner.username for gpu in world.node.snapshot().gpus] == ["", "itrd"]
 
 
 def sampled(world: World, name: str) -> list[Sample]:

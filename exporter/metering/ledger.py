@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.shares import shares
@@ -29,6 +29,10 @@ class _Account:
     """Trails `booked` while the series has to stay flat."""
     flat_until: float
     last_held: float
+
+    def copy(self) -> _Account:
+        """Returns one like it, in a tenth of the time that copy.copy takes."""
+        return _Account(self.booked, self.served, self.flat_until, self.last_held)
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class Ledger:
     _room_as_of: float = -math.inf
     _forgotten_seconds: float = 0.0
     """Observed, and served, of owners whose accounts are no longer kept."""
+    _branched_at: float = math.nan
+    """Of a copy: how far the original was booked then."""
 
     def __post_init__(self) -> None:
         """Serves those two from the start, so that they are never born late."""
@@ -102,6 +108,32 @@ class Ledger:
         self._booked_until = until
         settled = bisect_right(self._times, until) - 1
         del self._times[:settled], self._counters[:settled]
+
+    def copy(self) -> Ledger:
+        """Returns one that can be booked apart from this, which goes on growing, and then be adopted."""
+        return replace(
+            self,
+            _times=self._times.copy(),
+            _counters=self._counters.copy(),
+            _accounts={owner: account.copy() for owner, account in self._accounts.items()},
+            _branched_at=self._booked_until,
+        )
+
+    def adopt(self, branch: Ledger) -> bool:
+        """Takes all that was booked in a copy of this, beside what was added here since.
+
+        Returns:
+            False, and nothing was taken, if this was booked further since: nothing is booked twice.
+        """
+        if self._booked_until != branch._branched_at:
+            return False
+        since = bisect_right(self._times, branch._times[-1]) if branch._times else 0
+        times, counters = self._times[since:], self._counters[since:]
+        for name in self.__slots__:
+            setattr(self, name, getattr(branch, name))
+        self._times += times
+        self._counters += counters
+        return True
 
     def accounts(self, now: float) -> tuple[tuple[Owner, Amounts], ...]:
         """Returns what is served as booked, by owner."""

@@ -46,6 +46,13 @@ class Meter:
         self._throttle(reading)
         return self.counters
 
+    def may_bridge(self, reading: Reading) -> bool:
+        """Returns whether the next reading may yet be joined to one before this, which tells too little.
+
+        If it is, what accrues lies on the line between those two, and what is shown as of this one is not on it.
+        """
+        return self._last is not None and reading.taken > self._last.taken and self._joins(self._last, reading)
+
     @property
     def energy_joules(self) -> float | None:
         """The hardware's counter, whose resets and glitches are mended; None until it told.
@@ -63,7 +70,7 @@ class Meter:
         if last is None or last.utilization is None or last.vram_used_bytes is None:
             return Amounts()
         seconds = reading.taken - last.taken
-        if seconds > max(self.max_gap, 3 * max(last.period, reading.period)):
+        if not self._joins(last, reading):
             return Amounts()
         idle_from, idle_to = _below(last.utilization, reading.utilization, self.idle_threshold)
         held_from, held_to = _below(-last.vram_used_bytes, -reading.vram_used_bytes, -self.vram_held)
@@ -74,6 +81,9 @@ class Meter:
             idle_vram_held_seconds=seconds * max(0.0, min(idle_to, held_to) - max(idle_from, held_from)),
             vram_used_byte_seconds=seconds * (last.vram_used_bytes + reading.vram_used_bytes) / 2,
         )
+
+    def _joins(self, last: Reading, reading: Reading) -> bool:
+        return reading.taken - last.taken <= max(self.max_gap, 3 * max(last.period, reading.period))
 
     def _energy(self, reading: Reading) -> float:
         """Joules since the last reading that told energy; a reset of the accumulator starts anew from 0."""

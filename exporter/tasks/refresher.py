@@ -82,7 +82,7 @@ class TaskRefresher:
         self._log_success(source.name, answer)
         before, self._clock_offset = self._clock_offset, answer.clock_offset or 0.0
         self._log_clock(source.name)
-        sink.answered(answer, time.monotonic() - began)
+        await sink.answered(answer, time.monotonic() - began)
         if self._clock_offset != before and not start <= self._server_time() <= end:
             self._changed.set()  # asked for the wrong hour, for want of knowing the server's clock
 
@@ -122,18 +122,28 @@ class TaskRefresher:
         self._malformed = entries
 
     def _log_clock(self, source: str) -> None:
-        is_off = abs(self._clock_offset) > _CLOCK_TOLERANCE_SECONDS
+        difference = clock_difference(self._clock_offset)
+        is_off = difference is not None
         if is_off and not self._is_clock_off:
-            _log.warning(
-                "%s: its clock is %.0f s %s this machine's: tasks are placed by its clock; set both by NTP, "
-                "as the report goes by Prometheus' clock",
-                source,
-                abs(self._clock_offset),
-                "ahead of" if self._clock_offset > 0 else "behind",
-            )
+            _log.warning("%s: its clock is %s", source, difference)
         elif self._is_clock_off and not is_off:
             _log.info("%s: its clock agrees with this machine's again", source)
         self._is_clock_off = is_off
+
+
+def clock_difference(offset: float) -> str | None:
+    """Returns how far a server's clock is off and what to do; None where that matters to nobody.
+
+    Args:
+        offset: The server's clock less this machine's, in seconds.
+    """
+    if abs(offset) <= _CLOCK_TOLERANCE_SECONDS:
+        return None
+    side = "ahead of" if offset > 0 else "behind"
+    return (
+        f"{abs(offset):.0f} s {side} this machine's: tasks are placed by its clock; set both by NTP, "
+        "as the report goes by Prometheus' clock"
+    )
 
 
 def pause(settings: config.Tasks, failures: int) -> float:

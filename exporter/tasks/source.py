@@ -40,7 +40,7 @@ class TaskSource(Protocol):
 
 
 class TaskSink(Protocol):
-    """What a refresh asks and tells; every call returns at once."""
+    """What a refresh asks and tells; no call holds up the event loop."""
 
     def unbooked_since(self) -> float:
         """Returns the oldest instant whose owner is still wanted, in Unix seconds by the source's clock."""
@@ -48,8 +48,8 @@ class TaskSink(Protocol):
     def scope(self) -> Scope:
         """Returns what the answer is wanted for."""
 
-    def answered(self, answer: Answer, seconds: float) -> None:
-        """Takes a good answer, and how long it took."""
+    async def answered(self, answer: Answer, seconds: float) -> None:
+        """Takes a good answer, and how long it took; returns once it is booked."""
 
     def refused(self, error: TasksError, seconds: float) -> None:
         """Takes why a refresh failed, and after how long."""

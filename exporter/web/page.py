@@ -115,7 +115,9 @@ def render(snapshot: Snapshot, words: Speech) -> str:
         words: The language.
     """
     _ = words.gettext
-    cards = [_card(state, snapshot.time, words) for state in snapshot.gpus]
+    # Tasks began by the API's clock.
+    api_time = snapshot.time + (snapshot.api_clock_offset or 0.0)
+    cards = [_card(state, api_time, words) for state in snapshot.gpus]
     standings = [card.standing for card in cards]
     return _TEMPLATE.render(
         _=_,

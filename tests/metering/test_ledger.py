@@ -154,3 +154,30 @@ def test_of_owners_that_come_and_go_without_end_a_bounded_number_is_kept_and_all
 
     assert len(subject._accounts) < 1500
     assert subject.shown_seconds(now) == pytest.approx(now)
+
+
+def test_what_was_booked_in_a_copy_is_adopted_beside_what_was_added_meanwhile() -> None:
+    ledger = Ledger(0.0, birth=0.0)
+    for second in range(11):
+        ledger.extend(float(second), Amounts(observed_seconds=second))
+    branch = ledger.copy()
+    branch.book(8.0, (), 10.0)
+    ledger.extend(11.0, Amounts(observed_seconds=11.0))
+    assert ledger.unbooked_since() == 0.0
+    assert ledger.adopt(branch)
+    assert dict(ledger.accounts(11.0))[UNALLOCATED].observed_seconds == 8.0
+    ledger.book(11.0, None, 11.0)
+    assert dict(ledger.accounts(11.0))[UNKNOWN].observed_seconds == 3.0
+
+
+def test_a_copy_of_what_was_booked_further_since_is_not_adopted() -> None:
+    ledger = Ledger(0.0, birth=0.0)
+    for second in range(11):
+        ledger.extend(float(second), Amounts(observed_seconds=second))
+    branch = ledger.copy()
+    branch.book(10.0, (), 10.0)
+    ledger.book(4.0, None, 10.0)
+    assert not ledger.adopt(branch)
+    accounts = dict(ledger.accounts(10.0))
+    assert (accounts[UNKNOWN].observed_seconds, accounts[UNALLOCATED].observed_seconds) == (4.0, 0.0)
+    assert ledger.unbooked_since() == 4.0

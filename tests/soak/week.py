@@ -47,7 +47,7 @@ class Life:
         )
         collectors, self.instruments = registry(self.node.snapshot)
         self.exposition = Exposition(collectors, 1.0, lambda: float(self.now))
-        self.page = Page(self.node.snapshot, idle_threshold=0.05)
+        self.page = Page(self.node.snapshot)
         self.node.found(self.hardware.gpus)
 
     def live(self, seconds: int) -> None:

@@ -39,7 +39,7 @@ class Sink:
     def scope(self) -> Scope:
         return Scope("colab-gpu4", frozenset({"52f67b3700dcc6f3"}))
 
-    def answered(self, answer: Answer, seconds: float) -> None:
+    async def answered(self, answer: Answer, seconds: float) -> None:
         self.told.put_nowait(answer)
         self.seconds.append(seconds)
 

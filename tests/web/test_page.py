@@ -75,6 +75,11 @@ def test_a_shared_gpu_names_each_user() -> None:
     )
 
 
+def test_how_long_a_gpu_is_held_is_told_by_the_clock_that_says_since_when() -> None:
+    an_hour_behind = replace(node(shared(2, ["itrd", "admin"])), api_clock_offset=-3600.0)
+    assert "for 2 hr 24 min" in text_of(an_hour_behind)
+
+
 def test_a_problem_of_a_readable_gpu_stands_beside_its_figures() -> None:
     shown = render(state(0, ALICE, 0.5, 1, problem="ECC counts cannot be read"))
     assert "ECC counts cannot be read Utilization 50%" in shown

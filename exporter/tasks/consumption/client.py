@@ -1,7 +1,9 @@
 """Asks the consumption API who had which GPU. One request, and every way it can fail has its own words.
 
 The whole request runs on an event loop of its own, in a thread: an answer of 60 MB, a million informational responses
-or a body of one-byte chunks keep that loop busy until `tasks.timeout`, and nobody else.
+or a body of one-byte chunks keep that loop busy until `tasks.timeout`, and nobody else. So there is no least rate at
+which bytes have to come: a server that trickles costs one thread and one connection until then, as one does that says
+nothing, and a least rate would refuse a slow but honest line sooner than the operator's time-out.
 
 No error text holds anything the server said: a broken proxy may echo the request, and the token with it.
 """
