@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Process, Reading
+from exporter.origins import origin, stand_ins
 from exporter.tasks.source import task_source
 from exporter.web.tls import Tls
 
@@ -124,8 +125,10 @@ async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIt
         yield Finding(Verdict.FAULT, "devices", failure)
     for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
         if (one := look.readings.get(uuid)) is not None:
-            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, {_source(gpu)}")
-    for words in _stand_ins(look.gpus.values()):
+            words = f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, from {origin(gpu)}"
+            yield Finding(Verdict.OK, "devices", words)
+    for reason, indices in stand_ins(look.gpus.values()):
+        words = f"the kernel's files stand in on GPU {', '.join(map(str, indices))}: {reason}"
         yield Finding(Verdict.NOTE, "devices", words)
     expected = config.devices.expected
     if expected is not None and len(look.gpus) != expected:
@@ -136,22 +139,6 @@ def _shown(reading: Reading) -> str:
     utilization = "–" if reading.utilization is None else f"{reading.utilization:.0%}"
     vram = "–" if reading.vram_used_bytes is None else f"{reading.vram_used_bytes / 2**30:.1f} GiB"
     return f"utilization {utilization}, VRAM {vram}"
-
-
-def _source(gpu: Gpu) -> str:
-    """Where its readings come from."""
-    words = {"sysfs": "the kernel's files", "both": f"amdsmi {gpu.library_version} and the kernel's files"}
-    return f"from {words.get(gpu.source, f'{gpu.source} {gpu.library_version}'.strip())}"
-
-
-def _stand_ins(gpus: Iterable[Gpu]) -> Iterator[str]:
-    """Why not all comes through amdsmi, once for all GPUs of which that is true."""
-    indices: dict[str, list[str]] = {}
-    for gpu in gpus:
-        if gpu.stand_in:
-            indices.setdefault(gpu.stand_in, []).append(str(gpu.index))
-    for reason, of_gpus in indices.items():
-        yield f"the kernel's files stand in on GPU {', '.join(of_gpus)}: {reason}"
 
 
 async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:
