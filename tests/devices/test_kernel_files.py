@@ -388,6 +388,29 @@ async def test_gpus_that_change_places_are_known_by_their_ids(machine: Machine) 
         assert set(sink.kinds(machine.uuids[2])) == {GpuLostError}
 
 
+async def test_what_the_library_lists_and_the_kernel_does_not_have_is_no_gpu(machine: Machine) -> None:
+    machine.link(6).unlink()
+    async with source(machine) as sink:
+        await sink.until(lambda: sources(sink) == ["amdsmi"] * 7)
+        await sink.more(machine.without(6))
+        assert not sink.failures
+
+
+async def test_a_library_that_lists_nothing_but_what_is_not_there_is_stood_in_for(
+    machine: Machine, library: SimulatedLibrary
+) -> None:
+    for index in range(8):
+        target = machine.link(index).readlink()
+        machine.link(index).unlink()
+        elsewhere = machine.link(index).with_name(f"0001:{index:02x}:00.0")
+        elsewhere.symlink_to(target)
+    async with source(machine) as sink:
+        await sink.until(lambda: all("names no GPU that the kernel has" in gpu.stand_in for gpu in sink.gpus))
+        await sink.more(machine.uuids)
+        assert sources(sink) == ["sysfs"] * len(library)
+        assert not sink.failures
+
+
 async def test_two_gpus_with_one_id_are_not_confused(machine: Machine) -> None:
     machine.says(7, "unique_id", machine.uuids[0].encode())
     async with source(machine, "sysfs") as sink:
