@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -255,6 +256,22 @@ async def test_a_library_that_crashes_costs_a_start_of_python(machine: Machine, 
         await sink.until(lambda: sources(sink)[5] == "sysfs" and "SIGSEGV" in sink.gpus[5].stand_in)
         await sink.until(lambda: sources(sink).count("sysfs") == 1)
         assert not sink.failures
+
+
+async def test_a_library_that_crashes_on_every_gpu_is_left_out_as_a_whole_after_one_crash_of_the_one_that_reads(
+    machine: Machine, library: SimulatedLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exporter.devices")
+    for gpu in library:
+        gpu.fault(Call.METRICS, crashes=10_000)
+    async with source(machine) as sink:
+        await sink.until(lambda: sink.restarts["retry"] >= 5)
+        await sink.more(machine.uuids)
+        assert sink.restarts["crash"] == 1
+        assert not sink.failures
+    assert not faults_told(caplog)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert re.match("readings of GPU 0, 1, 2, 3, 4, 5, 6, 7 come from the kernel's files: .*SIGSEGV", told)
 
 
 async def test_a_worker_that_stands_still_is_replaced(machine: Machine) -> None:

@@ -126,6 +126,8 @@ class _Supervision:
         self._search_at = math.inf
         self._reason = ""
         """Why the next worker is started; empty for the first."""
+        self._library_failed = ""
+        """Why the next worker is to begin without the library, which may crash it, too; empty if it need not."""
 
     async def run(self) -> None:
         """Goes from event to event."""
@@ -154,7 +156,7 @@ class _Supervision:
         if self._successor is not None:
             self._spare_the_spare()
             return
-        if now < self._start_at:
+        if now < self._start_at and not self._library_failed:
             return
         left_out = self._quarantine.active(now)
         if self._incumbent is not None:
@@ -167,6 +169,8 @@ class _Supervision:
             if not self._is_wanting(self._incumbent, plan) and now < self._search_at:
                 return
             self._reason = self._why(self._incumbent, plan)
+        elif self._library_failed:
+            left_out[LIBRARY], self._library_failed = self._library_failed, ""
         elif self._plan.source == "amdsmi" and LIBRARY in left_out:
             return
         await self._start(replace(self._plan, left_out=left_out))
@@ -286,14 +290,32 @@ class _Supervision:
             self._search_at = time.monotonic() + _SEARCH_SECONDS
 
     def _died(self, member: _Member, error: DeviceError) -> None:
-        """A worker is no more, or not to be listened to."""
+        """A worker is no more, or not to be listened to.
+
+        If the library has done it to the one that reads, the next reads without: this one is wanted at once, and a
+        library that crashes on one GPU may crash on the next.
+        """
         is_trial = member is self._successor
         suspect = self._let_go(member)
         self._reason = "timeout" if isinstance(error, ReadTimeoutError) else "crash"
+        kernel_goes_on = bool(suspect) and self._incumbent is None and self._kernel_may_serve()
         if suspect:
-            self._suspect(suspect, error)
-        if is_trial or not suspect:
+            self._suspect(self._to_blame(suspect, member), error)
+        if kernel_goes_on:
+            self._library_failed = str(error)
+        elif is_trial or not suspect:
             self._start_failed(error)
+
+    def _kernel_may_serve(self) -> bool:
+        """Tells whether a worker without the library may read all GPUs: where nothing is known yet, it may."""
+        return self._plan.source == "auto" and (not self._roster.packages or self._all_covered())
+
+    def _to_blame(self, suspect: str, member: _Member) -> str:
+        """Returns what to leave out after a crash: the library as a whole if it crashes on one GPU after another."""
+        if is_inspection(suspect) or not self._all_covered():
+            return suspect
+        others = {key for key in member.worker.plan.left_out if not is_inspection(key)} - {suspect}
+        return LIBRARY if others or LIBRARY in self._quarantine.on_trial(time.monotonic()) else suspect
 
     def _suspect(self, key: str, error: DeviceError) -> None:
         """Leaves something out for a while. Of GPUs that have only the library it is a failure."""
@@ -302,7 +324,7 @@ class _Supervision:
             self._start_failed(error)
             return
         self._quarantine.put(key, str(error), time.monotonic())
-        if key == address and not self._roster.is_covered(address):
+        if key == address and not self._roster.is_covered(address) and not self._kernel_may_serve():
             self._roster.failed(address, error)
         elif is_inspection(key):
             _logger.warning("the health of the GPU at %s is not asked for: %s", address, error)
