@@ -49,8 +49,9 @@ class Suite:
         """Returns the unpacked root, made if it is not in the cache.
 
         Raises:
-            UnavailableError: a package cannot be fetched, or what is needed to unpack is missing here.
+            UnavailableError: a package cannot be fetched, or a root cannot be unpacked or entered here.
         """
+        _demand_namespaces()
         place = _cache() / f"{self.name}-{_recipe()}"
         with _alone(place):
             if not place.exists():
@@ -59,8 +60,6 @@ class Suite:
         return place
 
     def _unpack(self, place: Path) -> None:
-        if os.geteuid() != 0:
-            raise UnavailableError("unpacking a root, and entering it, needs root")
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{self.name}-") as folder:
             packages = _Apt(Path(folder), self.name).download()
             root = Path(folder) / "root"
@@ -118,6 +117,8 @@ class _Apt:
             # A mirror may be frozen, and a machine's clock off.
             "Acquire::Check-Valid-Until": "false",
             "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+            "Acquire::http::Timeout": "30",
             "APT::Sandbox::User": "root",
         }
         self._options = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
@@ -143,6 +144,13 @@ def _add_dependencies(root: Path) -> None:
     _run(*pip, *wheels, "--target", str(site), *_dependencies())
     (site / "project.pth").write_text("/project\n")
     (root / "project").mkdir()
+
+
+def _demand_namespaces() -> None:
+    if os.geteuid() != 0:
+        raise UnavailableError("unpacking a root, and entering it, needs root")
+    # In most containers, too, that is not for root to do.
+    _run("unshare", "--mount", "sh", "-c", "mount --make-rprivate / && mount -t tmpfs tmpfs /mnt")
 
 
 def _run(*command: str, folder: Path | None = None) -> None:
