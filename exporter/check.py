@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,8 +44,8 @@ class _Look:
 
     gpus: dict[str, Gpu] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    """By unique id; the empty one is the source, or a GPU that cannot be identified."""
+    failures: dict[str, tuple[int | None, str]] = field(default_factory=dict)
+    """Index and words by unique id; the empty id, without index, is the source, or a GPU that cannot be identified."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     two_sources: bool = False
     """The kernel's files may stand in for amdsmi, which takes longer to answer, or to fail."""
@@ -65,7 +65,7 @@ class _Look:
         """Nobody waits for processes here."""
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
-        self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
+        self.failures[gpu.uuid if gpu else ""] = (gpu.index if gpu else None, str(error))
         if gpu is None and not isinstance(error, OF_ONE_GPU):
             self.settled.set()
         self._settle()
@@ -117,22 +117,35 @@ async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIt
             if look.gpus:  # one that hangs while it is identified is told of only now
                 await asyncio.sleep(config.devices.timeout)
     except TimeoutError:
-        look.failures.setdefault("", "no reading came: the driver seems to hang (dmesg tells more)")
+        look.failures.setdefault("", (None, "no reading came: the driver seems to hang (dmesg tells more)"))
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    for failure in look.failures.values():
-        yield Finding(Verdict.FAULT, "devices", failure)
+    for words in _faults(look):
+        yield Finding(Verdict.FAULT, "devices", words)
     for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
         if (one := look.readings.get(uuid)) is not None:
             words = f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, from {origin(gpu)}"
             yield Finding(Verdict.OK, "devices", words)
     for reason, indices in stand_ins(look.gpus.values()):
-        words = f"the kernel's files stand in on GPU {', '.join(map(str, indices))}: {reason}"
+        words = f"the kernel's files stand in on GPU {_listed(indices)}: {reason}"
         yield Finding(Verdict.NOTE, "devices", words)
     expected = config.devices.expected
     if expected is not None and len(look.gpus) != expected:
         yield Finding(Verdict.FAULT, "devices", f"{len(look.gpus)} GPUs found, devices.expected says {expected}")
+
+
+def _faults(look: _Look) -> Iterator[str]:
+    """What is wrong, once for all GPUs with which it is."""
+    indices: dict[str, list[int]] = {}
+    for index, words in look.failures.values():
+        indices.setdefault(words, []).extend([] if index is None else [index])
+    for words, of_gpus in indices.items():
+        yield f"GPU {_listed(of_gpus)}: {words}" if of_gpus else words
+
+
+def _listed(indices: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(indices)))
 
 
 def _shown(reading: Reading) -> str:

@@ -298,12 +298,11 @@ class _Supervision:
         is_trial = member is self._successor
         suspect = self._let_go(member)
         self._reason = "timeout" if isinstance(error, ReadTimeoutError) else "crash"
-        kernel_goes_on = bool(suspect) and self._incumbent is None and self._kernel_may_serve()
+        if suspect and self._incumbent is self._successor is None and self._kernel_may_serve():
+            self._library_failed = str(error)
         if suspect:
             self._suspect(self._to_blame(suspect, member), error)
-        if kernel_goes_on:
-            self._library_failed = str(error)
-        elif is_trial or not suspect:
+        if not self._library_failed and (is_trial or not suspect):
             self._start_failed(error)
 
     def _kernel_may_serve(self) -> bool:
@@ -324,7 +323,7 @@ class _Supervision:
             self._start_failed(error)
             return
         self._quarantine.put(key, str(error), time.monotonic())
-        if key == address and not self._roster.is_covered(address) and not self._kernel_may_serve():
+        if key == address and not self._roster.is_covered(address) and not self._library_failed:
             self._roster.failed(address, error)
         elif is_inspection(key):
             _logger.warning("the health of the GPU at %s is not asked for: %s", address, error)
