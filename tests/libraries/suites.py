@@ -160,7 +160,9 @@ def _run(*command: str, folder: Path | None = None) -> None:
         raise UnavailableError(f"{command[0]} is not there") from error
     if done.returncode:
         said = re.sub(r"\s+", " ", done.stderr.strip() or done.stdout.strip())
-        raise UnavailableError(f"{' '.join(word for word in command if '=' not in word)}: {said[-600:]}")
+        raise UnavailableError(
+            f"{' '.join(word for word in command if '=' not in word and word != '-o')}: {said[-600:]}"
+        )
 
 
 def _cache() -> Path:
