@@ -24,7 +24,7 @@ test: ## every test that needs no download
 test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Debian suites' packages, needs root
 	@deploy/debian-packages.sh gcc libc6-dev binutils
 	@$(MAKE) --no-print-directory $(VENV)/dev
-	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
+	$(BIN)/pytest -m libraries --numprocesses auto --dist load $(ARGS) tests/libraries
 
 EXAMPLES ?= 3000
 

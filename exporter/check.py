@@ -12,6 +12,7 @@ from exporter.config import Config, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeliveryError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Process, Reading
+from exporter.origins import origin, stand_ins
 from exporter.report.delivery.send import try_url
 from exporter.report.delivery.target import url
 from exporter.tasks.refresher import clock_difference
@@ -46,8 +47,8 @@ class _Look:
 
     gpus: dict[str, Gpu] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    """By unique id; the empty one is the source, or a GPU that cannot be identified."""
+    failures: dict[str, tuple[int | None, str]] = field(default_factory=dict)
+    """Index and words by unique id; the empty id, without index, is the source, or a GPU that cannot be identified."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     two_sources: bool = False
     """The kernel's files may stand in for amdsmi, which takes longer to answer, or to fail."""
@@ -67,7 +68,7 @@ class _Look:
         """Nobody waits for processes here."""
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
-        self.failures[gpu.uuid if gpu else ""] = f"GPU {gpu.index}: {error}" if gpu else str(error)
+        self.failures[gpu.uuid if gpu else ""] = (gpu.index if gpu else None, str(error))
         if gpu is None and not isinstance(error, OF_ONE_GPU):
             self.settled.set()
         self._settle()
@@ -121,42 +122,41 @@ async def _devices(config: Config, source: DeviceSource, look: _Look) -> AsyncIt
             if look.gpus:  # one that hangs while it is identified is told of only now
                 await asyncio.sleep(config.devices.timeout)
     except TimeoutError:
-        look.failures.setdefault("", "no reading came: the driver seems to hang (dmesg tells more)")
+        look.failures.setdefault("", (None, "no reading came: the driver seems to hang (dmesg tells more)"))
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    for failure in look.failures.values():
-        yield Finding(Verdict.FAULT, "devices", failure)
+    for words in _faults(look):
+        yield Finding(Verdict.FAULT, "devices", words)
     for uuid, gpu in sorted(look.gpus.items(), key=lambda item: item[1].index):
         if (one := look.readings.get(uuid)) is not None:
-            yield Finding(Verdict.OK, "devices", f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, {_source(gpu)}")
-    for words in _stand_ins(look.gpus.values()):
+            words = f"GPU {gpu.index} {uuid} {gpu.model}: {_shown(one)}, from {origin(gpu)}"
+            yield Finding(Verdict.OK, "devices", words)
+    for reason, indices in stand_ins(look.gpus.values()):
+        words = f"the kernel's files stand in on GPU {_listed(indices)}: {reason}"
         yield Finding(Verdict.NOTE, "devices", words)
     expected = config.devices.expected
     if expected is not None and len(look.gpus) != expected:
         yield Finding(Verdict.FAULT, "devices", f"{len(look.gpus)} GPUs found, devices.expected says {expected}")
 
 
+def _faults(look: _Look) -> Iterator[str]:
+    """What is wrong, once for all GPUs with which it is."""
+    indices: dict[str, list[int]] = {}
+    for index, words in look.failures.values():
+        indices.setdefault(words, []).extend([] if index is None else [index])
+    for words, of_gpus in indices.items():
+        yield f"GPU {_listed(of_gpus)}: {words}" if of_gpus else words
+
+
+def _listed(indices: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(indices)))
+
+
 def _shown(reading: Reading) -> str:
     utilization = "–" if reading.utilization is None else f"{reading.utilization:.0%}"
     vram = "–" if reading.vram_used_bytes is None else f"{reading.vram_used_bytes / 2**30:.1f} GiB"
     return f"utilization {utilization}, VRAM {vram}"
-
-
-def _source(gpu: Gpu) -> str:
-    """Where its readings come from."""
-    words = {"sysfs": "the kernel's files", "both": f"amdsmi {gpu.library_version} and the kernel's files"}
-    return f"from {words.get(gpu.source, f'{gpu.source} {gpu.library_version}'.strip())}"
-
-
-def _stand_ins(gpus: Iterable[Gpu]) -> Iterator[str]:
-    """Why not all comes through amdsmi, once for all GPUs of which that is true."""
-    indices: dict[str, list[str]] = {}
-    for gpu in gpus:
-        if gpu.stand_in:
-            indices.setdefault(gpu.stand_in, []).append(str(gpu.index))
-    for reason, of_gpus in indices.items():
-        yield f"the kernel's files stand in on GPU {', '.join(of_gpus)}: {reason}"
 
 
 async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:

@@ -77,3 +77,21 @@ async def test_an_api_whose_clock_is_off_is_said_and_asked_for_its_own_now(
     assert [one.verdict for one in found] == [Verdict.OK, Verdict.NOTE]
     assert "1 tasks run on 1 GPUs" in found[0].words
     assert re.match(rf"its clock is \d+ s {words} this machine's", found[1].words)
+
+
+async def test_what_is_wrong_with_several_gpus_is_said_once(
+    rocm_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimulatedLibrary(rocm_home, tmp_path / "control", gpus=4)
+    for name, value in library.env.items():
+        monkeypatch.setenv(name, value)
+    for gpu in library:
+        gpu.fault(Call.METRICS, error=43)
+    library[2].fault(Call.METRICS)
+    settings = config.parse({"devices": {"interval": "100ms", "timeout": "1s"}}, where="test")
+
+    source = HardwareSource(settings.devices)
+    found = [finding async for finding in check(settings, source) if finding.part == "devices"]
+
+    assert [finding.verdict for finding in found] == [Verdict.FAULT, Verdict.OK]
+    assert found[0].words.startswith("GPU 0, 1, 3: amdsmi_get_gpu_metrics_info: ")

@@ -15,14 +15,14 @@ import jinja2
 from markupsafe import Markup
 
 from exporter import __version__
-from exporter.model import GpuState, Ownership, Snapshot, SourceState
-from exporter.speech import ABSENT, Speech
-from exporter.standing import Standing, standing
+from exporter.model import Snapshot, SourceState
+from exporter.origins import stand_ins
+from exporter.speech import Speech
+from exporter.standing import Standing
+from exporter.web.card import card
 
 REFRESH_SECONDS: Final = 15
 _LIFETIME_SECONDS: Final = 1.0
-_GIB: Final = 2**30
-_SPACE: Final = "\N{NO-BREAK SPACE}"
 
 _TEMPLATES: Final = resources.files(__package__) / "templates"
 _STYLE: Final = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
@@ -39,39 +39,6 @@ CONTENT_SECURITY_POLICY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A share, drawn and in words."""
-
-    label: str
-    text: str
-    share: float | None
-    """0 to 1; None where absent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One GPU."""
-
-    index: int
-    gpu_ids: str
-    """The cluster's numbers for it; empty where no task tells."""
-    model: str
-    standing: Standing
-    owners: tuple[str, ...]
-    """Usernames; empty where it is nobody's or that is unknown."""
-    ownerless: str
-    """What stands in place of usernames."""
-    detail: str
-    """Type and age of the tasks; empty without."""
-    readable: bool
-    """Whether there are bars and facts to show."""
-    bars: tuple[Bar, Bar]
-    facts: tuple[tuple[str, str], ...]
-    problem: str | None
-    """In English, as logs have it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
     """The freshness of one source."""
 
@@ -79,6 +46,8 @@ class Source:
     text: str
     problem: str | None
     """In English, as logs have it."""
+    stand_ins: tuple[tuple[str, str], ...] = ()
+    """Which GPUs something else stands in for it on; and why, in English."""
 
 
 class Page:
@@ -117,7 +86,7 @@ def render(snapshot: Snapshot, words: Speech) -> str:
     _ = words.gettext
     # Tasks began by the API's clock.
     api_time = snapshot.time + (snapshot.api_clock_offset or 0.0)
-    cards = [_card(state, api_time, words) for state in snapshot.gpus]
+    cards = [card(state, api_time, words) for state in snapshot.gpus]
     standings = [card.standing for card in cards]
     return _TEMPLATE.render(
         _=_,
@@ -127,7 +96,7 @@ def render(snapshot: Snapshot, words: Speech) -> str:
         totals=[(kind, standings.count(kind)) for kind in Standing if kind is not Standing.SILENT],
         cards=cards,
         sources=[
-            _source(_("GPU readings"), snapshot.devices, snapshot.time, words),
+            _source(_("GPU readings"), snapshot.devices, snapshot.time, words, tuple(_stand_ins(snapshot, words))),
             _source(_("Task ownership"), snapshot.tasks, snapshot.time, words),
         ],
         notices=list(_notices(snapshot, words)),
@@ -138,73 +107,18 @@ def render(snapshot: Snapshot, words: Speech) -> str:
     )
 
 
-def _card(state: GpuState, now: float, words: Speech) -> Card:
-    _ = words.gettext
-    reading = state.reading
-    utilization = reading.utilization if reading else None
-    used = reading.vram_used_bytes if reading else None
-    total = state.gpu.vram_total_bytes
-    temperatures = reading.temperatures_celsius if reading else {}
-    nobody = state.owner.ownership is Ownership.UNALLOCATED
-    return Card(
-        index=state.gpu.index,
-        gpu_ids=_gpu_ids(state, words),
-        model=state.gpu.model or _("unknown model"),
-        standing=_standing(state),
-        owners=_owners(state),
-        ownerless=_("held by nobody") if nobody else _("owner unknown"),
-        detail=_detail(state, now, words),
-        readable=reading is not None,
-        bars=(
-            Bar(_("Utilization"), _percent(utilization, words), utilization),
-            Bar(_("VRAM"), _part_of_bytes(used, total, words), used / total if used is not None and total else None),
-        ),
-        facts=(
-            (_("Socket power"), _quantity(reading.power_watts if reading else None, "W", words)),
-            (_("Hotspot"), _quantity(temperatures.get("hotspot"), "°C", words)),
-            (words.pgettext("temperature", "Memory"), _quantity(temperatures.get("memory"), "°C", words)),
-        ),
-        problem=state.problem,
-    )
-
-
-def _standing(state: GpuState) -> Standing:
-    reading = state.reading
-    return standing(
-        state.owner.ownership,
-        utilization=reading.utilization if reading else None,
-        idle_seconds=state.idle_seconds,
-        is_readable=reading is not None,
-    )
-
-
-def _owners(state: GpuState) -> tuple[str, ...]:
-    if state.owner.ownership not in {Ownership.OWNED, Ownership.SHARED}:
-        return ()
-    return tuple(sorted({task.username for task in state.tasks})) or (state.owner.username,)
-
-
-def _detail(state: GpuState, now: float, words: Speech) -> str:
-    if not _owners(state) or not state.tasks:
-        return ""
-    sharing = words.gettext("shared") if state.owner.ownership is Ownership.SHARED else ""
-    types = " + ".join(sorted({task.task_type for task in state.tasks} - {""}))
-    held = now - min(task.start for task in state.tasks)
-    since = words.gettext("for {duration}").format(duration=words.duration(held))
-    idle = ""
-    if _standing(state) is Standing.HELD_IDLE and state.idle_seconds is not None:
-        idle = words.gettext("idle for {duration}").format(duration=words.duration(min(held, state.idle_seconds)))
-    return " · ".join(part for part in (sharing, types, since, idle) if part)
-
-
-def _gpu_ids(state: GpuState, words: Speech) -> str:
-    names = state.gpu.aliases | {state.gpu.uuid}
-    return words.listed(sorted({gpu.gpu_id for task in state.tasks for gpu in task.gpus if gpu.uuid in names} - {""}))
-
-
-def _source(name: str, state: SourceState, now: float, words: Speech) -> Source:
+def _source(
+    name: str, state: SourceState, now: float, words: Speech, stand_ins: tuple[tuple[str, str], ...] = ()
+) -> Source:
     age = words.gettext("no answer yet") if state.last_success is None else words.ago(now - state.last_success)
-    return Source(name, age, state.problem)
+    return Source(name, age, state.problem, stand_ins)
+
+
+def _stand_ins(snapshot: Snapshot, words: Speech) -> Iterator[tuple[str, str]]:
+    """Why not all comes through amdsmi, once for all GPUs of which that is true."""
+    for reason, indices in stand_ins(state.gpu for state in snapshot.gpus):
+        gpus = ", ".join(map(str, indices))
+        yield words.gettext("The kernel's files stand in on GPU {gpus}:").format(gpus=gpus), reason
 
 
 def _notices(snapshot: Snapshot, words: Speech) -> Iterator[str]:
@@ -231,22 +145,3 @@ def _notices(snapshot: Snapshot, words: Speech) -> Iterator[str]:
         yield words.ngettext(
             "{count} task could not be read in full.", "{count} tasks could not be read in full.", count
         ).format(count=count)
-
-
-def _percent(ratio: float | None, words: Speech) -> str:
-    """Returns `93%`, and below ten `4.2%`."""
-    return words.percent(ratio, 1 if ratio and ratio < 0.0995 else 0)
-
-
-def _part_of_bytes(used: int | None, total: int | None, words: Speech) -> str:
-    """Returns `12.5 of 192 GiB`, as far as either is known."""
-    if total is None:
-        return words.gibibytes(used)
-    known = ABSENT if used is None else words.number(used / _GIB, 1)
-    whole = words.number(total / _GIB, 1 if total % _GIB else 0)
-    return words.gettext("{used} of {total} GiB").format(used=known, total=whole)
-
-
-def _quantity(value: float | None, unit: str, words: Speech) -> str:
-    """Returns `642 W`."""
-    return ABSENT if value is None else f"{words.number(value, 0)}{_SPACE}{unit}"

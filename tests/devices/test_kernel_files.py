@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -257,6 +258,22 @@ async def test_a_library_that_crashes_costs_a_start_of_python(machine: Machine, 
         assert not sink.failures
 
 
+async def test_a_library_that_crashes_on_every_gpu_is_left_out_as_a_whole_after_one_crash_of_the_one_that_reads(
+    machine: Machine, library: SimulatedLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exporter.devices")
+    for gpu in library:
+        gpu.fault(Call.METRICS, crashes=10_000)
+    async with source(machine) as sink:
+        await sink.until(lambda: sink.restarts["retry"] >= 5)
+        await sink.more(machine.uuids)
+        assert sink.restarts["crash"] == 1
+        assert not sink.failures
+    assert not faults_told(caplog)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert re.match("readings of GPU 0, 1, 2, 3, 4, 5, 6, 7 come from the kernel's files: .*SIGSEGV", told)
+
+
 async def test_a_worker_that_stands_still_is_replaced(machine: Machine) -> None:
     async with source(machine, "sysfs", limit=1.0) as sink:
         await sink.more(machine.uuids)
@@ -386,6 +403,29 @@ async def test_gpus_that_change_places_are_known_by_their_ids(machine: Machine) 
         await sink.more(machine.uuids)
         assert sink.readings[machine.uuids[5]][-1].vram_used_bytes == 3 * GIB
         assert set(sink.kinds(machine.uuids[2])) == {GpuLostError}
+
+
+async def test_what_the_library_lists_and_the_kernel_does_not_have_is_no_gpu(machine: Machine) -> None:
+    machine.link(6).unlink()
+    async with source(machine) as sink:
+        await sink.until(lambda: sources(sink) == ["amdsmi"] * 7)
+        await sink.more(machine.without(6))
+        assert not sink.failures
+
+
+async def test_a_library_that_lists_nothing_but_what_is_not_there_is_stood_in_for(
+    machine: Machine, library: SimulatedLibrary
+) -> None:
+    for index in range(8):
+        target = machine.link(index).readlink()
+        machine.link(index).unlink()
+        elsewhere = machine.link(index).with_name(f"0001:{index:02x}:00.0")
+        elsewhere.symlink_to(target)
+    async with source(machine) as sink:
+        await sink.until(lambda: all("names no GPU that the kernel has" in gpu.stand_in for gpu in sink.gpus))
+        await sink.more(machine.uuids)
+        assert sources(sink) == ["sysfs"] * len(library)
+        assert not sink.failures
 
 
 async def test_two_gpus_with_one_id_are_not_confused(machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def library(request: pytest.FixtureRequest) -> Library:
     try:
         root = suite.root()
     except UnavailableError as error:
-        pytest.skip(f"NOT TESTED, {suite.name} cannot be had here: {error}")
+        pytest.skip(f"NOT TESTED: {suite.name} cannot be had here: {error}")
     return Library(suite.name, root, bindings_version(root))
 
 
@@ -63,9 +64,12 @@ def record(library: Library, record_property: Callable[[str, object], None]) -> 
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table, GPU 0 to GPU 7 in each cell."""
+    """Prints the table, GPU 0 to GPU 7 in each cell, and what was not tested."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     rows = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == _ROW]
     if rows:
         terminalreporter.section("real libraries over made-up nodes: GPU 0 … GPU 7")
         terminalreporter.write_line(table(_HEADINGS, sorted(map(tuple, rows))))
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({count} tests)", yellow=True, bold=True)

@@ -49,8 +49,9 @@ class Suite:
         """Returns the unpacked root, made if it is not in the cache.
 
         Raises:
-            UnavailableError: a package cannot be fetched, or what is needed to unpack is missing here.
+            UnavailableError: a package cannot be fetched, or a root cannot be unpacked or entered here.
         """
+        _demand_namespaces()
         place = _cache() / f"{self.name}-{_recipe()}"
         with _alone(place):
             if not place.exists():
@@ -59,8 +60,6 @@ class Suite:
         return place
 
     def _unpack(self, place: Path) -> None:
-        if os.geteuid() != 0:
-            raise UnavailableError("unpacking a root, and entering it, needs root")
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{self.name}-") as folder:
             packages = _Apt(Path(folder), self.name).download()
             root = Path(folder) / "root"
@@ -118,6 +117,8 @@ class _Apt:
             # A mirror may be frozen, and a machine's clock off.
             "Acquire::Check-Valid-Until": "false",
             "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+            "Acquire::http::Timeout": "30",
             "APT::Sandbox::User": "root",
         }
         self._options = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
@@ -145,6 +146,13 @@ def _add_dependencies(root: Path) -> None:
     (root / "project").mkdir()
 
 
+def _demand_namespaces() -> None:
+    if os.geteuid() != 0:
+        raise UnavailableError("unpacking a root, and entering it, needs root")
+    # In most containers, too, that is not for root to do.
+    _run("unshare", "--mount", "sh", "-c", "mount --make-rprivate / && mount -t tmpfs tmpfs /mnt")
+
+
 def _run(*command: str, folder: Path | None = None) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -152,7 +160,9 @@ def _run(*command: str, folder: Path | None = None) -> None:
         raise UnavailableError(f"{command[0]} is not there") from error
     if done.returncode:
         said = re.sub(r"\s+", " ", done.stderr.strip() or done.stdout.strip())
-        raise UnavailableError(f"{' '.join(word for word in command if '=' not in word)}: {said[-600:]}")
+        raise UnavailableError(
+            f"{' '.join(word for word in command if '=' not in word and word != '-o')}: {said[-600:]}"
+        )
 
 
 def _cache() -> Path:

@@ -46,6 +46,10 @@ def served_from(metrics: Metrics) -> tuple[str, str]:
     return labels["source"], labels["library_version"]
 
 
+def by_library(metrics: Metrics) -> bool:
+    return served_from(metrics)[0] in {"amdsmi", "both"}
+
+
 async def settled(running: ExporterProcess) -> Metrics:
     """Waits until the library has begun or the kernel's files stand in for it, and all GPUs are up.
 
@@ -86,12 +90,17 @@ def hanging(file: Path) -> Iterator[None]:
 
 
 async def shows_the_files(
-    machine: Machine, record: Recorder, scenario: str, environment: Mapping[str, str] | None = None
+    machine: Machine,
+    record: Recorder,
+    scenario: str,
+    environment: Mapping[str, str] | None = None,
+    until: Callable[[Metrics], bool] = all_up,
 ) -> tuple[str, str]:
-    """Serves the machine until it has settled; returns the source and version it told."""
+    """Serves the machine until it has settled, and longer if need be; returns the source and version it told."""
     wanted = series(machine.node)
     async with serving(machine, environment=environment) as running:
-        shown = await settled(running)
+        await settled(running)
+        shown = await running.shows(until)
         wrong = differences(shown, wanted)
         record(scenario, shown, len(wanted), len(wrong))
         assert not wrong

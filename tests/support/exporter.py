@@ -27,6 +27,7 @@ class ExporterProcess:
 
     process: asyncio.subprocess.Process
     config: Path
+    patience: float = PATIENCE_SECONDS
     log: list[str] = field(default_factory=list)
     url: str = ""
     _grown: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,7 +53,7 @@ class ExporterProcess:
 
     async def logged(self, pattern: str) -> str:
         """Waits for a line of the log that matches, and returns it."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(self.patience):
             while True:
                 for line in self.log:
                     if re.search(pattern, line):
@@ -68,7 +69,7 @@ class ExporterProcess:
 
     async def shows(self, condition: Callable[[Metrics], bool]) -> Metrics:
         """Scrapes until a condition holds, and returns that scrape."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(self.patience):
             while not condition(metrics := Metrics(await self.get("/metrics"))):
                 await asyncio.sleep(0.05)  # /metrics has no event to await
             return metrics

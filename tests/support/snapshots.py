@@ -13,6 +13,7 @@ from exporter.model import (
     GpuState,
     Owner,
     Ownership,
+    Process,
     Reading,
     Snapshot,
     SourceState,
@@ -29,7 +30,15 @@ LONG = "a-name-of-two-hundred-characters-" * 6 + "xx"
 
 def gpu(index: int) -> Gpu:
     uuid = f"{0x52F67B3700DCC6F0 + index:016x}"
-    return Gpu(index, uuid, frozenset({uuid}), model="AMD Instinct MI300X", vram_total_bytes=192 * GIB)
+    return Gpu(
+        index,
+        uuid,
+        frozenset({uuid}),
+        model="AMD Instinct MI300X",
+        vram_total_bytes=192 * GIB,
+        source="amdsmi",
+        library_version="26.0.2",
+    )
 
 
 def task(index: int, username: str, task_type: str = "WEBAPP", hours: float = 3.4) -> Task:
@@ -100,6 +109,16 @@ def shared(index: int, usernames: Sequence[str]) -> GpuState:
     return state(index, owner, 0.58, 88.4, tasks)
 
 
+def used_by(one: GpuState, *processes: Process) -> GpuState:
+    """The same GPU, and the processes that hold its VRAM."""
+    return replace(one, processes=processes)
+
+
+def served_from(one: GpuState, source: str, stand_in: str) -> GpuState:
+    """The same GPU, for which the kernel's files stand in."""
+    return replace(one, gpu=replace(one.gpu, source=source, stand_in=stand_in))
+
+
 HUNG = state(
     6,
     Owner("easycard", "WEBAPP", Ownership.OWNED),
@@ -112,19 +131,33 @@ HUNG = state(
 )
 
 EIGHT = node(
-    owned(0, "nycubme", 0.974, 168.3, "WEBAPP"),
-    owned(1, "tku_csie", 0.004, 121.9),
+    used_by(owned(0, "nycubme", 0.974, 168.3, "WEBAPP"), Process(4711, 168 * GIB, "python3", "3f2a9c81d2e4", "root")),
+    used_by(
+        owned(1, "tku_csie", 0.004, 121.9),
+        *(Process(900 + rank, (26 - rank) * GIB, "pt_main_thread", "90ab12cd34ef", "root") for rank in range(6)),
+    ),
     shared(2, ["admin", "itrd"]),
-    state(3, UNALLOCATED, 0.0, 0.3),
-    state(4, UNALLOCATED, 0.83, 64.0),
-    state(5, UNKNOWN, 0.42, 30.2),
+    used_by(state(3, UNALLOCATED, 0.0, 0.3)),
+    used_by(
+        state(4, UNALLOCATED, 0.83, 64.0),
+        Process(512, 40 * GIB, "python3", "", "games"),
+        Process(513, 20 * GIB, "rocm-bandwidth-t", "", "games"),
+        Process(514, 3 * GIB, "", "77f0e1d2c3b4", ""),
+    ),
+    served_from(state(5, UNKNOWN, 0.42, 30.2), "both", "power watts: amdsmi does not tell it"),
     HUNG,
-    owned(7, "王小明", None, None),
+    served_from(
+        owned(7, "王小明", None, None),
+        "sysfs",
+        "amdsmi: no answer in time (devices.timeout is 5 s), so the driver hangs: see dmesg; "
+        "it is left out and tried again with growing pauses",
+    ),
 )
 
 HOSTILE_NODE = node(
-    owned(0, HOSTILE, 0.5, 20),
+    used_by(owned(0, HOSTILE, 0.5, 20), *(Process(n, 2**30, HOSTILE, LONG, LONG) for n in range(9))),
     owned(1, LONG, 0.5, 20, LONG),
+    used_by(state(5, UNALLOCATED, 0.9, 9), Process(1, 2**33, "\u202edcba", "", HOSTILE), Process(2, 2**32)),
     owned(2, "國立陽明交通大學生物醫學工程學系人工智慧實驗室" * 4, 1.3, 200),
     shared(3, [HOSTILE, LONG, "\u202edcba"]),
     state(4, UNALLOCATED, 0, 0, readable=False, problem="x" * 300),

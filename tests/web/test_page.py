@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import UNALLOCATED, UNKNOWN, GpuState, Owner, Ownership, Snapshot, SourceState
+from exporter.model import UNALLOCATED, UNKNOWN, GpuState, Owner, Ownership, Process, Snapshot, SourceState
 from exporter.speech import Speech, languages, speech
 from exporter.standing import Standing
 from exporter.web import page
 from tests.support import snapshots
-from tests.support.snapshots import node, owned, shared, state
+from tests.support.snapshots import node, owned, served_from, shared, state, used_by
 
 ALICE = Owner("alice", "LAB", Ownership.OWNED)
 ENGLISH, CHINESE = speech("en"), speech("zh-TW")
@@ -85,6 +85,62 @@ def test_a_problem_of_a_readable_gpu_stands_beside_its_figures() -> None:
     assert "ECC counts cannot be read Utilization 50%" in shown
 
 
+def test_a_busy_gpu_without_a_task_names_who_runs_there_most_vram_first() -> None:
+    games, root, unseen = (
+        Process(1, 40 << 30, "python3", "", "games"),
+        Process(2, 9, "x", "3f2a", "root"),
+        Process(3, 1),
+    )
+    running = used_by(state(0, UNALLOCATED, 0.83, 64.0), games, games, root, unseen)
+    assert "held by nobody used by games, root (3f2a) Utilization 83%" in render(running)
+
+
+@pytest.mark.parametrize(("owner", "utilization"), [(UNALLOCATED, 0.0), (ALICE, 0.83), (UNKNOWN, 0.83)])
+def test_nobody_is_named_as_user_of_a_gpu_that_is_free_held_or_of_unknown_owner(
+    owner: Owner, utilization: float
+) -> None:
+    assert "used by" not in render(used_by(state(0, owner, utilization, 64.0), Process(1, 1, "python3", "", "games")))
+
+
+def test_processes_that_hold_vram_stand_with_command_user_and_container() -> None:
+    holder = Process(4711, 12 << 30, "python3", "3f2a9c81d2e4", "root")
+    shown = render(used_by(state(0, ALICE, 0.5, 20), holder))
+    assert "Processes that hold VRAM python3 root (3f2a9c81d2e4) 12.0 GiB" in shown
+
+
+def test_a_process_of_which_nothing_more_is_known_goes_by_its_number() -> None:
+    shown = render(used_by(state(0, ALICE, 0.5, 20), Process(4711, 12 << 30)))
+    assert "Processes that hold VRAM process 4711 12.0 GiB" in shown
+
+
+def test_beyond_four_processes_the_rest_is_summed() -> None:
+    holders = [Process(number, 1 << 30, f"rank{number}") for number in range(7)]
+    assert "rank3 1.0 GiB 3 more 3.0 GiB" in render(used_by(state(0, ALICE, 0.5, 20), *holders))
+
+
+def test_no_process_is_told_apart_from_processes_that_are_not_told() -> None:
+    assert "Processes that hold VRAM none" in render(used_by(state(0, ALICE, 0.5, 20)))
+    assert "Processes that hold VRAM" not in render(state(0, ALICE, 0.5, 20))
+
+
+def test_processes_of_a_gpu_that_cannot_be_read_are_shown() -> None:
+    assert "python3 games" in render(used_by(snapshots.HUNG, Process(1, 1 << 30, "python3", "", "games")))
+
+
+def test_each_gpu_tells_where_its_figures_come_from() -> None:
+    shown = text_of(snapshots.EIGHT)
+    origins = re.findall(r"from (amdsmi 26\.0\.2 and the kernel's files|amdsmi 26\.0\.2|the kernel's files)", shown)
+    ours = "amdsmi 26.0.2"
+    assert origins == [*5 * [ours], f"{ours} and the kernel's files", "the kernel's files"]
+
+
+def test_why_the_kernels_files_stand_in_is_told_once_for_all_gpus_of_which_it_is_true() -> None:
+    gpus = [served_from(owned(index, "alice", 0.5, 20), "sysfs", "amdsmi does not begin") for index in range(3)]
+    shown = render(*gpus, owned(3, "alice", 0.5, 20))
+    assert "The kernel's files stand in on GPU 0, 1, 2: amdsmi does not begin Task ownership" in shown
+    assert shown.count("does not begin") == 1
+
+
 def test_sources_tell_their_age_and_what_is_wrong() -> None:
     shown = text_of(snapshots.NO_LIBRARY)
     assert "GPU readings no answer yet libamd_smi.so cannot be loaded" in shown
@@ -106,8 +162,13 @@ def test_oddities_of_the_node_are_listed() -> None:
 
 @given(st.text())
 def test_no_name_becomes_markup(name: str) -> None:
-    plain = page.render(node(owned(0, "alice", 0.5, 1, "LAB"), hostname="h"), ENGLISH)
-    named = page.render(node(owned(0, name, 0.5, 1, name), hostname=name), ENGLISH)
+    def render(name: str) -> str:
+        process = Process(1, 1, name or "-", name or "-", name or "-")
+        booked = used_by(owned(0, name, 0.5, 1, name), process)
+        unbooked = served_from(used_by(state(1, UNALLOCATED, 0.5, 1), process), "both", name or "-")
+        return page.render(node(booked, unbooked, hostname=name), ENGLISH)
+
+    plain, named = render("alice"), render(name)
     assert re.findall(r"<[^>]*>", named) == re.findall(r"<[^>]*>", plain)
 
 
@@ -151,8 +212,9 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
     odd = node(
         owned(0, "王小明", 0.974, 168.3, ""),
         shared(1, ["王小明", "陳怡君"]),
-        state(2, UNALLOCATED, 0.83, 64.0),
-        state(3, UNKNOWN, None, None, readable=False),
+        used_by(state(2, UNALLOCATED, 0.83, 64.0), *(Process(number, 1, "", "", "王小明") for number in range(9))),
+        served_from(used_by(state(3, UNKNOWN, None, None, readable=False)), "sysfs", "驅動程式"),
+        served_from(state(5, UNKNOWN, 0.5, 1), "both", "驅動程式"),
         replace(state(4, UNALLOCATED, 0.0, 0.3), gpu=replace(snapshots.gpu(4), model="")),
         devices=SourceState(snapshots.NOW - 4000),
         tasks=SourceState(None),
@@ -162,7 +224,7 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
         malformed_tasks=3,
         hostname="節點",
     )
-    names = r"GPU|VRAM|GiB|UTC|W|°C|Prometheus|mi300x-exporter|AMD Instinct MI300X|LAB|WEBAPP"
+    names = r"GPU|VRAM|amdsmi|GiB|UTC|W|°C|Prometheus|mi300x-exporter|AMD Instinct MI300X|LAB|WEBAPP"
     for snapshot in (odd, node(hostname="節點")):
         markup = page.render(snapshot, CHINESE)
         labels = [label or title for label, title in re.findall('aria-label="(.*?)"|<title>(.*?)<', markup)]

@@ -65,8 +65,9 @@ def explained(error: Exception | None) -> LibraryMissingError | LibraryMismatchE
         return LibraryMissingError(f"the amdsmi bindings are not installed; {_INSTALL}")
     if isinstance(error, AttributeError):
         return LibraryMismatchError(f"libamd_smi.so lacks what the bindings expect ({error}); {_ONE_RELEASE}")
-    # Some bindings print why to stdout, and then fail over the empty table: KeyError.
-    return LibraryMissingError(f"libamd_smi.so cannot be loaded ({error}); {_INSTALL}")
+    # Some bindings print why to stdout, and then fail over the empty table: KeyError. Others tell it in several lines.
+    told = " ".join(str(error).split())
+    return LibraryMissingError(f"libamd_smi.so cannot be loaded ({told}); {_INSTALL}")
 
 
 def _import(folder: Path | None) -> ModuleType | None:

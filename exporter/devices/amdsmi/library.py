@@ -11,10 +11,10 @@ from exporter.devices.amdsmi import bindings
 from exporter.errors import DeviceError, DriverMissingError, GpuLostError, PermissionDeniedError, ReadFailedError
 from exporter.model import Gpu, Health, Reading
 
-_ACCESS = "add the user of this service to the groups render and video, and start it again"
+ACCESS = "add the user of this service to the groups render and video, and start it again"
 _ERRORS: dict[int, tuple[type[DeviceError], str]] = {
     8: (ReadFailedError, "the driver took too long"),
-    10: (PermissionDeniedError, _ACCESS),
+    10: (PermissionDeniedError, ACCESS),
     30: (ReadFailedError, "another program holds the GPU's lock"),
     31: (GpuLostError, "the GPU fell off the bus: see dmesg; it needs a reset, or the node a reboot"),
     34: (DriverMissingError, "load the driver with modprobe amdgpu, and see dmesg"),

@@ -13,6 +13,7 @@ from exporter.devices.source import DeviceSink
 from exporter.devices.supervisor.faults import Faults
 from exporter.errors import DeviceError, ImplausibleError, ReadFailedError
 from exporter.model import Gpu, Reading
+from exporter.origins import origin
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Roster:
     def __init__(self, sink: DeviceSink) -> None:
         self._sink = sink
         self._announced: list[Gpu] = []
-        self._told: dict[str, tuple[str, str, str]] = {}
+        self._told: dict[str, tuple[str, str]] = {}
         """By unique id, what was logged of where its readings come from."""
         self.faults = Faults(sink)
         self.packages: dict[str, Package] = {}
@@ -138,20 +139,12 @@ class Roster:
 
     def _log_sources(self, gpus: Iterable[Gpu]) -> None:
         """Logs once where readings come from, and each change of it, GPUs of one kind together."""
-        changed: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        changed: dict[tuple[str, str], list[int]] = defaultdict(list)
         for gpu in gpus:
-            source = gpu.source, gpu.library_version, gpu.stand_in
+            source = origin(gpu), gpu.stand_in
             if self._told.get(gpu.uuid) != source and (gpu.source != "sysfs" or gpu.stand_in):
                 self._told[gpu.uuid] = source
                 changed[source].append(gpu.index)
-        for (kind, version, stand_in), indices in changed.items():
-            words = _SOURCES.get(kind, kind).format(version)
+        for (words, stand_in), indices in changed.items():
             listed = ", ".join(map(str, indices))
             _logger.info("readings of GPU %s come from %s%s", listed, words, f": {stand_in}" if stand_in else "")
-
-
-_SOURCES = {
-    "amdsmi": "amdsmi {}",
-    "sysfs": "the kernel's files",
-    "both": "amdsmi {} and the kernel's files",
-}

@@ -11,17 +11,17 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from exporter.config import Devices
-from exporter.devices.protocol import LIBRARY, Batch, LibraryNews, LibraryState, Plan, address_of, is_inspection
+from exporter.devices.protocol import LIBRARY, Batch, LibraryState, Plan, address_of, is_inspection
 from exporter.devices.source import DeviceSink
 from exporter.devices.supervisor.faults import WHOLE_SOURCE
-from exporter.devices.supervisor.process import Worker, Workers
+from exporter.devices.supervisor.member import Member
+from exporter.devices.supervisor.process import Workers
 from exporter.devices.supervisor.quarantine import Quarantine, exponential_backoff
 from exporter.devices.supervisor.roster import Roster
 from exporter.errors import DeviceError, GpuLostError, ReadTimeoutError, WorkerCrashedError
-from exporter.model import Gpu
 
 _logger = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ _START_SECONDS = 30.0
 _SILENT_SECONDS = 30.0
 """In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files. Then it speaks at least
 six times in `devices.timeout`."""
-_BEATS = 1.5
-"""After which every GPU has told that the library serves it, or why not."""
 _MOST_HELD = 64
 """Batches of a successor that are kept; what is older is told again by later ones."""
 
@@ -68,42 +66,7 @@ class HardwareSource:
             await _Supervision(self._plan, self._settings.expected or 0, sink, workers, tasks).run()
 
 
-@dataclass(eq=False, slots=True)
-class _Member:
-    """A worker, and what was heard of it."""
-
-    worker: Worker
-    heard_at: float
-    reason: str
-    """Why it was started; empty for the first."""
-    library: LibraryNews = field(default_factory=lambda: LibraryNews(LibraryState.STARTING))
-    held: list[Batch] = field(default_factory=list)
-    """What a successor told."""
-    gpus: dict[str, Gpu] = field(default_factory=dict)
-    """Who it said last that GPUs are."""
-    has_spoken: bool = False
-    settled_at: float = math.inf
-    """When the library began to serve, or refused."""
-
-    @property
-    def silent(self) -> dict[str, str]:
-        """What it does not ask the library, or cannot, by key, and why."""
-        news = self.library
-        silent = dict(self.worker.plan.left_out) | {key: one.message for key, one in news.given_up.items()}
-        if news.late is not None:
-            silent[LIBRARY] = "a call does not come back"
-        if news.error is not None:
-            silent[LIBRARY] = news.error.message
-        return silent
-
-    @property
-    def is_proven(self) -> bool:
-        """It has read what it can, and the library has answered for each GPU or refuses to begin."""
-        told = self.settled_at + _BEATS * self.worker.plan.interval
-        return self.has_spoken and time.monotonic() >= told
-
-
-_Event = tuple[_Member, Batch | DeviceError]
+_Event = tuple[Member, Batch | DeviceError]
 
 
 class _Supervision:
@@ -118,14 +81,16 @@ class _Supervision:
         self._roster = Roster(sink)
         self._quarantine = Quarantine(max(plan.interval, _FIRST_PAUSE))
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
-        self._incumbent: _Member | None = None
-        self._successor: _Member | None = None
+        self._incumbent: Member | None = None
+        self._successor: Member | None = None
         self._pauses = exponential_backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._start_at = 0.0
         """Not sooner is the next worker started."""
         self._search_at = math.inf
         self._reason = ""
         """Why the next worker is started; empty for the first."""
+        self._library_failed = ""
+        """Why the next worker is to begin without the library, which may crash it, too; empty if it need not."""
 
     async def run(self) -> None:
         """Goes from event to event."""
@@ -154,7 +119,7 @@ class _Supervision:
         if self._successor is not None:
             self._spare_the_spare()
             return
-        if now < self._start_at:
+        if now < self._start_at and not self._library_failed:
             return
         left_out = self._quarantine.active(now)
         if self._incumbent is not None:
@@ -167,11 +132,13 @@ class _Supervision:
             if not self._is_wanting(self._incumbent, plan) and now < self._search_at:
                 return
             self._reason = self._why(self._incumbent, plan)
+        elif self._library_failed:
+            left_out[LIBRARY], self._library_failed = self._library_failed, ""
         elif self._plan.source == "amdsmi" and LIBRARY in left_out:
             return
         await self._start(replace(self._plan, left_out=left_out))
 
-    def _is_wanting(self, member: _Member, plan: Plan) -> bool:
+    def _is_wanting(self, member: Member, plan: Plan) -> bool:
         """Tells whether a worker with this plan would read more through the library than this one does."""
         if member.library.state is LibraryState.UNUSED and self._plan.source == "sysfs":
             return False
@@ -195,7 +162,7 @@ class _Supervision:
     def _all_covered(self) -> bool:
         return self._roster.has_covered and all(package.covered for package in self._roster.packages.values())
 
-    def _why(self, member: _Member, plan: Plan) -> str:
+    def _why(self, member: Member, plan: Plan) -> str:
         if member.library.late is not None and member.library.late in plan.left_out:
             return "timeout"
         return "rescan" if member.library.outdated or time.monotonic() >= self._search_at else "retry"
@@ -209,10 +176,10 @@ class _Supervision:
         if self._reason:
             self._sink.restarted(self._reason)
         self._search_at = math.inf
-        self._successor = _Member(worker, time.monotonic(), self._reason)
+        self._successor = Member(worker, time.monotonic(), self._reason)
         self._tasks.create_task(self._listen(self._successor))
 
-    async def _listen(self, member: _Member) -> None:
+    async def _listen(self, member: Member) -> None:
         try:
             while True:
                 self._events.put_nowait((member, await member.worker.batch()))
@@ -221,7 +188,7 @@ class _Supervision:
 
     # What happens.
 
-    def _heard(self, member: _Member, batch: Batch) -> None:
+    def _heard(self, member: Member, batch: Batch) -> None:
         member.heard_at = time.monotonic()
         if batch.nothing is not None:
             self._let_go(member)
@@ -243,7 +210,7 @@ class _Supervision:
         if member is self._successor and (member.is_proven or (member.has_spoken and self._incumbent is None)):
             self._promote(member)
 
-    def _heard_of_library(self, member: _Member) -> None:
+    def _heard_of_library(self, member: Member) -> None:
         """Puts what the library does not answer into quarantine, and lets out what it answers again."""
         now, news = time.monotonic(), member.library
         active = self._quarantine.active(now)
@@ -263,12 +230,12 @@ class _Supervision:
             for key in set(self._quarantine.on_trial(now)) - member.silent.keys():
                 self._quarantine.release(key, now)
 
-    def _missing(self, member: _Member) -> set[str]:
+    def _missing(self, member: Member) -> set[str]:
         """Returns the GPUs that the library should know and does not."""
         known = {address for address, package in self._roster.packages.items() if not package.covered}
         return known - set(member.library.listed)
 
-    def _promote(self, member: _Member) -> None:
+    def _promote(self, member: Member) -> None:
         """Puts the successor in the incumbent's place."""
         former, self._incumbent, self._successor = self._incumbent, member, None
         if former is not None:
@@ -285,15 +252,32 @@ class _Supervision:
         if not self._roster.has_covered and len(self._roster.packages) < self._expected:
             self._search_at = time.monotonic() + _SEARCH_SECONDS
 
-    def _died(self, member: _Member, error: DeviceError) -> None:
-        """A worker is no more, or not to be listened to."""
+    def _died(self, member: Member, error: DeviceError) -> None:
+        """A worker is no more, or not to be listened to.
+
+        If the library has done it to the one that reads, the next reads without: this one is wanted at once, and a
+        library that crashes on one GPU may crash on the next.
+        """
         is_trial = member is self._successor
         suspect = self._let_go(member)
         self._reason = "timeout" if isinstance(error, ReadTimeoutError) else "crash"
+        if suspect and self._incumbent is self._successor is None and self._kernel_may_serve():
+            self._library_failed = str(error)
         if suspect:
-            self._suspect(suspect, error)
-        if is_trial or not suspect:
+            self._suspect(self._to_blame(suspect, member), error)
+        if not self._library_failed and (is_trial or not suspect):
             self._start_failed(error)
+
+    def _kernel_may_serve(self) -> bool:
+        """Tells whether a worker without the library may read all GPUs: where nothing is known yet, it may."""
+        return self._plan.source == "auto" and (not self._roster.packages or self._all_covered())
+
+    def _to_blame(self, suspect: str, member: Member) -> str:
+        """Returns what to leave out after a crash: the library as a whole if it crashes on one GPU after another."""
+        if is_inspection(suspect) or not self._all_covered():
+            return suspect
+        others = {key for key in member.worker.plan.left_out if not is_inspection(key)} - {suspect}
+        return LIBRARY if others or LIBRARY in self._quarantine.on_trial(time.monotonic()) else suspect
 
     def _suspect(self, key: str, error: DeviceError) -> None:
         """Leaves something out for a while. Of GPUs that have only the library it is a failure."""
@@ -302,7 +286,7 @@ class _Supervision:
             self._start_failed(error)
             return
         self._quarantine.put(key, str(error), time.monotonic())
-        if key == address and not self._roster.is_covered(address):
+        if key == address and not self._roster.is_covered(address) and not self._library_failed:
             self._roster.failed(address, error)
         elif is_inspection(key):
             _logger.warning("the health of the GPU at %s is not asked for: %s", address, error)
@@ -332,7 +316,7 @@ class _Supervision:
             due.append(self._start_at)
         return max(0.001, min(due) - now)
 
-    def _let_go(self, member: _Member) -> str:
+    def _let_go(self, member: Member) -> str:
         """Ends a worker; returns the key of the library's call that it was in, if any."""
         if member is self._incumbent:
             self._incumbent = None

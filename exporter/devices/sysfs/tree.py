@@ -58,6 +58,10 @@ class Tree:
             bdf.rpartition(".")[0] for bdf in read.names(self._drivers) if _BDF.fullmatch(bdf) and self._is_ours(bdf)
         ]
 
+    def may_have(self, address: str) -> bool:
+        """Tells whether a GPU can be at an address that somebody else names: anywhere, if the driver shows none."""
+        return os.path.isdir(self.folder(address)) or not self.addresses()  # noqa: PTH112
+
     def folder(self, address: str) -> str:
         """Returns where the files of a package are."""
         return f"{self._drivers}/{address}.0"

@@ -46,7 +46,7 @@ class Crew:
         self._look_at = 0.0
         of_kernel = self._of_kernel()
         self._covered = set(of_kernel)
-        self._desk = Desk(plan, progress, self._outbox, self._covered.__contains__)
+        self._desk = Desk(plan, progress, self._outbox, self._covered.__contains__, self._tree.may_have)
         self._meet(of_kernel, covered=True)
 
     def run(self, writer: Writer) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.devices.amdsmi.library import Library
+from exporter.devices.amdsmi.library import ACCESS, Library
 from exporter.devices.protocol import LIBRARY, Failure, LibraryNews, LibraryState, Plan, Progress, inspection
 from exporter.devices.worker.outbox import Outbox
-from exporter.errors import DeviceError, GpuLostError
+from exporter.errors import DeviceError, GpuLostError, PermissionDeniedError
 from exporter.model import Gpu, Health, Reading
 
 _TOO_MANY_FAILURES = 10
@@ -50,13 +50,22 @@ class Desk:
         progress: where a call that is under way is noted.
         outbox: hears how the library does.
         covers: tells of a GPU whether it has the kernel's files.
+        may_be: tells of an address whether a GPU can be there.
     """
 
-    def __init__(self, plan: Plan, progress: Progress, outbox: Outbox, covers: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        progress: Progress,
+        outbox: Outbox,
+        covers: Callable[[str], bool],
+        may_be: Callable[[str], bool],
+    ) -> None:
         self._plan = plan
         self._progress = progress
         self._outbox = outbox
         self._covers = covers
+        self._may_be = may_be
         self._requests: queue.PriorityQueue[_Request] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._call: tuple[str, float] | None = None
@@ -172,8 +181,8 @@ class Desk:
     def _run(self) -> None:
         try:
             library = self._timed(LIBRARY, Library)
-            self._addresses = library.addresses
-            for address in library.addresses:
+            self._addresses = self._believed(library.addresses)
+            for address in self._addresses:
                 self._meet(library, address)
         except DeviceError as error:
             self.error, self.state = error, LibraryState.REFUSED
@@ -186,6 +195,16 @@ class Desk:
             if not request.withdrawn:
                 self._answer(library, request)
             request.done.set()
+
+    def _believed(self, addresses: list[str]) -> list[str]:
+        """Returns the GPUs that are there: without access to /dev/dri some libraries list whatever was in memory.
+
+        Raises:
+            PermissionDeniedError: none is.
+        """
+        if not (believed := [address for address in addresses if self._may_be(address)]):
+            raise PermissionDeniedError(f"amdsmi names no GPU that the kernel has; {ACCESS}")
+        return believed
 
     def _meet(self, library: Library, address: str) -> None:
         """Asks a GPU everything it must be able to answer, once."""
