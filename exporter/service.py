@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, time
 
-from prometheus_client import ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exporter import exposition, log, systemd
 from exporter.config import Config
@@ -43,9 +43,10 @@ class Service:
         self._source = source
         self._refresher = TaskRefresher(config.tasks)
         self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, time)
-        registry, instruments = exposition.registry(self.node.snapshot)
+        registry = CollectorRegistry(auto_describe=False)
+        instruments = exposition.Instruments(registry)
         ProcessCollector(registry=registry)
-        rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
+        rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self._sink = _Sink(self.node, instruments, rendered, self._refresher)
         self.web = WebServer(
             config.listen,

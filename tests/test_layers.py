@@ -18,6 +18,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.model": set(),
     "exporter.errors": set(),
     "exporter.labels": set(),
+    "exporter.encoding": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
     "exporter.report.naming": set(),
