@@ -28,7 +28,7 @@ class Node:
 
 
 def busy_library(rocm_home: Path, control: Path, gpus: int = 8) -> SimulatedLibrary:
-    """GPUs whose load changes all the time.
+    """GPUs on which nothing keeps still: load, temperatures, clocks.
 
     Args:
         rocm_home: Where the simulated library was built.
@@ -39,6 +39,7 @@ def busy_library(rocm_home: Path, control: Path, gpus: int = 8) -> SimulatedLibr
     library = SimulatedLibrary(rocm_home, control, gpus)
     for index, gpu in enumerate(library):
         gpu.load(utilization=(index, 95), power=(150, 700), vram=(2**34, 2**37), period=7.0, phase=float(index))
+        gpu.state.restless = True
     return library
 
 
