@@ -28,7 +28,7 @@ from exporter.model import (
     Snapshot,
     SourceState,
 )
-from exporter.ownership import Holdings, joint_owner, ownership
+from exporter.ownership import Holdings, in_force, joint_owner, ownership
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Node:
         package.holds = self._holds(package.gpu)
         if package.holds is None:
             return
-        _log_unlisted(package, _expect(package.ledger, _at(package.holds, answer.as_of + offset), now))
+        _log_unlisted(package, _expect(package.ledger, in_force(package.holds, answer.as_of + offset), now))
         waiting = package.ledger.unbooked_since()
         if waiting is None or waiting + offset < answer.since:
             return  # a GPU that came back since the question was asked; the next one reaches back to it
@@ -259,7 +259,7 @@ class Node:
         instant = self._answered_at()
         if package.holds is None or self._answer is None or not self._is_fresh() or instant > self._answer.until:
             return None
-        return _at(package.holds, instant)
+        return in_force(package.holds, instant)
 
     def _is_fresh(self) -> bool:
         """Returns whether the last answer can still say who owns what."""
@@ -277,11 +277,6 @@ class Node:
         Where that is the wall clock's it is asked anew each time, so that a clock step moves no duration.
         """
         return self.wall() - self.monotonic() if self._server_offset is None else self._server_offset
-
-
-def _at(holds: Iterable[Hold], instant: float) -> tuple[Hold, ...]:
-    """Returns those in force at an instant."""
-    return tuple(hold for hold in holds if hold.start <= instant < hold.end)
 
 
 def _expect(ledger: Ledger, holding: Sequence[Hold], now: float) -> int:
