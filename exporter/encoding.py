@@ -87,11 +87,6 @@ class Encoding:
         parts.append(self._end)
         return "".join(parts).encode()
 
-    @property
-    def kept(self) -> int:
-        """Of how many series something is kept."""
-        return sum(len(known.lines) for known in self._known.values())
-
     def _append(self, parts: list[str], table: Table[Any], known: _Known) -> None:
         shown, lines = table.series, known.lines
         if new := [one for one in shown if one[0] not in lines]:
