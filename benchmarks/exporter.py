@@ -79,11 +79,13 @@ async def _scrapes(directory: Path, setting: str, interval: str, *, hangs: bool)
             found = await asyncio.to_thread(take_turns, _SCRAPES, _PACE_SECONDS, served.service, bare, ways)
     rows = []
     for way, scrapes in zip(_WAYS, found, strict=True):
-        rows += [_latency(setting, f"{way}: scrapes", scrapes.all, scrapes, "< 3 / < 10 ms")]
-        if scrapes.again:
-            rows += [_latency(setting, f"{way}: the first after a sweep", scrapes.first, scrapes, "p99 ≤ × 4")]
-            rows += [_latency(setting, f"{way}: the others", scrapes.again, scrapes, "")]
-        rows += [_per_series(setting, way, series, scrapes)]
+        kinds = (
+            ("scrapes", scrapes.all, "< 3 / < 10 ms"),
+            ("the first after a sweep", scrapes.first, "p99 ≤ × 4"),
+            ("the others", scrapes.again, ""),
+        )
+        rows += [_latency(setting, f"{way}: {kind}", of_kind, scrapes, aim) for kind, of_kind, aim in kinds if of_kind]
+        rows.append(_per_series(setting, way, series, scrapes))
     return rows
 
 
