@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.scrapes import Server
 from exporter.demo.api import StandInApi
-from exporter.model import Task, TaskGpu
+from exporter.model import RUNNING, Task, TaskGpu
 from tests.support.amdsmi import SimulatedLibrary
 from tests.support.exporter import exporter
 
@@ -28,7 +27,7 @@ class Node:
 
 
 def busy_library(rocm_home: Path, control: Path, gpus: int = 8) -> SimulatedLibrary:
-    """GPUs whose load changes all the time.
+    """GPUs on which nothing keeps still: load, temperatures, clocks.
 
     Args:
         rocm_home: Where the simulated library was built.
@@ -39,6 +38,7 @@ def busy_library(rocm_home: Path, control: Path, gpus: int = 8) -> SimulatedLibr
     library = SimulatedLibrary(rocm_home, control, gpus)
     for index, gpu in enumerate(library):
         gpu.load(utilization=(index, 95), power=(150, 700), vram=(2**34, 2**37), period=7.0, phase=float(index))
+        gpu.state.restless = True
     return library
 
 
@@ -56,7 +56,9 @@ async def node(
         tasks: How many the API tells, of seven users; some are over, some share a GPU. 0: no API.
     """
     library = busy_library(rocm_home, directory / "control", gpus)
-    api = StandInApi(_tasks(library, tasks))
+    made_up = _tasks(library, tasks)
+    holding = sum(len(task.gpus) for task in made_up if task.end == RUNNING)
+    api = StandInApi(made_up)
     token = directory / "token"
     token.write_text(api.token, encoding="ascii")
     token.chmod(0o600)
@@ -68,8 +70,7 @@ async def node(
         }
         async with exporter(directory, settings, library.env) as running:
             await running.shows(lambda shown: shown.values("amdgpu_up") == [1.0] * gpus)
-            if tasks:
-                await running.shows(lambda shown: shown.value("amdgpu_exporter_task_refreshes_total", result="ok") == 1)
+            await running.shows(lambda shown: len(shown.values("amdgpu_task_info")) == holding)
             yield Node(library, Server(running.process.pid, int(running.url.rpartition(":")[2])))
 
 
@@ -86,7 +87,7 @@ def _tasks(library: SimulatedLibrary, count: int) -> Sequence[Task]:
                 TaskGpu(uuids[(number + step) % len(uuids)], str(number + step), memory_mib=196592) for step in (0, 1)
             ),
             start=now - 600.0 * number - 60.0,
-            end=now - 30.0 * number if number % 2 else math.inf,
+            end=now - 30.0 * number if number % 2 else RUNNING,
             hostname=_HOSTNAME,
             project_uuid=f"9b2d-{number}",
             image="registry/myelintek/ollama:0.6.2-rocm",

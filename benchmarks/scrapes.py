@@ -21,6 +21,8 @@ PROMETHEUS = (
 PLAIN = "Accept: text/plain;version=0.0.4\r\n"
 """The older format, not compressed."""
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
+_TURNS_PER_ENCODED = 5
+"""As they are slow, and would crowd out what they are compared with."""
 _REST_SECONDS = 0.002
 """After an answer, until its process sleeps and the kernel has counted what it did."""
 
@@ -51,7 +53,9 @@ class Scrapes:
     again: list[Scrape] = field(default_factory=list)
     """Of the service, when it had not."""
     bare: list[Scrape] = field(default_factory=list)
-    """Of the bare server."""
+    """Of the bare server, of as many bytes."""
+    encoded: list[Scrape] = field(default_factory=list)
+    """Of the bare server, with prometheus_client's encoder."""
 
     @property
     def all(self) -> list[Scrape]:
@@ -98,7 +102,7 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
         count: Scrapes of either in each way.
         pace: Seconds from one turn to the next.
         service: The exporter.
-        bare: Serves at /n what the exporter would in the nth way.
+        bare: Serves at /n and /encoded/n what the exporter would in the nth way.
         ways: The headers to send.
 
     Returns:
@@ -108,6 +112,7 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
     with ExitStack() as stack:
         services = [stack.enter_context(Client(service.port, headers=way)) for way in ways]
         bares = [stack.enter_context(Client(bare.port, f"/{n}", way)) for n, way in enumerate(ways)]
+        encoders = [stack.enter_context(Client(bare.port, f"/encoded/{n}", way)) for n, way in enumerate(ways)]
         bodies = [b""] * len(ways)
         began = time.monotonic()
         for turn in range(count):
@@ -117,6 +122,8 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
                 (scrapes.again if body == bodies[n] else scrapes.first).append(scrape)
                 bodies[n] = body
                 scrapes.bare.append(_timed(bares[n], bare.pid)[0])
+                if turn % _TURNS_PER_ENCODED == 0:
+                    scrapes.encoded.append(_timed(encoders[n], bare.pid)[0])
     return found
 
 

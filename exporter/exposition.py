@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
 
 from exporter import metrics
+from exporter.encoding import Encoder, Encoding, InstrumentTable, Table
 from exporter.errors import OF_ONE_GPU, DeviceError, TasksError
 from exporter.model import Gpu, Snapshot
 
@@ -80,53 +78,39 @@ class Instruments:
         self.refresh_seconds.observe(seconds)
 
 
-class _NodeCollector(Collector):
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Iterator[Metric]:
-        return metrics.families(self._snapshot())
-
-    def describe(self) -> Iterable[Metric]:
-        """Returns nothing: names need no check against a snapshot that may not exist yet."""
-        return ()
-
-
-def registry(snapshot: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Instruments]:
-    """Returns a fresh registry that renders the current snapshot and the exporter's own work."""
-    collectors = CollectorRegistry(auto_describe=False)
-    collectors.register(_NodeCollector(snapshot))
-    return collectors, Instruments(collectors)
-
-
 _VERSION = re.compile(r"(?<=openmetrics-text; version=)[^;]*")
 _ESCAPING = re.compile(r"escaping=(dots|values)$")
 
 _FORMATS = 2
-"""Whose families are kept at once, of the six that can be asked for."""
-
-Encoder = Callable[[Any], bytes]
+"""Of which something is kept at once, of the six that can be asked for."""
 
 
 class Exposition:
-    """Renders a registry; asked again before anything was read anew, it gives the same bytes.
+    """Renders a node and its instruments; asked again before anything was read anew, it gives the same bytes.
 
     However many servers scrape, and whatever versions and parameters they name, a node so pays for one rendering of
-    a format per sweep, and in it only for the families that changed: owners, identity and health, which
-    are most of the series, do so twice a minute or less.
+    a format per sweep, and in it for the values that changed.
 
     Args:
-        collectors: As `registry` made it.
+        snapshot: Returns the node as it is now.
+        instruments: What counts the exporter's own work.
         lifetime: Seconds for which a rendering may be given again.
         monotonic: CLOCK_MONOTONIC.
     """
 
-    def __init__(self, collectors: CollectorRegistry, lifetime: float, monotonic: Callable[[], float]) -> None:
-        self._collectors = collectors
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        instruments: CollectorRegistry,
+        lifetime: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._snapshot = snapshot
+        self._instruments = instruments
         self._lifetime = lifetime
         self._monotonic = monotonic
         self._rendered: dict[Encoder, bytes] = {}
-        self._families: dict[Encoder, dict[str, tuple[Metric, bytes]]] = {}
+        self._encodings: dict[Encoder, Encoding] = {}
         self._outdated_at = -math.inf
 
     def __call__(self, accept: str | None) -> tuple[bytes, str]:
@@ -148,17 +132,16 @@ class Exposition:
         self._outdated_at = self._monotonic()
 
     def _render(self, encoder: Encoder) -> bytes:
-        end = encoder(_Families([]))  # OpenMetrics ends with a line of its own
-        before, now = self._families.pop(encoder, {}), dict[str, tuple[Metric, bytes]]()
-        for family in self._collectors.collect():
-            known = before.get(family.name)
-            if known is None or known[0] != family:
-                known = family, encoder(_Families([family])).removesuffix(end)
-            now[family.name] = known
-        if len(self._families) >= _FORMATS:
-            self._families.clear()
-        self._families[encoder] = now
-        return b"".join(text for _, text in now.values()) + end
+        encoding = self._encodings.get(encoder)
+        if encoding is None:
+            if len(self._encodings) >= _FORMATS:
+                self._encodings.clear()
+            encoding = self._encodings[encoder] = Encoding(encoder)
+        return encoding(self._tables())
+
+    def _tables(self) -> Iterator[Table[Any]]:
+        yield from metrics.shown(self._snapshot())
+        yield from map(InstrumentTable, self._instruments.collect())
 
 
 def _chosen(accept: str) -> tuple[Encoder, str]:
@@ -182,13 +165,3 @@ def _encoder(escaping: str, is_openmetrics: bool) -> Encoder:
         return partial(generate_latest, escaping=escaping or openmetrics.UNDERSCORES)
     # ALLOWUTF8 gives what UNDERSCORES gives, in two thirds of the time.
     return partial(openmetrics.generate_latest, escaping=escaping or openmetrics.ALLOWUTF8)
-
-
-@dataclass(frozen=True, slots=True)
-class _Families:
-    """What an encoder takes for a registry."""
-
-    families: list[Metric]
-
-    def collect(self) -> list[Metric]:
-        return self.families

@@ -435,16 +435,34 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
 )
 
 
-def families(snapshot: Snapshot) -> Iterator[Metric]:
-    """Every family of one snapshot, those without samples left out."""
+@dataclass(frozen=True, slots=True)
+class Shown(Generic[Source]):
+    """A family as one snapshot has it."""
+
+    family: Family[Source]
+    names: Labels
+    """Of all its labels."""
+    series: list[tuple[Labels, float]]
+    """Their values, and its own."""
+
+    @property
+    def name(self) -> str:
+        """The family's."""
+        return self.family.name
+
+    def metric(self, series: Samples) -> Metric:
+        """Returns the family with these of its series."""
+        return self.family.metric(self.names, series)
+
+
+def shown(snapshot: Snapshot) -> Iterator[Shown[GpuState] | Shown[Snapshot]]:
+    """Yields every family of one snapshot, those without samples left out."""
+    devices = [(state, (snapshot.hostname, str(state.gpu.index), state.gpu.uuid)) for state in snapshot.gpus]
     for of_gpus in GPU_FAMILIES:
-        series = [
-            ((snapshot.hostname, str(state.gpu.index), state.gpu.uuid, *labels), value)
-            for state in snapshot.gpus
-            for labels, value in of_gpus.samples(state)
-        ]
+        samples = of_gpus.samples
+        series = [(device + labels, value) for state, device in devices for labels, value in samples(state)]
         if series:
-            yield of_gpus.metric(DEVICE + of_gpus.labels, series)
+            yield Shown(of_gpus, DEVICE + of_gpus.labels, series)
     for of_node in NODE_FAMILIES:
         if own := list(of_node.samples(snapshot)):
-            yield of_node.metric(of_node.labels, own)
+            yield Shown(of_node, of_node.labels, own)

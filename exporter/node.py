@@ -27,8 +27,8 @@ from exporter.model import (
     Snapshot,
     SourceState,
 )
-from exporter.ownership import Holdings, joint_owner
-from exporter.weighing import Oddities, Question, Verdict, holds_of, in_force, weigh
+from exporter.ownership import Holdings, in_force, joint_owner
+from exporter.weighing import Oddities, Question, Verdict, holds_of, weigh
 
 _log = logging.getLogger(__name__)
 

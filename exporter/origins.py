@@ -17,6 +17,8 @@ _WORDS = {
 
 def origin(gpu: Gpu, translated: Callable[[str], str] = str) -> str:
     """Returns what serves a GPU's readings: `amdsmi 27.1.0 and the kernel's files`."""
+    if gpu.source not in _WORDS:
+        return gpu.source
     words = translated(_WORDS[gpu.source]).format(version=gpu.library_version)
     return " ".join(words.split())  # not every library tells its version
 

@@ -43,6 +43,11 @@ def joint_owner(holding: Collection[Hold] | None) -> Owner:
     return Owner(bounded("+".join(usernames)), bounded("+".join(task_types)), ownership(holding))
 
 
+def in_force(holds: Iterable[Hold], at: float) -> tuple[Hold, ...]:
+    """Returns those of the holds that are in force at an instant, in their order."""
+    return tuple(hold for hold in holds if hold.start <= at < hold.end)
+
+
 class Holdings:
     """All intervals of all tasks of an answer, looked up by any unique id of a GPU."""
 
@@ -69,10 +74,6 @@ class Holdings:
             for hold in self._holds.get(alias, ()):
                 found[hold.start, hold.end, hold.task and hold.task.key] = hold
         return tuple(sorted(found.values(), key=_order))
-
-    def holding(self, aliases: Iterable[str], at: float) -> tuple[Hold, ...]:
-        """Returns the holds on a GPU that are in force at an instant, by start."""
-        return tuple(hold for hold in self.holds(aliases) if hold.start <= at < hold.end)
 
     def unmatched(self, hostname: str, known: frozenset[str], at: float) -> tuple[str, ...]:
         """Returns the unique ids that tasks of this host name at an instant, and that are none of its aliases."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from prometheus_client import ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exporter import exposition, log, systemd
 from exporter.config import Config
@@ -54,9 +54,10 @@ class Service:
         self._source = source
         self.refresher = TaskRefresher(config.tasks, now=wall)
         self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, wall)
-        registry, instruments = exposition.registry(self.node.snapshot)
+        registry = CollectorRegistry(auto_describe=False)
+        instruments = exposition.Instruments(registry)
         ProcessCollector(registry=registry)
-        rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
+        rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
         self.web = WebServer(
             config.listen,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.metering.ledger import Ledger
 from exporter.model import Answer, Hold, Owner, Ownership
-from exporter.ownership import Holdings, ownership
+from exporter.ownership import Holdings, in_force, ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,6 @@ def weigh(question: Question) -> Verdict:
 def holds_of(answer: Answer, holdings: Holdings, aliases: frozenset[str]) -> tuple[Hold, ...] | None:
     """Returns who holds the GPU of these ids when, by start; None if the answer does not tell of it."""
     return holdings.holds(aliases) if answer.tells_of(aliases) else None
-
-
-def in_force(holds: Iterable[Hold], instant: float) -> tuple[Hold, ...]:
-    """Returns those in force at an instant."""
-    return tuple(hold for hold in holds if hold.start <= instant < hold.end)
 
 
 def _weigh(question: Question, holdings: Holdings, aliases: frozenset[str], ledger: Ledger) -> Weighed:

@@ -19,6 +19,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.errors": set(),
     "exporter.labels": set(),
     "exporter.aliases": set(),
+    "exporter.encoding": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
     "exporter.weighing": {"exporter.metering", "exporter.model", "exporter.ownership"},

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.samples import Sample
 
-from exporter import config, metrics
+from exporter import config
 from exporter.config import Metering, Tasks
 from exporter.errors import GpuLostError, LibraryMissingError, TasksNetworkError
 from exporter.labels import OTHER
@@ -29,6 +29,7 @@ from exporter.model import (
 )
 from exporter.node import Node
 from exporter.weighing import weigh
+from tests.support.contract import families
 
 UUID = "52f67b3700dcc6f3"
 ALIAS = "00000000000000aa"
@@ -484,7 +485,7 @@ def test_a_gpu_found_while_an_answer_is_weighed_has_its_holder_with_it() -> None
 
 
 def sampled(world: World, name: str) -> list[Sample]:
-    return [s for family in metrics.families(world.node.snapshot()) for s in family.samples if s.name == name]
+    return [s for family in families(world.node.snapshot()) for s in family.samples if s.name == name]
 
 
 # Any course of events.

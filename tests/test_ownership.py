@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import RUNNING, UNALLOCATED, UNKNOWN, Answer, Hold, MalformedTask, Owner, Ownership, Task, TaskGpu
-from exporter.ownership import Holdings, joint_owner
+from exporter.ownership import Holdings, in_force, joint_owner
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 
@@ -51,7 +51,6 @@ def test_what_cannot_be_accounted_holds_without_a_task() -> None:
     entry = MalformedTask("1", "it has no username", (A,), 10, 20)
     assert holdings(malformed=(entry,)).holds([A]) == (Hold(10, 20, None),)
     assert holdings(malformed=(MalformedTask("1", "?", (A,)),)).holds([A]) == (Hold(-math.inf, RUNNING, None),)
-    assert holdings(malformed=(entry,)).holding([A], 15) == (Hold(10, 20, None),)
 
 
 def test_a_task_without_duration_holds_nothing() -> None:
@@ -60,8 +59,8 @@ def test_a_task_without_duration_holds_nothing() -> None:
 
 def test_a_task_runs_from_its_start_until_before_its_end() -> None:
     one = task("1", A, start=10, end=20)
-    owners = holdings(one)
-    assert [tasks_of(owners.holding([A], at)) for at in (9.9, 10, 19.9, 20)] == [[], [one], [one], []]
+    holds = holdings(one).holds([A])
+    assert [tasks_of(in_force(holds, at)) for at in (9.9, 10, 19.9, 20)] == [[], [one], [one], []]
 
 
 def test_gpus_that_a_running_task_of_this_host_names_and_it_has_not_are_unmatched() -> None:
@@ -127,6 +126,6 @@ def test_running_tasks_are_exactly_those_whose_interval_holds_the_instant(
     tasks: list[Task], aliases: set[str], at: int
 ) -> None:
     expected = {one.task_id for one in tasks if one.start <= at < one.end and aliases & {gpu.uuid for gpu in one.gpus}}
-    running = tasks_of(holdings(*tasks).holding(aliases, at))
+    running = tasks_of(in_force(holdings(*tasks).holds(aliases), at))
     assert {one.task_id for one in running} == expected
     assert len(running) == len(expected)

@@ -49,7 +49,7 @@ class SimulatedGpu(ctypes.Structure):
         ("present", ctypes.c_uint32),
         ("no_access", ctypes.c_uint32),
         ("partitions", ctypes.c_uint32),  # 1, 2, 4, 8: SPX, DPX, QPX, CPX
-        ("unused", ctypes.c_uint32),
+        ("restless", ctypes.c_uint32),  # sensors and clocks differ from second to second, however steady the load
         ("period", ctypes.c_double),
         ("duty", ctypes.c_double),  # the part of the period that is high
         ("phase", ctypes.c_double),  # when a high begins

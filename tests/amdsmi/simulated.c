@@ -128,6 +128,17 @@ static double joules(const struct SimulatedGpu *gpu, double time)
     return gpu->energy_offset + gpu->power_low * time + (gpu->power_high - gpu->power_low) * high_seconds(gpu, time);
 }
 
+/* From -most to most: the same for one GPU, sensor and second, and as good as random from one to the next. */
+static int unrest(const struct SimulatedGpu *gpu, double time, uint64_t sensor, int most)
+{
+    if (!gpu->restless)
+        return 0;
+    uint64_t mixed = (gpu->unique_id ^ sensor << 56) + (uint64_t)time * 0x9e3779b97f4a7c15;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
+    return (int)((mixed ^ mixed >> 31) % (2 * most + 1)) - most;
+}
+
 /* ---- the node ---- */
 
 status amdsmi_init(uint64_t flags)
@@ -303,20 +314,20 @@ status amdsmi_get_gpu_metrics_info(handle which, struct struct_amdsmi_gpu_metric
     metrics->common_header.structure_size = sizeof *metrics;
     metrics->common_header.format_revision = 1;
     metrics->common_header.content_revision = 8;
-    metrics->temperature_hotspot = 40 + percent / 3;
-    metrics->temperature_mem = 38 + percent / 4;
-    metrics->temperature_vrsoc = 42 + percent / 4;
+    metrics->temperature_hotspot = 40 + percent / 3 + unrest(gpu, time, 1, 3);
+    metrics->temperature_mem = 38 + percent / 4 + unrest(gpu, time, 2, 2);
+    metrics->temperature_vrsoc = 42 + percent / 4 + unrest(gpu, time, 3, 2);
     if (gpu->partitions == 1)
         metrics->average_gfx_activity = percent;
     metrics->average_umc_activity = percent / 2;
     metrics->current_socket_power = lround(high ? gpu->power_high : gpu->power_low);
     metrics->energy_accumulator = (uint64_t)(joules(gpu, time) * 65536);
     metrics->system_clock_counter = (uint64_t)(time * 1e9);
-    metrics->current_uclk = 900 + 4 * percent;
+    metrics->current_uclk = 900 + 4 * percent + unrest(gpu, time, 4, 50);
     metrics->pcie_replay_count_acc = 0;
     for (int link = 1; link < 8; link++) {
-        metrics->xgmi_read_data_acc[link] = (uint64_t)(time * 1000);
-        metrics->xgmi_write_data_acc[link] = (uint64_t)(time * 500);
+        metrics->xgmi_read_data_acc[link] = (uint64_t)(time * (1000 + 90 * link * gpu->restless));
+        metrics->xgmi_write_data_acc[link] = (uint64_t)(time * (500 + 40 * link * gpu->restless));
     }
     metrics->accumulation_counter = (uint64_t)(time * 1000);
     metrics->prochot_residency_acc = 0;
@@ -327,7 +338,7 @@ status amdsmi_get_gpu_metrics_info(handle which, struct struct_amdsmi_gpu_metric
     metrics->num_partition = gpu->partitions;
     for (uint32_t xcc = 0; xcc < XCCS; xcc++) {
         uint32_t each = XCCS / gpu->partitions;
-        metrics->current_gfxclks[xcc] = 132 + 19 * percent;
+        metrics->current_gfxclks[xcc] = 132 + 19 * percent + unrest(gpu, time, 16 + xcc, 20);
         metrics->xcp_stats[xcc / each].gfx_busy_inst[xcc % each] = percent;
     }
     for (int index = 0; index < (int)(sizeof gpu->patches / sizeof *gpu->patches); index++)

@@ -7,14 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import exposition
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import _Life, history
 from exporter.demo.remote_write import STALE, Column
 from exporter.demo.schedule import NO_FAULTS, Faults, Schedule
+from tests.support.contract import Registry
 from tests.support.truth import observed, shares
 
 START = 1753056000
@@ -64,7 +64,7 @@ def test_a_scrape_holds_what_the_page_of_metrics_shows() -> None:
     life = _Life(CLUSTER, Schedule(HOST, START, END, 15), START, frozenset())
     for second in range(START, START + 1800, 15):
         life.beat(second)
-    page, _ = exposition.registry(life._node.snapshot)
+    page = Registry(life._node.snapshot(), CollectorRegistry())
     shown = {
         (sample.name, frozenset(sample.labels.items()), sample.value)
         for family in text_string_to_metric_families(generate_latest(page).decode())

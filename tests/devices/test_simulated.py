@@ -150,6 +150,22 @@ def test_readings_are_what_an_mi300x_could_say(gpus: SimulatedGpus, index: int, 
     assert sum(reading.throttle_residency.values()) <= reading.throttle_ticks
 
 
+@settings(deadline=None)
+@given(hardware, indices, YEARS)
+def test_temperatures_and_links_do_not_keep_still_though_the_load_does(
+    gpus: SimulatedGpus, index: int, time: int
+) -> None:
+    one, next_one = (gpus.reading(index, instant, 0) for instant in (time, time + 1))
+
+    assert all(next_one.temperatures_celsius[sensor] != celsius for sensor, celsius in one.temperatures_celsius.items())
+    for before, after in (
+        (one.xgmi_read_bytes, next_one.xgmi_read_bytes),
+        (one.xgmi_written_bytes, next_one.xgmi_written_bytes),
+    ):
+        assert all(after[link] > count for link, count in before.items())
+        assert len(set(before.values())) == 7
+
+
 @given(st.integers(0, 2**63), indices, YEARS)
 @settings(max_examples=20, deadline=None)
 def test_history_follows_from_the_seed_alone(seed: int, index: int, time: int) -> None:

@@ -22,6 +22,14 @@ for handle in handles[:2]:
     threading.Thread(target=amdsmi.amdsmi_get_gpu_metrics_info, args=[handle]).start()
 """
 
+TEMPERATURES = """
+import amdsmi
+amdsmi.amdsmi_init()
+for handle in amdsmi.amdsmi_get_processor_handles():
+    metrics = amdsmi.amdsmi_get_gpu_metrics_info(handle)
+    print(*(metrics[f"temperature_{sensor}"] for sensor in ("hotspot", "mem", "vrsoc")))
+"""
+
 
 def test_two_threads_on_two_gpus_abort(library: SimulatedLibrary) -> None:
     library[0].fault(Call.METRICS, delay_seconds=1.0)
@@ -52,3 +60,14 @@ def test_energy_goes_on_from_where_it_was(library: SimulatedLibrary) -> None:
     before = gpu.joules(time.monotonic())
     gpu.load(utilization=(0, 100), power=(0, 700), period=3.0)
     assert gpu.joules(time.monotonic()) == pytest.approx(before, abs=700)
+
+
+def test_sensors_of_equal_loads_agree_unless_they_are_restless(library: SimulatedLibrary) -> None:
+    def shown() -> set[str]:
+        command = [sys.executable, "-c", TEMPERATURES]
+        return set(subprocess.check_output(command, env=os.environ | library.env, text=True).splitlines())
+
+    assert len(shown()) == 1
+    for gpu in library:
+        gpu.state.restless = True
+    assert len(shown()) > 1

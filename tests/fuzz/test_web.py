@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -120,8 +121,9 @@ def nodes(draw: st.DrawFn) -> Snapshot:
 @given(nodes())
 @reads_or_refuses()
 def test_labels_come_back_as_they_were(node: Snapshot) -> None:
-    collectors, _ = exposition.registry(lambda: node)
-    rendered = exposition.Exposition(collectors, 1.0, lambda: 0.0)
+    registry = CollectorRegistry(auto_describe=False)
+    exposition.Instruments(registry)
+    rendered = exposition.Exposition(lambda: node, registry, 1.0, lambda: 0.0)
     state = node.gpus[0]
     for accept, parse in (("", parse_text), ("application/openmetrics-text", parse_openmetrics)):
         samples = [sample for family in parse(rendered(accept)[0].decode()) for sample in family.samples]

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from exporter import config, exposition
 from exporter.devices.protocol import Batch, Failure, LibraryNews, LibraryState, encode
@@ -62,8 +63,9 @@ class Sink:
             monotonic=lambda: self.now,
             wall=lambda: 1.8e9 + self.now,
         )
-        collectors, self.instruments = exposition.registry(self.node.snapshot)
-        self.exposition = exposition.Exposition(collectors, 0.0, lambda: self.now)
+        registry = CollectorRegistry(auto_describe=False)
+        self.instruments = exposition.Instruments(registry)
+        self.exposition = exposition.Exposition(self.node.snapshot, registry, 0.0, lambda: self.now)
 
     def found(self, gpus: Sequence[Gpu]) -> None:
         self.node.found(gpus)

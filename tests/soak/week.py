@@ -7,12 +7,13 @@ import sys
 
 import pytest
 from click import echo
+from prometheus_client import CollectorRegistry
 
 from exporter import config
 from exporter.demo.cluster import Cluster
 from exporter.demo.schedule import READ_SECONDS
 from exporter.devices.simulated.workload import EPOCH
-from exporter.exposition import Exposition, registry
+from exporter.exposition import Exposition, Instruments
 from exporter.model import Amounts, Answer, GpuState
 from exporter.node import Node
 from exporter.speech import speech
@@ -45,8 +46,9 @@ class Life:
             monotonic=lambda: float(self.now - START),
             wall=lambda: float(self.now),
         )
-        collectors, self.instruments = registry(self.node.snapshot)
-        self.exposition = Exposition(collectors, 1.0, lambda: float(self.now))
+        registry = CollectorRegistry(auto_describe=False)
+        self.instruments = Instruments(registry)
+        self.exposition = Exposition(self.node.snapshot, registry, 1.0, lambda: float(self.now))
         self.page = Page(self.node.snapshot)
         self.node.found(self.hardware.gpus)
 

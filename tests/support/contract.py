@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
+from exporter import metrics
 from exporter.exposition import Instruments
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES
+from exporter.model import Snapshot
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _METRIC = re.compile(r"(?<![\w:])(amdgpu_\w+|up)(?![\w:])")
@@ -32,6 +37,23 @@ def served() -> dict[str, frozenset[str]]:
         for suffix in _SUFFIXES[str(instrument._type)]:
             series[instrument._name + suffix] = labels | ({"le"} if suffix == "_bucket" else set())
     return series
+
+
+def families(snapshot: Snapshot) -> list[Metric]:
+    """All that is served of a node, as prometheus_client has it."""
+    return [shown.metric(shown.series) for shown in metrics.shown(snapshot)]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry(Collector):
+    """A node and its instruments, for prometheus_client's own encoders."""
+
+    snapshot: Snapshot
+    instruments: CollectorRegistry
+
+    def collect(self) -> Iterator[Metric]:
+        yield from families(self.snapshot)
+        yield from self.instruments.collect()
 
 
 def metrics_in(expression: str) -> set[str]:

@@ -1,11 +1,14 @@
 """The simulated GPUs of one node: identity, readings and truth, all pure functions of the workload and Unix time.
 
 Figures are those of an MI300X as far as its data sheet and amd-smi give them; how they follow the load is invented.
-Power is linear in utilization, so the energy counter is exact, too.
+Power is linear in utilization, so the energy counter is exact, too. Temperatures, clocks and links do not keep still
+while the load does: each wanders about it in a time of its own.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.devices.simulated.chance import between, fraction, number
@@ -20,7 +23,13 @@ _PPT_PART = 0.004
 _THERMAL_PART = 0.0002
 """Of busy time, throttled by the heat of the socket."""
 _XGMI_BYTES_PER_BUSY_SECOND = 4e9
-"""On each link."""
+"""On each link, about."""
+_XGMI_BYTES_PER_SECOND = 2e4
+"""On each link while nothing runs, about."""
+_WANDER_CELSIUS = 1.5
+"""Of a sensor, either way."""
+_DROOP = 0.03
+"""Of a clock under load, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,23 @@ class _Traits:
     """At full utilization, beyond `idle_watts`."""
     warmth_celsius: float
     correctable_errors_per_day: float
-    links: tuple[str, ...]
+    sensors: Mapping[str, _Wander]
+    """By name, clocks among them."""
+    read_over: Mapping[str, float]
+    """By link, how many times what links carry on average."""
+    written_over: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wander:
+    """A wave, so that any instant is known without those before it."""
+
+    period_seconds: float
+    phase: float
+
+    def at(self, time: float) -> float:
+        """Returns where it is at a Unix time, -1 to 1."""
+        return math.sin(math.tau * time / self.period_seconds + self.phase)
 
 
 class SimulatedGpus:
@@ -48,7 +73,15 @@ class SimulatedGpus:
         traits = self._traits[index]
         utilization, vram, busy = self.workload.load(index, time)
         since = time - EPOCH
-        xgmi = int(busy * _XGMI_BYTES_PER_BUSY_SECOND)
+        sensors = {name: wander.at(time) for name, wander in traits.sensors.items()}
+        xgmi = busy * _XGMI_BYTES_PER_BUSY_SECOND + since * _XGMI_BYTES_PER_SECOND
+
+        def celsius(sensor: str, rest: float, span: float) -> float:
+            return traits.warmth_celsius + rest + span * utilization + _WANDER_CELSIUS * sensors[sensor]
+
+        def droop(clock: str) -> float:
+            return 1 - _DROOP * utilization * (1 + sensors[clock]) / 2
+
         return Reading(
             taken=taken,
             utilization=utilization,
@@ -57,11 +90,14 @@ class SimulatedGpus:
             power_watts=traits.idle_watts + traits.busy_watts * utilization,
             energy_joules=traits.idle_watts * since + traits.busy_watts * busy,
             temperatures_celsius={
-                "hotspot": traits.warmth_celsius + 50 * utilization,
-                "memory": traits.warmth_celsius + 4 + 32 * utilization,
-                "vrsoc": traits.warmth_celsius + 2 + 38 * utilization,
+                "hotspot": celsius("hotspot", 0, 50),
+                "memory": celsius("memory", 4, 32),
+                "vrsoc": celsius("vrsoc", 2, 38),
             },
-            clocks_hertz={"gfx": 132e6 + 1968e6 * utilization, "memory": 900e6 + 400e6 * utilization},
+            clocks_hertz={
+                "gfx": (132e6 + 1968e6 * utilization) * droop("gfx"),
+                "memory": (900e6 + 400e6 * utilization) * droop("memory clock"),
+            },
             throttle_residency={
                 "prochot": 0,
                 "ppt": int(busy * _PPT_PART * _TICKS_PER_SECOND),
@@ -70,8 +106,8 @@ class SimulatedGpus:
                 "hbm_thermal": 0,
             },
             throttle_ticks=int(since * _TICKS_PER_SECOND),
-            xgmi_read_bytes=dict.fromkeys(traits.links, xgmi),
-            xgmi_written_bytes=dict.fromkeys(traits.links, xgmi),
+            xgmi_read_bytes={link: int(xgmi * part) for link, part in traits.read_over.items()},
+            xgmi_written_bytes={link: int(xgmi * part) for link, part in traits.written_over.items()},
             pcie_replays=int(since / (100 * DAY)),
         )
 
@@ -122,5 +158,18 @@ def _traits(seed: int, index: int) -> _Traits:
         busy_watts=between(690, 750, seed, "busy watts", index) - idle_watts,
         warmth_celsius=between(34, 42, seed, "warmth", index),
         correctable_errors_per_day=between(0.05, 1.5, seed, "errors", index) if flawed else 0.0,
-        links=tuple(str(link) for link in range(8) if link != index % 8),
+        sensors={name: _wander(seed, index, name) for name in ("hotspot", "memory", "vrsoc", "gfx", "memory clock")},
+        read_over=_shares_of_links(seed, index, "read"),
+        written_over=_shares_of_links(seed, index, "written"),
     )
+
+
+def _wander(seed: int, index: int, sensor: str) -> _Wander:
+    return _Wander(
+        between(30, 300, seed, "wander", index, sensor), between(0, math.tau, seed, "wander's phase", index, sensor)
+    )
+
+
+def _shares_of_links(seed: int, index: int, direction: str) -> Mapping[str, float]:
+    links = [str(link) for link in range(8) if link != index % 8]
+    return {link: between(0.8, 1.2, seed, direction, index, link) for link in links}
