@@ -38,6 +38,7 @@ SamplesBySeries = dict[Labels, Samples]
 NO_SAMPLES = Samples(np.empty(0), np.empty((0, COUNTERS)))
 
 
+_BESIDE = 3
 _EDGES = 300.0
 """Seconds: midnight is a multiple of them in every zone, and so is each edge of ten-minute cells."""
 
@@ -54,14 +55,13 @@ def united(pieces: Iterable[Samples]) -> Samples:
 def beside(samples: Samples, instants: Floats) -> Samples:
     """Returns the samples on either side of instants, in Unix seconds, and of whatever instant a cell may begin at.
 
-    Beyond the ends it is the first or the last.
+    Three on each side: of one that steps back, those around it tell whether it came late or a counter began anew.
     """
     if not len(samples):
         return samples
     edges = np.arange(samples.times[0] // _EDGES * _EDGES, samples.times[-1], _EDGES)
-    instants = np.concatenate((instants, edges))
-    after = np.searchsorted(samples.times, instants)
-    rows = np.clip(np.concatenate((after - 1, after)), 0, len(samples) - 1)
+    after = np.searchsorted(samples.times, np.concatenate((instants, edges)))
+    rows = np.clip(after[:, None] + np.arange(-_BESIDE, _BESIDE), 0, len(samples) - 1)
     return samples[np.unique(rows)]
 
 
