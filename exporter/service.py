@@ -19,6 +19,7 @@ from exporter.errors import ConfigError, DeviceError, TasksError
 from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
+from exporter.web.node import NodePages
 from exporter.web.server import WebServer
 
 _log = logging.getLogger(__name__)
@@ -47,13 +48,10 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(registry, _LIFETIME_SECONDS, monotonic)
         self._sink = _Sink(self.node, instruments, rendered, self._refresher)
-        self.web = WebServer(
-            config.listen,
-            self.node.snapshot,
-            rendered,
-            lambda: self.node.ready,
-            idle_threshold=config.metering.idle_threshold,
+        pages = NodePages(
+            self.node.snapshot, rendered, lambda: self.node.ready, idle_threshold=config.metering.idle_threshold
         )
+        self.web = WebServer(config.listen, pages.answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
