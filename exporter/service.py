@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from time import monotonic, time
 
 from prometheus_client import ProcessCollector
 
-from exporter import exposition, log, systemd
+from exporter import daemon, exposition, log
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
@@ -82,19 +81,11 @@ class Service:
             ListenError: The endpoint cannot be opened.
             ConfigError: A certificate or key cannot be used.
         """
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, reload)
-        async with self.running():
-            _log.info("serving %s on %s", self.config.node_name, self.web.url)
-            systemd.notify("READY=1")
-            watchdog = asyncio.create_task(systemd.feed_watchdog())
-            await stop.wait()
-            systemd.notify("STOPPING=1")
-            watchdog.cancel()
-        _log.info("stopped")
+        await daemon.run(
+            self.running(),
+            lambda: f"serving {self.config.node_name} on {self.web.url}",
+            lambda: self._reload(reload),
+        )
 
     def _reload(self, reload: Callable[[], Config]) -> None:
         try:
@@ -117,7 +108,9 @@ class Service:
             self._refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
-        waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
+        waiting = [
+            name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report", "portal")
+        ]
         changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
         changed += [
             f"listen.{key}" for key in ("host", "port") if getattr(new.listen, key) != getattr(self.config.listen, key)

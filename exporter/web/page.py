@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from importlib import resources
 from time import monotonic
 from typing import Final
 
-import jinja2
-from markupsafe import Markup
-
 from exporter import __version__
 from exporter.model import GpuState, Ownership, Snapshot, SourceState
+from exporter.pages import Style, environment
 from exporter.speech import ABSENT, N_, Speech
 
 REFRESH_SECONDS: Final = 15
@@ -24,17 +19,10 @@ _LIFETIME_SECONDS: Final = 1.0
 _GIB: Final = 2**30
 _SPACE: Final = "\N{NO-BREAK SPACE}"
 
-_TEMPLATES: Final = resources.files(__package__) / "templates"
-_STYLE: Final = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_TEMPLATE: Final = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-).from_string((_TEMPLATES / "page.html").read_text(encoding="utf-8"))
+_STYLE: Final = Style(((__package__ or "", "page.css"),))
+_TEMPLATE: Final = environment(__package__).get_template("page.html")
 
-CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+CONTENT_SECURITY_POLICY: Final = f"{_STYLE.policy}; frame-ancestors 'none'"
 """Nothing but the page's own style sheet and its icon: no script, no request elsewhere."""
 
 
@@ -166,7 +154,7 @@ def render(snapshot: Snapshot, words: Speech, *, idle_threshold: float) -> str:
         time=datetime.fromtimestamp(snapshot.time, UTC),
         version=__version__,
         refresh_seconds=REFRESH_SECONDS,
-        style=Markup(_STYLE),  # noqa: S704  a file of this package
+        style=_STYLE.text,
     )
 
 

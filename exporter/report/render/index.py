@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from markupsafe import Markup
 
+from exporter.pages import Style, environment
 from exporter.report.accounting.day_account import Shares
 from exporter.report.accounting.figures import FIGURES
 from exporter.report.period import period_name
-from exporter.report.render.pages import Style, environment
 from exporter.speech import Speech, speech
 
 What = Literal["day", "week", "month"]

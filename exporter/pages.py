@@ -12,11 +12,10 @@ import jinja2
 from markupsafe import Markup
 
 
-def environment(package: str | None) -> jinja2.Environment:
-    """Returns the templates of a package."""
-    assert package
+def environment(*packages: str | None) -> jinja2.Environment:
+    """Returns the templates of packages; those of the first come before others of the same name."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader(package),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in packages if package]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
