@@ -77,6 +77,12 @@ class Speech:
         """The language as HTML names it: `zh-Hant-TW`."""
         return str(self._locale).replace("_", "-")
 
+    @cached_property
+    def own_name(self) -> str:
+        """What its speakers call the language: `English`, `繁體中文`."""
+        locale = self._locale
+        return str(locale.languages.get(f"{locale.language}_{locale.script}", locale.languages[locale.language]))
+
     def number(self, value: float | None, decimals: int = 2) -> str:
         """Returns `1,234.50`; what would round to nothing is `<0.01`."""
         if value is None:
