@@ -194,7 +194,7 @@ def pieces(start: float, end: float) -> list[tuple[float, float]]:
 def any_of(label: str, values: Collection[str]) -> str:
     """Returns the matcher of a label that has one of these values; engines look such alternatives up one by one."""
     pattern = "|".join(re.escape(value) for value in sorted(values))
-    escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = pattern.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{label}=~"{escaped}"'
 
 
