@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ _STYLE: Final = Style((("exporter.web", "page.css"), (__package__ or "", "portal
 _ENVIRONMENT: Final = environment(__package__, "exporter.web")
 _ENVIRONMENT.finalize = lambda value: visible(value) if type(value) is str else value  # markup is a subclass of it
 _REFRESH_SECONDS: Final = 15
+_ADDRESS: Final = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d+", re.ASCII)
 
 POLICY: Final = f"{_STYLE.policy}; frame-ancestors 'none'".replace("form-action 'none'", "form-action 'self'")
 """The pages' own style sheet and icon, and the form that finds a user; no script, no request elsewhere."""
@@ -69,6 +71,25 @@ class State:
     """None if there has been no answer."""
     problem: str | None
     """Why it is not of now, in English."""
+
+
+class Line(NamedTuple):
+    """A GPU of a table, in words."""
+
+    hostname: str
+    page: str | None
+    """The address of its node's page."""
+    gpu: str
+    gpu_id: str
+    state: str
+    users: list[tuple[str, str]]
+    """Names, and links to their pages."""
+    types: str
+    held: str
+    utilization: tuple[str, int] | None
+    """In words, and in percent."""
+    vram: tuple[str, int] | None
+    power: str
 
 
 _NOTHING: Final = State(None, None)
@@ -198,23 +219,22 @@ class Pages:
         )
         return Markup(rendered)  # noqa: S704  a template that escapes
 
-    def _line(self, reader: Reader, gpu: GpuNow, now: float) -> dict[str, Any]:
+    def _line(self, reader: Reader, gpu: GpuNow, now: float) -> Line:
         words = reader.words
         used, total = gpu.vram_used_bytes, gpu.vram_total_bytes
-        vram = used / total if used is not None and total else None
-        return {
-            "hostname": gpu.hostname,
-            "page": f"{self._scheme}://{gpu.instance}/" if _is_address(gpu.instance) else None,
-            "gpu": gpu.gpu,
-            "gpu_id": gpu.gpu_id,
-            "state": text.state(gpu, now, words),
-            "users": [(name, reader.to_user(name)) for name in gpu.usernames],
-            "types": " + ".join(gpu.task_types),
-            "held": "" if gpu.since is None else words.duration(now - gpu.since),
-            "utilization": _share(gpu.utilization, words),
-            "vram": _share(vram, words),
-            "power": "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
-        }
+        return Line(
+            gpu.hostname,
+            f"{self._scheme}://{gpu.instance}/" if _ADDRESS.fullmatch(gpu.instance) else None,
+            gpu.gpu,
+            gpu.gpu_id,
+            text.state(gpu, now, words),
+            [(name, reader.to_user(name)) for name in gpu.usernames],
+            " + ".join(gpu.task_types),
+            "" if gpu.since is None else words.duration(now - gpu.since),
+            _share(gpu.utilization, words),
+            _share(used / total if used is not None and total else None, words),
+            "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
+        )
 
     def _dashboard(self, name: str, words: Speech, variable: str = "", value: str = "") -> str | None:
         """Returns the address of a dashboard of deploy/grafana; None where no Grafana is configured."""
@@ -232,15 +252,10 @@ def _notices(cluster: Cluster, words: Speech) -> Iterator[str]:
         yield words.gettext("The newest sample came {ago}.").format(ago=words.ago(age))
 
 
-def _share(ratio: float | None, words: Speech) -> tuple[str, float | None]:
+def _share(ratio: float | None, words: Speech) -> tuple[str, int] | None:
     """Returns a share in words, and in percent of a bar."""
-    return ("", None) if ratio is None else (words.percent(ratio, 0), 100 * min(max(ratio, 0.0), 1.0))
+    return None if ratio is None else (words.percent(ratio, 0), round(100 * min(max(ratio, 0.0), 1.0)))
 
 
 def _hours(words: Speech, hours: float | None) -> str:
     return ABSENT if hours is None else words.number(hours, 1)
-
-
-def _is_address(instance: str) -> bool:
-    host, colon, port = instance.rpartition(":")
-    return bool(colon and port.isdecimal() and host) and all(char.isalnum() or char in ".-_[]:" for char in host)

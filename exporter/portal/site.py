@@ -192,9 +192,8 @@ def _page(request: web.BaseRequest, reader: Reader, page: str, status: int) -> w
 
 
 def _json(request: web.BaseRequest, content: Row | dict[str, str], status: int) -> web.Response:
-    told = content.model_dump() if isinstance(content, Row) else content
-    body = json.dumps(told, ensure_ascii=False, indent=1).encode(errors="replace")
-    return document(body, "application/json", request, vary="Accept-Encoding", status=status)
+    body = content.model_dump_json() if isinstance(content, Row) else json.dumps(content)
+    return document(body.encode(), "application/json", request, vary="Accept-Encoding", status=status)
 
 
 def _moved(request: web.BaseRequest, where: str) -> web.Response:
