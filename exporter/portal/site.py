@@ -32,6 +32,8 @@ from exporter.web.responses import HEADERS, document, text
 
 _MOST_USERS: Final = 256
 """Whose hours of today are kept until they are old."""
+_MOST_AT_ONCE: Final = 4
+"""Users about whom Prometheus is asked at the same time."""
 _CHUNK_BYTES: Final = 256 * 1024
 _OK, _MISSING, _UNAVAILABLE = 200, 404, 503
 
@@ -52,6 +54,7 @@ class Site:
         self._days = StoredDays(settings.report.directory, self._zone)
         self._cluster = Latest(self._ask_cluster)
         self._used: OrderedDict[str, Latest[ask.Used | None]] = OrderedDict()
+        self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
 
     def close(self) -> None:
         """Asks no longer."""
@@ -157,7 +160,7 @@ class Site:
     async def _ask_used(self, name: str) -> ask.Used | None:
         now = self._now()
         midnight = datetime.fromtimestamp(now, self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        async with PrometheusClient(self._settings.prometheus) as client:
+        async with self._turns, PrometheusClient(self._settings.prometheus) as client:
             return await ask.used(client, name, midnight.timestamp(), now)
 
     def _today(self) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import re
 from collections.abc import AsyncIterator
@@ -32,6 +33,8 @@ from tests.support.reports import HOSTILE_NAMES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = ("../x", "..", ".", "a/b", "a%2Fb", "a?lang=en#x", '"\\\n', *HOSTILE_NAMES)
+QUERIES_OF_A_USER = 2
+"""Whether there is one, and what they had."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -176,6 +179,9 @@ async def test_the_nodes_page_and_grafana_are_linked_where_they_are_known(tmp_pa
         assert 'href="https://grafana.example.org/g/d/mi300x-cluster"' in page
         user = (await site.get("/users/amy%26co", Accept_Language="zh-TW")).text
         assert 'href="https://grafana.example.org/g/d/mi300x-users-zh-tw?var-user=amy%26co"' in user
+    dashboards = Path(generate.__file__).parents[1] / "deploy/grafana/dashboards"
+    for path, uid in (("en/cluster.json", "mi300x-cluster"), ("zh-TW/users.json", "mi300x-users-zh-tw")):
+        assert json.loads((dashboards / path).read_text(encoding="utf-8"))["uid"] == uid
 
 
 async def test_ten_who_reload_make_one_set_of_queries(url: str, tmp_path: Path) -> None:
@@ -187,6 +193,10 @@ async def test_ten_who_reload_make_one_set_of_queries(url: str, tmp_path: Path) 
             await site.get("/")
         assert between.asked
         assert len(between.asked) == len(set(between.asked))
+        between.asked.clear()
+        users = await asyncio.gather(*(site.get("/users/amy") for _ in range(10)))
+        assert {user.status for user in users} == {200}
+        assert len(between.asked) == QUERIES_OF_A_USER
 
 
 @pytest.mark.parametrize(
@@ -343,12 +353,17 @@ async def test_nothing_of_the_disk_but_reports_is_served(url: str, tmp_path: Pat
         assert (await site.get("/reports/")).body == b"calendar"
 
 
-async def test_an_empty_an_unreadable_and_a_missing_folder_say_so(url: str, tmp_path: Path) -> None:
+async def test_an_empty_an_unreadable_and_a_new_folder_say_so(url: str, tmp_path: Path) -> None:
     async with portal(url, tmp_path / "nowhere") as site:
         answer = await site.get("/reports/", Accept_Language="en")
         assert (answer.status, "There are no reports yet." in words(answer.text)) == (200, True)
         assert (await site.get("/reports/2025-07-22/report.html")).status == 404
         assert (await site.get("/users/amy")).status == 200
+    with keep(tmp_path / "new/.lock", b"").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with portal(url, tmp_path / "new") as site:
+            for path in ("/reports/", "/reports/2025-07-22/report.html"):
+                assert "A report is being written now." in words((await site.get(path, Accept_Language="en")).text)
     file = keep(tmp_path / "file", b"")
     async with portal(url, file) as site:
         answer = await site.get("/reports/", Accept_Language="en")
