@@ -108,7 +108,8 @@ class Pages:
         self._zone = ZoneInfo(settings.report.timezone)
         self._grafana = settings.portal.grafana_url
         self._scheme = "https" if settings.listen.tls_cert else "http"
-        self._tables: dict[Reader, tuple[Cluster, Markup]] = {}
+        self._tables: dict[tuple[str, str | None], tuple[Cluster, Markup]] = {}
+        """By the language, and the one that links keep."""
 
     def gpus(self, reader: Reader, state: State) -> str:
         """Returns every GPU, free ones first."""
@@ -130,14 +131,14 @@ class Pages:
             "user.html",
             reader,
             state,
-            title=visible(user.username),
+            title=user.username,
             refresh_seconds=_REFRESH_SECONDS,
             here="users",
             api=f"api/v1/users/{quote(user.username, safe='')}",
             user=user,
             table=self._table(reader, user.cluster, user.gpus) if user.cluster else "",
             idle=[
-                (visible(gpu.hostname), visible(gpu.gpu), text.state(gpu, user.cluster.time, reader.words))
+                (gpu.hostname, gpu.gpu, text.state(gpu, user.cluster.time, reader.words))
                 for gpu in user.idle
                 if user.cluster
             ],
@@ -166,7 +167,7 @@ class Pages:
             "folder.html",
             reader,
             _NOTHING,
-            title=" / ".join([reader.words.gettext("Reports"), *map(visible, path)]),
+            title=" / ".join([reader.words.gettext("Reports"), *path]),
             here="reports",
             path=path,
             listing=listing,
@@ -204,9 +205,10 @@ class Pages:
 
     def _whole_table(self, reader: Reader, cluster: Cluster) -> Markup:
         """Makes the table of all GPUs once for each answer and language, however many look."""
-        known = self._tables.get(reader)
+        key = reader.words.language, reader.chosen
+        known = self._tables.get(key)
         if known is None or known[0] is not cluster:
-            known = self._tables[reader] = (cluster, self._table(reader, cluster, cluster.gpus))
+            known = self._tables[key] = (cluster, self._table(reader, cluster, cluster.gpus))
         return known[1]
 
     def _table(self, reader: Reader, cluster: Cluster, gpus: Iterable[GpuNow]) -> Markup:

@@ -27,7 +27,7 @@ from exporter.portal.views import User, gpus_answer, user_answer
 from exporter.report.accounting.figures import Row
 from exporter.report.history.client import PrometheusClient
 from exporter.speech import N_, languages, speech
-from exporter.web.negotiation import preferred_language
+from exporter.web.negotiation import accepts_gzip, preferred_language
 from exporter.web.responses import HEADERS, document, text
 
 _MOST_USERS: Final = 256
@@ -212,10 +212,14 @@ async def _file(request: web.BaseRequest, root: Path, path: Sequence[str]) -> we
         return None
     kind = reports.content_type(path[-1])
     policy = {"Content-Security-Policy": reports.POLICY} if kind.startswith("text/html") else {}
+    headers = {**HEADERS, "Content-Type": kind, "Vary": "Accept-Encoding", **policy}
     with file:
-        response = web.StreamResponse(headers={**HEADERS, "Content-Type": kind, **policy})
-        response.content_length = left = file.seek(0, 2)
+        response, left = web.StreamResponse(headers=headers), file.seek(0, 2)
         file.seek(0)
+        if kind.startswith("text/") and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            response.enable_compression(web.ContentCoding.gzip)
+        else:
+            response.content_length = left
         await response.prepare(request)
         while left > 0 and request.method == "GET" and (chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES)):
             await response.write(chunk)

@@ -23,6 +23,7 @@ from exporter.live.ask import cluster
 from exporter.live.document import document
 from exporter.portal.days import COUNT
 from exporter.report.history.client import PrometheusClient
+from exporter.speech import languages
 from exporter.standing import Standing
 from tests.live.test_status import settings
 from tests.support.engines import free_port, prometheus
@@ -266,6 +267,14 @@ async def test_a_prometheus_without_gpus_says_so(tmp_path: Path) -> None:
         assert "Nobody holds a GPU." in words((await site.get("/users/", Accept_Language="en")).text)
 
 
+async def test_what_readers_ask_for_fills_no_memory(site: Client) -> None:
+    for n in range(300):
+        await site.get(f"/?name={n}&lang={n}")
+        await site.get(f"/users/n{n}")
+    assert len(site.portal._site._pages._tables) <= len(languages()) * (1 + len(languages()))
+    assert len(site.portal._site._used) == 256
+
+
 async def test_figures_that_are_old_say_how_old(url: str, tmp_path: Path) -> None:
     async with portal(url, tmp_path, now=NOW + 240) as site:
         assert "The newest sample came 4 minutes ago." in words((await site.get("/", Accept_Language="en")).text)
@@ -290,7 +299,10 @@ async def test_reports_are_served_as_they_lie_there(site: Client, reports: Path)
     assert report.headers["X-Content-Type-Options"] == "nosniff"
     table = await site.get(f"/reports/{ago(1)}/gpus.csv")
     assert (table.body, table.headers["Content-Type"]) == (b"gpu\n", "text/csv; charset=utf-8")
-    head = await site.get(f"/reports/{ago(1)}/report.html", method="HEAD")
+    assert report.headers["Content-Encoding"] == "gzip"
+    plain = await site.get(f"/reports/{ago(1)}/report.html", Accept_Encoding="identity")
+    assert (plain.body, plain.headers["Content-Length"]) == (report.body, str(len(report.body)))
+    head = await site.get(f"/reports/{ago(1)}/report.html", method="HEAD", Accept_Encoding="identity")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(report.body)))
     listing = words((await site.get(f"/reports/{ago(1)}/", Accept_Language="en")).text)
     assert "report.html gpus.csv" in listing
