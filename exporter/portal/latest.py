@@ -23,6 +23,9 @@ _PATIENCE_SECONDS: Final = 5.0
 class Latest(Generic[_T]):
     """Asks when somebody looks and the last answer is old; once, however many look. A failure leaves the last answer.
 
+    Who looks waits for a new answer only where the last one is older than two lifetimes: while people look, each finds
+    what the one before had asked for.
+
     Args:
         ask: The question.
         lifetime: Seconds from one question to the next.
@@ -38,7 +41,7 @@ class Latest(Generic[_T]):
         self._ask = ask
         self._lifetime = lifetime
         self._patience = patience
-        self._asked_at = float("-inf")
+        self._asked_at = self._answered_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._problem: str | None = None
         self.has_answer = False
@@ -50,15 +53,16 @@ class Latest(Generic[_T]):
         if self._asking is None and now - self._asked_at >= self._lifetime:
             self._asked_at = now
             self._asking = asyncio.create_task(self._renew())
-        if self._asking is not None:
+        if self._asking is not None and now - self._answered_at >= 2 * self._lifetime:
             await asyncio.wait({self._asking}, timeout=max(0.0, self._asked_at + self._patience - now))
         return self._value
 
     @property
     def problem(self) -> str | None:
         """Why the last answer is not new, in English, as logs have it."""
-        if self._problem is None and self._asking is not None:
-            return f"no answer for {monotonic() - self._asked_at:.0f} s"
+        waited = monotonic() - self._asked_at
+        if self._problem is None and self._asking is not None and waited >= self._patience:
+            return f"no answer for {waited:.0f} s"
         return self._problem
 
     def close(self) -> None:
@@ -69,6 +73,7 @@ class Latest(Generic[_T]):
     async def _renew(self) -> None:
         try:
             self._value, self.has_answer, problem = await self._ask(), True, None
+            self._answered_at = monotonic()
         except ExporterError as error:
             problem = visible(str(error))
         except Exception:  # noqa: BLE001  a defect must not end the pages that do without an answer

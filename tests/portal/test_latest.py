@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import pytest
+
 from exporter.errors import HistoryUnreachableError
 from exporter.portal.latest import Latest
 
@@ -29,6 +31,29 @@ async def test_an_old_answer_is_asked_for_again() -> None:
 
     latest = Latest(ask, lifetime=0)
     assert [await latest.look(), await latest.look()] == [1, 2]
+
+
+async def test_who_looks_at_an_answer_that_is_not_very_old_does_not_wait_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers, let, now = iter([1, 2]), asyncio.Event(), 1000.0
+    monkeypatch.setattr("exporter.portal.latest.monotonic", lambda: now)
+    let.set()
+
+    async def ask() -> int:
+        await let.wait()
+        return next(answers)
+
+    latest = Latest(ask, lifetime=15)
+    assert await latest.look() == 1
+    let.clear()
+    now += 20
+    assert (await latest.look(), latest.problem) == (1, None)
+    now += 6
+    assert (await latest.look(), latest.problem) == (1, "no answer for 6 s")
+    let.set()
+    now += 6
+    assert (await latest.look(), latest.problem) == (2, None)
 
 
 async def test_a_failure_leaves_the_last_answer_and_says_what_is_wrong() -> None:
