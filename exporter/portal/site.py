@@ -216,12 +216,13 @@ async def _file(request: web.BaseRequest, root: Path, path: Sequence[str]) -> we
     with file:
         response, left = web.StreamResponse(headers=headers), file.seek(0, 2)
         file.seek(0)
-        if kind.startswith("text/") and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        is_text, is_read = kind.startswith("text/"), request.method == "GET"  # aiohttp would send HEAD an end of gzip
+        if is_text and is_read and accepts_gzip(request.headers.get("Accept-Encoding", "")):
             response.enable_compression(web.ContentCoding.gzip)
         else:
             response.content_length = left
         await response.prepare(request)
-        while left > 0 and request.method == "GET" and (chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES)):
+        while left > 0 and is_read and (chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES)):
             await response.write(chunk)
             left -= len(chunk)
         await response.write_eof()

@@ -309,6 +309,17 @@ async def test_reports_are_served_as_they_lie_there(site: Client, reports: Path)
     assert "day.jsonl.gz" not in listing
 
 
+async def test_what_follows_the_head_of_a_report_is_the_next_answer(site: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.portal.web.port)
+    head = f"HEAD /reports/{ago(1)}/report.html HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
+    writer.write(f"{head}GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(30):
+        _, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    assert rest.endswith(b"healthy\n")
+
+
 async def test_a_folder_is_found_without_its_slash(site: Client) -> None:
     for path, where in (
         ("/reports", "reports/"),
