@@ -17,13 +17,14 @@ dry_run='' action=install purge='' roles='' changed='' failed=''
 
 usage() {
     cat <<'END'
-Usage: deploy/install.sh [--dry-run] [node] [report]
+Usage: deploy/install.sh [--dry-run] [node] [report] [portal]
        deploy/install.sh [--dry-run] --uninstall [--purge]
        deploy/install.sh --check
 
   node         the exporter of a GPU node
   report       the daily report; on one machine that reaches Prometheus and the consumption API
-               (neither word: what is installed already, else node)
+  portal       the cluster's pages; on a machine that reaches Prometheus, best the one with the reports
+               (none of these words: what is installed already, else node)
   --dry-run    show what would be done
   --uninstall  remove the program and its units; keep config, token and reports
   --purge      with --uninstall: remove those too, and the user
@@ -52,7 +53,7 @@ wants() { case " $roles " in *" $1 "*) ;; *) return 1 ;; esac }
 parse() {
     while [ $# -gt 0 ]; do
         case $1 in
-            node | report) roles="$roles $1" ;;
+            node | report | portal) roles="$roles $1" ;;
             --dry-run) dry_run=yes ;;
             --uninstall) action=uninstall ;;
             --purge) purge=yes ;;
@@ -65,6 +66,7 @@ parse() {
     if [ -n "$purge" ] && [ "$action" != uninstall ]; then usage >&2 && exit 2; fi
     [ ! -e "$units/mi300x-exporter.service" ] || roles="$roles node"
     [ ! -e "$units/mi300x-report.timer" ] || roles="$roles report"
+    [ ! -e "$units/mi300x-portal.service" ] || roles="$roles portal"
     [ -n "$roles" ] || roles=node
 }
 
@@ -117,7 +119,7 @@ fingerprint() {
 
 install_program() {
     extra=''
-    ! wants report || extra='[report]'
+    if wants report || wants portal; then extra='[report]'; fi
     venv=$app/$(fingerprint)
     if [ "$(readlink "$app/current" || :)" = "$venv" ] && [ -x "$venv/bin/exporter" ]; then
         say "= $venv"
@@ -148,11 +150,13 @@ install_files() {
         put "$tree/deploy/systemd/mi300x-report.service" "$units/mi300x-report.service"
         put "$tree/deploy/systemd/mi300x-report.timer" "$units/mi300x-report.timer"
     fi
+    if wants portal; then put "$tree/deploy/systemd/mi300x-portal.service" "$units/mi300x-portal.service"; fi
 }
 
 start_units() {
     if wants node; then activate mi300x-exporter.service; fi
     if wants report; then activate mi300x-report.timer; fi
+    if wants portal; then activate mi300x-portal.service; fi
 }
 
 activate() { # UNIT
@@ -193,11 +197,11 @@ install_all() {
     remove_old_versions
     [ -n "$changed" ] || say "Nothing has changed."
     check || say "Installed. The check above found something to see to; then: $0 --check"
-    [ -z "$failed" ] || die "installed, but it does not run: journalctl -u mi300x-exporter"
+    [ -z "$failed" ] || die "installed, but it does not run: journalctl -u mi300x-exporter -u mi300x-portal"
 }
 
 uninstall() {
-    for unit in mi300x-exporter.service mi300x-report.timer mi300x-report.service; do
+    for unit in mi300x-exporter.service mi300x-report.timer mi300x-report.service mi300x-portal.service; do
         [ -e "$units/$unit" ] || continue
         if booted; then run systemctl disable --quiet --now "$unit"; else run systemctl disable --quiet "$unit"; fi
         run rm "$units/$unit"

@@ -1,4 +1,4 @@
-"""Writes metrics.md, figures.md, report.schema.json and period.schema.json from the code: `python docs/generate.py`."""
+"""Writes the pages and schemas that are made from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from exporter.exposition import Instruments
 from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
+from exporter.portal.views import GpusAnswer, UserAnswer
 from exporter.report.accounting.figures import FIGURES, PAGE, Figure, TableName, Usage
 from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.rows import Report
@@ -22,6 +24,7 @@ METRICS = Path(__file__).parent / "metrics.md"
 FIGURES_PAGE = Path(__file__).parent / "figures.md"
 SCHEMA = Path(__file__).parent / "report.schema.json"
 PERIOD_SCHEMA = Path(__file__).parent / "period.schema.json"
+PORTAL_SCHEMA = Path(__file__).parent / "portal.schema.json"
 
 _HEAD = """\
 # Metrics
@@ -97,6 +100,14 @@ def period_schema() -> str:
     return _schema("period", PeriodReport)
 
 
+def portal_schema() -> str:
+    """JSON Schema of what the portal answers: `GpusAnswer` of /api/v1/gpus, `UserAnswer` of /api/v1/users/NAME."""
+    _, document = models_json_schema([(GpusAnswer, "serialization"), (UserAnswer, "serialization")])
+    answers = [{"$ref": f"#/$defs/{kind.__name__}"} for kind in (GpusAnswer, UserAnswer)]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:mi300x-exporter:portal:1"}
+    return json.dumps({**head, "oneOf": answers, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
 def _schema(name: str, kind: type[BaseModel]) -> str:
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -137,3 +148,4 @@ if __name__ == "__main__":
     FIGURES_PAGE.write_text(figures(), encoding="utf-8")
     SCHEMA.write_text(schema(), encoding="utf-8")
     PERIOD_SCHEMA.write_text(period_schema(), encoding="utf-8")
+    PORTAL_SCHEMA.write_text(portal_schema(), encoding="utf-8")

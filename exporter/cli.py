@@ -174,6 +174,30 @@ def status(
     run(config_file.load(config_path), choice, as_json=as_json, watch=watch)
 
 
+@cli.command(short_help="Serve the cluster's pages.")
+@_config_option
+def portal(config_path: Path | None) -> None:
+    """Serve the cluster's pages: every GPU now, each user, past reports. Asks Prometheus alone.
+
+    \b
+    Examples:
+      exporter portal --config /etc/mi300x-exporter/config.yaml
+      systemctl reload mi300x-portal        read the config again (SIGHUP)
+    """
+    import asyncio
+
+    from exporter import config as config_file
+    from exporter import log
+
+    try:
+        from exporter.portal.app import Portal
+    except ImportError as error:
+        raise UsageError(f"{error}: exporter portal needs its extra: pip install 'mi300x-exporter[report]'") from error
+    config = config_file.load(config_path)
+    log.configure(config.log, waits=False)
+    asyncio.run(Portal(config).run(lambda: config_file.load(config_path)))
+
+
 @cli.command(short_help="Run a simulated cluster, and report its days.")
 @_config_option
 @click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")

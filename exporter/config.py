@@ -326,6 +326,14 @@ class Report(_Section):
         return self
 
 
+class Portal(Listen):
+    """Where and how the cluster's pages are."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9943
+    grafana_url: Url | None = None
+
+
 class Log(_Section):
     """What the service writes to stderr."""
 
@@ -343,6 +351,7 @@ class Config(_Section):
     tasks: Tasks = Tasks()
     prometheus: Prometheus = Prometheus()
     report: Report = Report()
+    portal: Portal = Portal()
     log: Log = Log()
 
     @property

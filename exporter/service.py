@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from exporter import exposition, log, systemd
+from exporter import daemon, exposition, log
 from exporter.config import Config
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
@@ -20,6 +19,7 @@ from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.tasks.threads import in_daemon_thread
+from exporter.web.node import NodePages
 from exporter.web.server import WebServer
 from exporter.weighing import weigh
 
@@ -59,12 +59,7 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
-        self.web = WebServer(
-            config.listen,
-            self.node.snapshot,
-            rendered,
-            lambda: self.node.ready,
-        )
+        self.web = WebServer(config.listen, NodePages(self.node.snapshot, rendered, lambda: self.node.ready).answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -95,19 +90,11 @@ class Service:
             ListenError: The endpoint cannot be opened.
             ConfigError: A certificate or key cannot be used.
         """
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, reload)
-        async with self.running():
-            _log.info("serving %s on %s", self.config.node_name, self.web.url)
-            systemd.notify("READY=1")
-            watchdog = asyncio.create_task(systemd.feed_watchdog())
-            await stop.wait()
-            systemd.notify("STOPPING=1")
-            watchdog.cancel()
-        _log.info("stopped")
+        await daemon.run(
+            self.running(),
+            lambda: f"serving {self.config.node_name} on {self.web.url}",
+            lambda: self._reload(reload),
+        )
 
     def _reload(self, reload: Callable[[], Config]) -> None:
         try:
@@ -130,7 +117,9 @@ class Service:
             self.refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
-        waiting = [name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report")]
+        waiting = [
+            name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report", "portal")
+        ]
         changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
         changed += [
             f"listen.{key}" for key in ("host", "port") if getattr(new.listen, key) != getattr(self.config.listen, key)

@@ -56,3 +56,7 @@ def test_the_schema_of_the_report_is_up_to_date() -> None:
 
 def test_the_schema_of_weeks_and_months_is_up_to_date() -> None:
     assert generate.PERIOD_SCHEMA.read_text(encoding="utf-8") == generate.period_schema()
+
+
+def test_the_schema_of_the_portal_is_up_to_date() -> None:
+    assert generate.PORTAL_SCHEMA.read_text(encoding="utf-8") == generate.portal_schema()

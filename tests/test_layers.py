@@ -32,6 +32,7 @@ NEVER: dict[str, set[str]] = {
     "exporter.tasks": {"exporter.devices", "exporter.report", "exporter.node", "exporter.metering"},
     "exporter.node": {"exporter.devices", "exporter.report", "exporter.web"},
     "exporter.live": {"exporter.devices", "exporter.node", "exporter.tasks", "exporter.web"},
+    "exporter.portal": {"exporter.devices", "exporter.node", "exporter.tasks", "exporter.demo", "exporter.service"},
     "exporter.report": {"exporter.devices", "exporter.node", "exporter.web"},
     "exporter.report.history": {
         "exporter.tasks",
@@ -66,19 +67,15 @@ ONLY_FROM: dict[str, set[str]] = {
     "exporter.report.command": {"exporter.cli"},
     "exporter.service": {"exporter.cli", "exporter.demo"},
     "exporter.demo": {"exporter.cli"},
+    "exporter.portal": {"exporter.cli"},
     "exporter.tasks.consumption": {"exporter.tasks.source", "exporter.demo.api"},
 }
 """Who alone may import a part, beside itself."""
 
 PURE = (
     *("exporter.model", "exporter.errors", "exporter.labels", "exporter.aliases", "exporter.metering"),
-    *(
-        "exporter.ownership",
-        "exporter.weighing",
-        "exporter.standing",
-        "exporter.live.idleness",
-        "exporter.live.cluster",
-    ),
+    *("exporter.ownership", "exporter.weighing", "exporter.standing"),
+    *("exporter.live.idleness", "exporter.live.cluster", "exporter.portal.views"),
 )
 PURE_REPORT = (
     "exporter.report.observed",

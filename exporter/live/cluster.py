@@ -47,6 +47,8 @@ class GpuNow:
     is_readable: bool = False
     reports: bool = True
     idleness: Idleness = _IDLE_UNTOLD
+    instance: str = ""
+    """The address that Prometheus asks its exporter at, as its label says."""
     last_seen: float | None = None
     """Of one that does not report: Unix seconds, to five minutes."""
 
@@ -145,6 +147,7 @@ def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:
         hostname=place["hostname"],
         gpu=place["gpu"],
         gpu_uuid=uuid,
+        instance=place.get("instance", ""),
         gpu_id=next((labels["gpu_id"] for labels, _ in by_metric["task_info"] if labels.get("gpu_id")), ""),
         ownership=ownership,
         usernames=_told("username", tasks, gauges) if is_held else (),

@@ -108,12 +108,12 @@ def shown(settings: Config, choice: Choice, found: Look, width: int) -> str:
 
 def _json(settings: Config, choice: Choice, found: Look) -> str:
     zone = ZoneInfo(settings.report.timezone)
-    whole = document(Cluster(found.cluster.time, found.shown, found.cluster.scraped_at), zone)
+    whole = document(Cluster(found.cluster.time, found.shown, found.cluster.scraped_at), zone).model_dump()
     if choice.username is not None and found.used is not None:
         whole["user"] = {
             "username": choice.username,
-            "today": used_document(found.used[_TODAY]),
-            "this_month": used_document(found.used[_MONTH]),
+            "today": used_document(found.used[_TODAY]).model_dump(),
+            "this_month": used_document(found.used[_MONTH]).model_dump(),
         }
     return json.dumps(whole, ensure_ascii=False, indent=2)
 

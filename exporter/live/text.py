@@ -14,7 +14,7 @@ from exporter.standing import Standing
 from exporter.table import Head, layout, stacked
 
 _SECONDS_PER_HOUR: Final = 3600.0
-_OLD_SECONDS: Final = 120.0
+OLD_SECONDS: Final = 120.0
 """After which it is said how old the newest sample is."""
 _UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _HEADS: Final = (
@@ -84,7 +84,7 @@ def _sums(cluster: Cluster, words: Speech, width: int) -> Iterator[str]:
     if free:
         places = "; ".join(f"{visible(host)} {', '.join(gpu.gpu for gpu in gpus)}" for host, gpus in free.items())
         yield from wrapped(words.named(words.gettext("Free"), places), width, "  ")
-    if cluster.scraped_at is not None and (age := cluster.time - cluster.scraped_at) > _OLD_SECONDS:
+    if cluster.scraped_at is not None and (age := cluster.time - cluster.scraped_at) > OLD_SECONDS:
         yield words.gettext("The newest sample came {ago}.").format(ago=words.ago(age))
 
 

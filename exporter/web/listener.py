@@ -28,15 +28,20 @@ _PAUSE_SECONDS: Final = 1.0
 """After a failed accept, for instance when the process has no file descriptor left."""
 
 _ADVICE = {
-    errno.EADDRINUSE: "another process has that port; `ss -ltnp` shows which, listen.port chooses another",
-    errno.EACCES: "no permission for that port; set listen.port to 1024 or above",
-    errno.EADDRNOTAVAIL: "this machine has no such address; set listen.host to one that `ip address` shows, "
+    errno.EADDRINUSE: "another process has that port; `ss -ltnp` shows which, {section}.port chooses another",
+    errno.EACCES: "no permission for that port; set {section}.port to 1024 or above",
+    errno.EADDRNOTAVAIL: "this machine has no such address; set {section}.host to one that `ip address` shows, "
     "or to 0.0.0.0 for all",
 }
 
 
-async def open_socket(host: str, port: int) -> socket.socket:
+async def open_socket(host: str, port: int, section: str) -> socket.socket:
     """A listening socket on the first address that `host` resolves to; port 0 takes any free one.
+
+    Args:
+        host: A name or an address.
+        port: 0 to 65535.
+        section: The section of the config that says so, for messages.
 
     Raises:
         ListenError: naming host and port.
@@ -53,11 +58,12 @@ async def open_socket(host: str, port: int) -> socket.socket:
             dualstack_ipv6=family == socket.AF_INET6,
         )
     except (socket.gaierror, UnicodeError) as error:
-        raise ListenError(f"{where}: the name does not resolve; set listen.host to an address of this machine") from (
-            error
-        )
+        raise ListenError(
+            f"{where}: the name does not resolve; set {section}.host to an address of this machine"
+        ) from error
     except OSError as error:
-        raise ListenError(f"{where}: {_ADVICE.get(error.errno or 0, error.strerror)}") from error
+        advice = _ADVICE.get(error.errno or 0, str(error.strerror))
+        raise ListenError(f"{where}: {advice.format(section=section)}") from error
     listener.setblocking(False)
     return listener
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from time import monotonic
 from typing import Final
-
-import jinja2
-from markupsafe import Markup
 
 from exporter import __version__
 from exporter.model import Snapshot, SourceState
 from exporter.origins import stand_ins
+from exporter.pages import Page as Shared
+from exporter.pages import environment
 from exporter.speech import Speech
 from exporter.standing import Standing
 from exporter.web.card import card
@@ -24,17 +20,10 @@ from exporter.web.card import card
 REFRESH_SECONDS: Final = 15
 _LIFETIME_SECONDS: Final = 1.0
 
-_TEMPLATES: Final = resources.files(__package__) / "templates"
-_STYLE: Final = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_TEMPLATE: Final = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-).from_string((_TEMPLATES / "page.html").read_text(encoding="utf-8"))
+_SHARED: Final = Shared(((__package__ or "", "page.css"),))
+_TEMPLATE: Final = environment(__package__).get_template("page.html")
 
-CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+CONTENT_SECURITY_POLICY: Final = f"{_SHARED.policy}; frame-ancestors 'none'"
 """Nothing but the page's own style sheet and its icon: no script, no request elsewhere."""
 
 
@@ -103,7 +92,7 @@ def render(snapshot: Snapshot, words: Speech) -> str:
         time=datetime.fromtimestamp(snapshot.time, UTC),
         version=__version__,
         refresh_seconds=REFRESH_SECONDS,
-        style=Markup(_STYLE),  # noqa: S704  a file of this package
+        style=_SHARED.style,
     )
 
 

@@ -32,7 +32,13 @@ def text(words: str, *, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def document(
-    body: bytes, content_type: str, request: web.BaseRequest, *, vary: str, headers: Mapping[str, str] | None = None
+    body: bytes,
+    content_type: str,
+    request: web.BaseRequest,
+    *,
+    vary: str,
+    headers: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> web.Response:
     """A body, compressed if the client takes that.
 
@@ -42,12 +48,13 @@ def document(
         request: What is answered.
         vary: The request headers that decide what is sent.
         headers: More of them.
+        status: Of HTTP.
     """
     all_headers = {**HEADERS, "Content-Type": content_type, "Vary": vary, **(headers or {})}
     if len(body) >= _MIN_GZIP_BYTES and accepts_gzip(request.headers.get("Accept-Encoding", "")):
         all_headers["Content-Encoding"] = "gzip"
         body = _compressed(body)
-    return web.Response(body=body, headers=all_headers)
+    return web.Response(body=body, headers=all_headers, status=status)
 
 
 @lru_cache(maxsize=4)

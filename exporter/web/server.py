@@ -1,22 +1,18 @@
-"""The HTTP endpoint: /metrics, the page for people, and the two probes."""
+"""A guarded HTTP endpoint: TLS, passwords, limits and security headers around whatever answers."""
 
 from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
 from aiohttp import web
 
 from exporter.config import Listen
-from exporter.model import Snapshot
-from exporter.speech import speech
-from exporter.web import page
 from exporter.web.auth import Authenticator, Verdict
 from exporter.web.listener import Listener, open_socket
-from exporter.web.negotiation import preferred_language
-from exporter.web.responses import document, text
+from exporter.web.responses import text
 from exporter.web.tls import Tls
 
 _log = logging.getLogger(__name__)
@@ -25,35 +21,24 @@ _STOP_SECONDS: Final = 2.0
 """For answers that clients are still fetching when the service ends."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="mi300x-exporter", charset="UTF-8"'}
 
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers a GET or HEAD without a body, of a client that may ask."""
+
 
 class WebServer:
-    """Serves what its callables return, from `start` to `stop`, or as an async context manager."""
+    """Serves what a callable answers, from `start` to `stop`, or as an async context manager."""
 
-    def __init__(
-        self,
-        settings: Listen,
-        snapshot: Callable[[], Snapshot],
-        exposition: Callable[[str | None], tuple[bytes, str]],
-        ready: Callable[[], bool],
-    ) -> None:
+    def __init__(self, settings: Listen, answer: Answer, *, section: str = "listen") -> None:
         """Opens nothing yet.
 
         Args:
-            settings: The section `listen` of the config.
-            snapshot: The node as the page shows it.
-            exposition: Body and content type of /metrics for the value of a header Accept.
-            ready: Whether there were readings yet.
+            settings: Where and how to listen.
+            answer: Answers each request.
+            section: The section of the config that the settings are from, for messages.
         """
         self._settings = settings
-        self._page = page.Page(snapshot)
-        self._exposition = exposition
-        self._ready = ready
-        self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
-            "/": self._people,
-            "/metrics": self._metrics,
-            "/-/healthy": lambda _: text("healthy"),
-            "/-/ready": self._readiness,
-        }
+        self._route = answer
+        self._section = section
         self._tls: Tls | None = None
         self._auth = Authenticator()
         self._listener: Listener | None = None
@@ -70,7 +55,7 @@ class WebServer:
             ListenError: The address is not to be had.
         """
         self.apply(self._settings)
-        sock = await open_socket(self._host, self._port)
+        sock = await open_socket(self._host, self._port, self._section)
         self._port = sock.getsockname()[1]
         self._listener = Listener(sock, web.Server(self._answer), self._tls_context)
 
@@ -82,10 +67,10 @@ class WebServer:
         Raises:
             ConfigError: A TLS file is not usable.
         """
-        tls = Tls.of(settings)
+        tls = Tls.of(settings, self._section)
         before_exposed, self._passwords_exposed = self._passwords_exposed, bool(settings.basic_auth) and tls is None
         if self._passwords_exposed and not before_exposed:
-            _log.warning("listen.basic_auth without TLS: passwords cross the network readable")
+            _log.warning("%s.basic_auth without TLS: passwords cross the network readable", self._section)
         before, self._settings = self._settings, settings
         self._tls = tls
         self._auth.apply(settings.basic_auth)
@@ -121,7 +106,7 @@ class WebServer:
     def _tls_context(self) -> ssl.SSLContext | None:
         return None if self._tls is None else self._tls.context
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.body_exists:
             response = text("no request here takes a body", status=413)
             response.force_close()
@@ -133,35 +118,22 @@ class WebServer:
                 return text("a valid user name and password are needed", status=401, headers=_CHALLENGE)
             case Verdict.BUSY:
                 return text("too many passwords to check, try again", status=503, headers={"Retry-After": "2"})
-        route = self._routes.get(request.path)
-        if route is None:
-            return text("no such page; there are /, /metrics, /-/healthy and /-/ready", status=404)
-        return self._guarded(request, route)
+        return await self._guarded(request)
 
-    def _guarded(self, request: web.BaseRequest, route: Callable[[web.BaseRequest], web.Response]) -> web.Response:
+    async def _guarded(self, request: web.BaseRequest) -> web.StreamResponse:
         """A defect in one page is logged when it begins, and leaves the other pages alone."""
+        part = "/".join(request.path.split("/", 2)[:2])
         try:
-            response = route(request)
+            response = await self._route(request)
+        except ConnectionError:  # the client is gone while it was sent something
+            raise
         except Exception:  # noqa: BLE001  a defect of one page must not end the others
-            if request.path not in self._failing:
-                _log.exception("cannot make %s", request.path)
-            self._failing.add(request.path)
+            if part not in self._failing:
+                _log.exception("cannot make %s", part)
+            self._failing.add(part)
             return text("this page has failed; the service's log says why", status=500)
-        self._failing.discard(request.path)
+        self._failing.discard(part)
         return response
-
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
-        body, content_type = self._exposition(request.headers.get("Accept"))
-        return document(body, content_type, request, vary="Accept, Accept-Encoding")
-
-    def _people(self, request: web.BaseRequest) -> web.Response:
-        words = speech(preferred_language(request.headers.get("Accept-Language", "")))
-        headers = {"Content-Language": words.tag, "Content-Security-Policy": page.CONTENT_SECURITY_POLICY}
-        vary = "Accept-Encoding, Accept-Language"
-        return document(self._page(words), "text/html; charset=utf-8", request, vary=vary, headers=headers)
-
-    def _readiness(self, _: web.BaseRequest) -> web.Response:
-        return text("ready") if self._ready() else text("not ready: no GPU has been read yet", status=503)
 
 
 def _tls_files(settings: Listen) -> tuple[object, ...]:

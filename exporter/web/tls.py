@@ -22,13 +22,14 @@ class Tls:
     a timer. Files that are not usable leave the last good context in place.
     """
 
-    def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
+    def __init__(self, cert: Path, key: Path, client_ca: Path | None, section: str) -> None:
         """Reads the files.
 
         Args:
             cert: PEM, the server's certificate first, then its intermediates.
             key: PEM, not encrypted.
             client_ca: PEM; clients must then show a certificate that one of these signed.
+            section: The section of the config that names them, for messages.
 
         Raises:
             ConfigError: naming the file and its fault.
@@ -36,17 +37,18 @@ class Tls:
         self._cert = cert
         self._key = key
         self._client_ca = client_ca
+        self._section = section
         self._stamp = self._look()
-        self._context = _load(cert, key, client_ca)
+        self._context = self._loaded()
         if key.stat().st_mode & _OTHERS_MAY_READ:
-            _log.warning("listen.tls_key: every user of this machine can read %s; chmod 640 it", key)
+            _log.warning("%s.tls_key: every user of this machine can read %s; chmod 640 it", section, key)
 
     @classmethod
-    def of(cls, settings: Listen) -> Tls | None:
+    def of(cls, settings: Listen, section: str = "listen") -> Tls | None:
         """TLS as the config asks for it, None if it does not."""
         if settings.tls_cert is None or settings.tls_key is None:
             return None
-        return cls(settings.tls_cert, settings.tls_key, settings.client_ca)
+        return cls(settings.tls_cert, settings.tls_key, settings.client_ca, section)
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -59,11 +61,14 @@ class Tls:
 
     def _renew(self) -> None:
         try:
-            self._context = _load(self._cert, self._key, self._client_ca)
+            self._context = self._loaded()
         except ConfigError as error:
             _log.warning("%s; the certificate read before stays in use", error)
         else:
             _log.info("the TLS files have changed, new connections use them")
+
+    def _loaded(self) -> ssl.SSLContext:
+        return _load(self._cert, self._key, self._client_ca, self._section)
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What changes whenever one of the files does."""
@@ -78,21 +83,21 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _load(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+def _load(cert: Path, key: Path, client_ca: Path | None, section: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _check_certificates("listen.tls_cert", cert)
+    _check_certificates(f"{section}.tls_cert", cert)
     try:
-        context.load_cert_chain(cert, key, password=lambda: _refuse_encrypted(key))
+        context.load_cert_chain(cert, key, password=lambda: _refuse_encrypted(key, section))
     except ssl.SSLError as error:
         fault = (
             "is not the key of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else "has no usable PEM key"
         )
-        raise ConfigError(f"listen.tls_key: {key} {fault} in {cert} ({error.reason or error})") from error
+        raise ConfigError(f"{section}.tls_key: {key} {fault} in {cert} ({error.reason or error})") from error
     except OSError as error:
-        raise ConfigError(f"listen.tls_key: cannot read {key}: {error.strerror}") from error
+        raise ConfigError(f"{section}.tls_key: cannot read {key}: {error.strerror}") from error
     if client_ca is not None:
-        _check_certificates("listen.client_ca", client_ca)
+        _check_certificates(f"{section}.client_ca", client_ca)
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
@@ -108,6 +113,6 @@ def _check_certificates(setting: str, path: Path) -> None:
         raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from error
 
 
-def _refuse_encrypted(key: Path) -> NoReturn:
+def _refuse_encrypted(key: Path, section: str) -> NoReturn:
     """Stands in for OpenSSL's own prompt, which would wait at the terminal for ever."""
-    raise ConfigError(f"listen.tls_key: {key} is encrypted, and a service has nobody to ask; give it a plain key")
+    raise ConfigError(f"{section}.tls_key: {key} is encrypted, and a service has nobody to ask; give it a plain key")

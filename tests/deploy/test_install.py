@@ -19,7 +19,7 @@ def install(*arguments: str, path: str | None = None, tree: Path = ROOT) -> subp
 
 
 def test_dry_run_shows_every_step_and_changes_nothing() -> None:
-    planned = install("--dry-run", "node", "report")
+    planned = install("--dry-run", "node", "report", "portal")
     assert planned.returncode == 0, planned.stderr
     for step in (
         "-m venv /opt/mi300x-exporter/",
@@ -28,6 +28,7 @@ def test_dry_run_shows_every_step_and_changes_nothing() -> None:
         "install -m 0640 -g mi300x-exporter",
         "systemctl enable --quiet mi300x-exporter.service",
         "systemctl enable --quiet mi300x-report.timer",
+        "systemctl enable --quiet mi300x-portal.service",
         "exporter check --config /etc/mi300x-exporter/config.yaml",
     ):
         assert step in planned.stdout
@@ -39,7 +40,16 @@ def test_a_node_gets_no_report() -> None:
     planned = install("--dry-run").stdout
     assert "mi300x-exporter.service" in planned
     assert "mi300x-report" not in planned
+    assert "mi300x-portal" not in planned
     assert "[report]" not in planned
+
+
+def test_a_portal_alone_gets_what_it_needs_and_no_service_of_a_node() -> None:
+    planned = install("--dry-run", "portal").stdout
+    assert f"{ROOT}[report]" in planned
+    assert "systemctl enable --quiet mi300x-portal.service" in planned
+    assert "mi300x-exporter.service" not in planned
+    assert "mi300x-report" not in planned
 
 
 def test_installing_does_not_depend_on_which_bindings_the_node_has(

@@ -31,7 +31,7 @@ async def caching_proxy(directory: Path, api: str, token: str, *command: str) ->
         *command, "nginx", "-c", directory / "nginx.conf", start_new_session=True
     )
     try:
-        await _reachable(port, process)
+        await reachable(port, process)
         yield f"http://127.0.0.1:{port}"
     finally:
         if process.returncode is None:
@@ -62,7 +62,8 @@ def _write_conf(directory: Path, api: str, token: str, port: int) -> None:
     )
 
 
-async def _reachable(port: int, process: asyncio.subprocess.Process) -> None:
+async def reachable(port: int, process: asyncio.subprocess.Process) -> None:
+    """Waits until nginx takes connections."""
     while True:
         assert process.returncode is None, "nginx has ended"
         try:

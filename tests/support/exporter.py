@@ -16,14 +16,14 @@ from typing import Any
 import aiohttp
 import yaml
 
-_SERVING = re.compile(r"serving (\S+) on (\S+)/$")
+_SERVING = re.compile(r"serving (.+) on (\S+)/$")
 PATIENCE_SECONDS = 30.0
 """For what has to come, however slow the machine."""
 
 
 @dataclass(slots=True)
 class ExporterProcess:
-    """`exporter serve`, running."""
+    """A service, running."""
 
     process: asyncio.subprocess.Process
     config: Path
@@ -117,20 +117,21 @@ class Metrics:
 
 @asynccontextmanager
 async def exporter(
-    directory: Path, settings: Mapping[str, Any], env: Mapping[str, str] | None = None
+    directory: Path, settings: Mapping[str, Any], env: Mapping[str, str] | None = None, kind: str = "serve"
 ) -> AsyncIterator[ExporterProcess]:
-    """Runs `exporter serve` on a free loopback port until the block is left; a test may end it before.
+    """Runs a service on a free loopback port until the block is left; a test may end it before.
 
     Args:
         directory: For the config file.
         settings: Its content; `listen` is added.
         env: Beside this process' own.
+        kind: The command.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": 0}, **settings}), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exporter", "serve", "--config", str(file),
+        sys.executable, "-m", "exporter", kind, "--config", str(file),
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(env or {})},

@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from markupsafe import Markup
 
+from exporter.pages import Page
 from exporter.report.accounting.day_account import Shares
 from exporter.report.accounting.figures import FIGURES
 from exporter.report.period import period_name
-from exporter.report.render.pages import Page, environment
+from exporter.report.render.pages import environment
 from exporter.speech import Speech, speech
 
 What = Literal["day", "week", "month"]

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from exporter.names import visible
+from exporter.pages import Page
 from exporter.report.accounting.figures import Figure, Form
 from exporter.report.accounting.rows import Comparison, Report
 from exporter.report.accounting.split import Kind, by_user, capacity
@@ -22,7 +23,7 @@ from exporter.report.render.html.charts import bars, kinds, panels, stacked, sty
 from exporter.report.render.html.heat import USER_COLOURS, heat_data, heat_nodes, user_colours
 from exporter.report.render.html.meanings import ACTIVE, BUSY, MEANINGS
 from exporter.report.render.html.tables import tables
-from exporter.report.render.pages import TABLES, Page, environment
+from exporter.report.render.pages import TABLES, environment
 from exporter.report.render.sentences import sentences
 from exporter.speech import N_, speech
 

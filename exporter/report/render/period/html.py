@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.pages import Page
 from exporter.report.accounting.figures import FIGURES, Form
 from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.split import Kind, capacity
-from exporter.report.render.pages import TABLES, Page, environment
+from exporter.report.render.pages import TABLES, environment
 from exporter.report.render.period.cells import PeriodCells
 from exporter.report.render.period.heat import heat
 from exporter.speech import ABSENT, speech
