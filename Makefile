@@ -8,7 +8,7 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-lowest spreadsheets check audit format lint types messages bench clean
+.PHONY: demo test test-libraries test-engines test-lowest spreadsheets check audit format lint types messages bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -25,6 +25,11 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@deploy/debian-packages.sh gcc libc6-dev binutils
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries -rs --numprocesses auto --dist loadscope $(ARGS) tests/libraries
+
+test-engines: ## on Prometheus and VictoriaMetrics of other Debian suites, which it downloads
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/python -m tests.engines $(ARGS)
 
 LOWEST := $(VENV)/lowest-versions
 
