@@ -8,7 +8,8 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-lowest fuzz soak spreadsheets check audit format lint types messages bench clean
+.PHONY: demo test test-libraries test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
+        bench clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -37,6 +38,11 @@ soak: ## whether the service comes to hold more: MINUTES of the real one, and a 
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -p no:xdist $(ARGS) tests/soak/service.py tests/soak/week.py
+
+test-engines: ## on Prometheus and VictoriaMetrics of other Debian suites, which it downloads
+	@deploy/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/python -m tests.engines $(ARGS)
 
 LOWEST := $(VENV)/lowest-versions
 

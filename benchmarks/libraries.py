@@ -13,8 +13,9 @@ from benchmarks.procfs import children, cpu_seconds, family_cpu_seconds, memory
 from tests.libraries.machine import Machine
 from tests.libraries.made_up_sys import Node
 from tests.libraries.serving import serving
-from tests.libraries.suites import SUITES, Suite, UnavailableError, bindings_version
+from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import all_up, node
+from tests.support.debian import UnavailableError
 
 _SECONDS = 40
 """Measured; one sweep of eight GPUs in each."""

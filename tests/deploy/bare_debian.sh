@@ -45,8 +45,9 @@ boot() {
 }
 
 step "A bare Debian"
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep --max-count 1 '/debian/*$')}
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates \
-    bookworm "$tree" http://deb.debian.org/debian >"$work/debootstrap.log"
+    bookworm "$tree" "$mirror" >"$work/debootstrap.log"
 # Registries may be reached through this machine's own certificate authorities and name servers.
 cp /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/"
 cp --dereference /etc/resolv.conf "$tree/etc/"

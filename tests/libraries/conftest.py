@@ -12,8 +12,9 @@ import pytest
 from exporter.table import table
 from tests.libraries.machine import Machine
 from tests.libraries.made_up_sys import Node
-from tests.libraries.suites import SUITES, Suite, UnavailableError, bindings_version
+from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import Library, MachineMaker, Recorder, served_from
+from tests.support.debian import UnavailableError
 from tests.support.exporter import Metrics
 
 _HEADINGS = ("library", "scenario", "served from", "version", "utilization", "VRAM GiB", "power W", "energy J", "right")

@@ -45,7 +45,7 @@ def _write_conf(directory: Path, api: str, token: str, port: int) -> None:
     conf = CONF.read_text()
     for shipped, ours in {
         "192.0.2.10:80": api,
-        "listen 9943;": f"listen 127.0.0.1:{port};",
+        "listen 9944;": f"listen 127.0.0.1:{port};",
         "/etc/nginx/consumption-token.conf": f"{directory}/token.conf",
         "/var/cache/nginx-consumption": f"{directory}/cache",
     }.items():

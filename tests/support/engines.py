@@ -15,7 +15,8 @@ from exporter.demo.process import ServerProcess
 from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import Column, write_series
 
-_STARTING = re.compile(r"starting http server at")
+_STARTED = re.compile(r"started VictoriaMetrics in")
+"""Versions since 2024 no longer say that they begin to listen."""
 
 
 @asynccontextmanager
@@ -36,7 +37,7 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
         f"-httpListenAddr=127.0.0.1:{port}",
         "-retentionPeriod=100y",
     )
-    async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTING,)):
+    async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTED,)):
         url = f"http://127.0.0.1:{port}"
         await asyncio.wait_for(_listening(port), timeout=30)
         await write_series(url, columns)
