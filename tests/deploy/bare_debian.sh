@@ -45,6 +45,7 @@ boot() {
 }
 
 step "A bare Debian"
+# shellcheck disable=SC2016  # apt's own fields
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep --max-count 1 '/debian/*$')}
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates \
     bookworm "$tree" "$mirror" >"$work/debootstrap.log"
