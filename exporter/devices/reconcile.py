@@ -3,6 +3,8 @@
 The kernel is asked just before the library. Where the two differ it is asked again, just after: what the library says
 must lie between, or time does not explain it. Then the kernel's word is served; if that is so three times in a row
 the library is not believed on this field any more.
+
+While the kernel's files say all that would be served, the library need not be asked: `economy` says when it is.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ class Reconciler:
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
         """By field that the kernel serves, as told last: why."""
+        self.kernel_suffices = False
+        """All that was served last the kernel had said, or would have a moment later."""
         self._contradictions: Counter[str] = Counter()
 
     def served(self, kernel: Reading, library: Reading, ask_again: Callable[[], Reading]) -> Reading:
@@ -34,6 +38,7 @@ class Reconciler:
             library: amdsmi's.
             ask_again: reads the kernel's files.
         """
+        self.kernel_suffices = True
         taken: dict[str, Any] = {}
         doubtful: list[str] = []
         for field in _FIELDS:
@@ -42,6 +47,7 @@ class Reconciler:
                 taken[field] = ours
             elif ours in _ABSENT or told == ours:
                 self._agreed(field)
+                self.kernel_suffices &= told == ours
             elif told in _ABSENT:
                 taken[field] = ours
                 self.reasons[field] = "amdsmi does not tell it"
@@ -53,11 +59,14 @@ class Reconciler:
                 told, ours = getattr(library, field), getattr(kernel, field)
                 if _between(told, ours, getattr(after, field)):
                     self._agreed(field)
+                    self.kernel_suffices &= _keys(told) == _keys(ours)
                     continue
                 taken[field] = ours
                 self._contradictions[field] += 1
                 if self._contradictions[field] >= _TOO_OFTEN:
                     self.reasons[field] = f"amdsmi says {_brief(told)}, the kernel {_brief(ours)}"
+                else:
+                    self.kernel_suffices = False
         return replace(library, **taken) if taken else library
 
     def _agreed(self, field: str) -> None:
@@ -78,6 +87,10 @@ def _between(value: Any, before: Any, after: Any) -> bool:
 
 def _ends(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     return ((key, (before[key], after[key])) for key in before if key in after)
+
+
+def _keys(value: Any) -> set[str] | None:
+    return set(value) if isinstance(value, Mapping) else None
 
 
 def _brief(value: Any) -> str:

@@ -30,6 +30,27 @@ def test_the_library_serves_what_the_kernel_says_too() -> None:
     assert reconciler.reasons == {}
 
 
+def test_the_kernel_suffices_while_the_library_says_no_more() -> None:
+    reconciler = Reconciler()
+    for library, suffices in (
+        (KERNEL, True),
+        (replace(KERNEL, energy_joules=None), True),
+        (replace(KERNEL, temperatures_celsius={"hotspot": 60.0, "memory": 50.0}), False),
+        (replace(KERNEL, power_watts=10.0), False),
+    ):
+        reconciler.served(KERNEL, library, unchanged)
+        assert reconciler.kernel_suffices is suffices
+    reconciler.served(replace(KERNEL, pcie_replays=None), KERNEL, unchanged)
+    assert not reconciler.kernel_suffices
+
+
+def test_the_kernel_suffices_again_once_it_is_said_that_the_library_is_not_believed() -> None:
+    reconciler = Reconciler()
+    for suffices in (False, False, True, True):
+        reconciler.served(KERNEL, replace(KERNEL, power_watts=10.0), unchanged)
+        assert reconciler.kernel_suffices is suffices is ("power_watts" in reconciler.reasons)
+
+
 def test_what_the_library_does_not_tell_comes_from_the_kernel() -> None:
     reconciler = Reconciler()
     library = replace(KERNEL, energy_joules=None, throttle_residency={})
