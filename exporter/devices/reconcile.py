@@ -20,6 +20,21 @@ _FIELDS = tuple(field.name for field in fields(Reading) if field.name not in {"t
 _TOO_OFTEN = 3
 
 
+def agree(before: Reading, told: Reading, ask_again: Callable[[], Reading]) -> bool:
+    """Tells whether one way to read a GPU says what another does, as far as time does not explain it.
+
+    Args:
+        before: by that other way, just before.
+        told: by the one.
+        ask_again: by the other way again; called only where they differ.
+    """
+    doubtful = [field for field in _FIELDS if getattr(told, field) != getattr(before, field)]
+    if not doubtful:
+        return True
+    after = ask_again()
+    return all(_time_explains(*(getattr(one, field) for one in (told, before, after))) for field in doubtful)
+
+
 class Reconciler:
     """Reconciles the two sources for one GPU."""
 
@@ -87,6 +102,13 @@ def _between(value: Any, before: Any, after: Any) -> bool:
 
 def _ends(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     return ((key, (before[key], after[key])) for key in before if key in after)
+
+
+def _time_explains(value: Any, before: Any, after: Any) -> bool:
+    """Tells whether a value can lie between two; what is absent before and there after, or the other way, cannot."""
+    if value in _ABSENT or before in _ABSENT or after in _ABSENT:
+        return False
+    return _keys(value) == _keys(before) == _keys(after) and _between(value, before, after)
 
 
 def _keys(value: Any) -> set[str] | None:

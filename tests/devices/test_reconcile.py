@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.devices.reconcile import Reconciler
+from exporter.devices.reconcile import Reconciler, agree
 from exporter.model import Reading
 
 KERNEL = Reading(
@@ -107,3 +108,20 @@ def test_what_is_served_lies_between_what_the_kernel_said(beats: list[tuple[int,
         served = reconciler.served(kernel, Reading(1.0, utilization=told / 100), lambda later=later: later)  # type: ignore[misc]
         assert served.utilization is not None
         assert min(before, after) <= round(served.utilization * 100) <= max(before, after)
+
+
+def test_two_ways_agree_where_they_are_equal_or_time_explains_the_difference() -> None:
+    between = replace(KERNEL, energy_joules=1001.0, temperatures_celsius={"hotspot": 61.0})
+    later = replace(KERNEL, energy_joules=1002.0, temperatures_celsius={"hotspot": 62.0})
+    assert agree(KERNEL, replace(KERNEL, taken=2.0), unasked)
+    assert agree(KERNEL, between, lambda: later)
+    assert not agree(KERNEL, between, unchanged)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"power_watts": None}, {"temperatures_celsius": {}}, {"temperatures_celsius": {"hotspot": 60.0, "memory": 1.0}}],
+)
+def test_two_ways_differ_where_one_tells_what_the_other_does_not(other: dict[str, Any]) -> None:
+    assert not agree(KERNEL, replace(KERNEL, **other), unchanged)
+    assert not agree(replace(KERNEL, **other), KERNEL, unchanged)
