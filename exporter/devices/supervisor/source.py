@@ -36,7 +36,7 @@ _CHECK_SECONDS = 60.0
 """Between looks whether what is read cheaply is what amdsmi says."""
 _SILENT_SECONDS = 30.0
 """In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files. Then it speaks at least
-six times in `devices.timeout`."""
+twice in `devices.timeout`."""
 _MOST_HELD = 64
 """Batches of a successor that are kept; what is older is told again by later ones."""
 
