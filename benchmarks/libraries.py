@@ -17,15 +17,15 @@ from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import all_up, node
 from tests.support.debian import UnavailableError
 
-_SECONDS = 40
-"""Measured; one sweep of eight GPUs in each."""
+_SECONDS = 60
+"""Measured; one sweep of eight GPUs in each, and one of them compares what is read cheaply with amdsmi's answer."""
 _WARM_UP_SECONDS = 5
 _REVISION = {"trixie": "1.5", "unstable": "1.8"}
 """Of gpu_metrics: the newest that both this library and the kernel's decoder read alike."""
 
 
 async def figures() -> AsyncIterator[Figure]:
-    """The whole section, in about five minutes once the libraries are unpacked."""
+    """The whole section, in about eight minutes once the libraries are unpacked."""
     for suite in SUITES:
         for source in ("amdsmi", "sysfs", "auto"):
             try:
@@ -51,5 +51,7 @@ async def _measured(suite: Suite, source: str) -> Figure:
     return Figure(
         f"{suite.name} (amdsmi {bindings_version(root)}), devices.source: {source}",
         "8 GPUs each 1 s: CPU of service + worker; RSS",
-        f"{ours:.2%} + {all_ - ours:.2%} of a core, {(all_ - ours) * 1e3:.1f} ms of the worker a sweep; {resident} MiB",
+        f"{ours:.2%} + {all_ - ours:.2%} = {all_:.2%} of a core, {(all_ - ours) * 1e3:.1f} ms of the worker a sweep; "
+        f"{resident} MiB",
+        "≤ 0.35 %",
     )

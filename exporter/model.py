@@ -103,7 +103,7 @@ class Gpu:
     memory_partition: str = ""
     vram_total_bytes: int | None = None
     source: str = ""
-    """Where its readings come from: `amdsmi`, `sysfs` (the kernel's files), `both` or `simulated`."""
+    """Where its readings come from: `amdsmi` or `sysfs` (the kernel's files) alone, `both`, or `simulated`."""
     library_version: str = ""
     """Of amdsmi; empty where it tells nothing."""
     stand_in: str = ""

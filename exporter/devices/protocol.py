@@ -52,6 +52,8 @@ class Plan:
     """Seconds in which a GPU must answer."""
     start: float = 30.0
     """Seconds in which the library must begin."""
+    check: float = 60.0
+    """Seconds after which what is read cheaply is held against amdsmi's answer again: `economy`."""
     processes: bool = True
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What the library must not be asked, by key, and why."""

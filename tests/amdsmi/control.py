@@ -6,7 +6,7 @@ import ctypes
 from enum import IntEnum
 
 MAX_GPUS = 64
-MAX_PATCHES = 16
+MAX_PATCHES = 48
 
 
 class Call(IntEnum):

@@ -80,6 +80,7 @@ def machine(tmp_path: Path, library: SimulatedLibrary) -> Machine:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 0.5)
 
 
 @asynccontextmanager
@@ -146,24 +147,77 @@ async def test_processes_are_not_looked_at_where_they_are_not_wanted(machine: Ma
         assert not sink.processes
 
 
-async def test_where_both_agree_the_library_is_served(machine: Machine, library: SimulatedLibrary) -> None:
+@pytest.fixture
+def agreeing(machine: Machine, library: SimulatedLibrary) -> Machine:
+    """The library says what the kernel's files say."""
     for gpu in library:
         for name, value in vars(Telemetry(average_gfx_activity=40)).items():
-            if isinstance(value, int):
-                gpu_patch(gpu, name, value)
+            for place, one in _places(name, value):
+                gpu.patch(place, one)
+    return machine
+
+
+def _places(name: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Yields fields of the library's metrics, where the simulation says something else than the kernel's table."""
+    renamed = {"curr_socket_power": "current_socket_power"}
+    if name in {"xgmi_read_data_acc", "xgmi_write_data_acc", "current_gfxclk"}:
+        plural = {"current_gfxclk": "current_gfxclks"}.get(name, name)
+        yield from ((f"{plural}[{index}]", one) for index, one in enumerate(value))
+    elif isinstance(value, int) and name not in {"system_clock_counter", "firmware_timestamp"}:
+        yield renamed.get(name, name), value
+
+
+async def test_where_both_agree_both_serve_and_nothing_stands_in(agreeing: Machine) -> None:
+    machine = agreeing
     async with source(machine) as sink:
-        await sink.until(lambda: sources(sink) == ["amdsmi"] * 8)
+        await sink.until(lambda: sources(sink) == ["both"] * 8)
         assert {gpu.library_version for gpu in sink.gpus} == {"26.0.2"}
         assert {gpu.stand_in for gpu in sink.gpus} == {""}
         assert {alias for gpu in sink.gpus for alias in gpu.aliases} == set(machine.uuids)
         assert not sink.failures
 
 
-def gpu_patch(gpu: Any, name: str, value: int) -> None:
-    """Makes the library tell of one GPU what the kernel's table says, where the simulation says something else."""
-    renamed = {"curr_socket_power": "current_socket_power"}
-    if name not in {"system_clock_counter", "firmware_timestamp", "average_umc_activity"}:
-        gpu.patch(renamed.get(name, name), value)
+async def test_a_library_that_agrees_is_not_asked_at_each_reading(
+    agreeing: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 3600.0)
+
+    def calls() -> list[int]:
+        return [gpu.calls(Call.METRICS) for gpu in library]
+
+    async with source(agreeing) as sink, asyncio.timeout(60):
+        await sink.until(lambda: sources(sink) == ["both"] * 8)
+        asked: list[int] = []
+        while asked != (asked := calls()):
+            await sink.more(agreeing.uuids, 5)
+        agreeing.says(3, "mem_info_vram_used", b"1024\n")
+        await sink.until(lambda: sink.readings[agreeing.uuids[3]][-1].vram_used_bytes == 1024)
+        assert calls() == asked
+
+
+async def test_a_library_that_begins_to_misread_is_found_out_and_its_word_never_served(
+    agreeing: Machine, library: SimulatedLibrary
+) -> None:
+    async with source(agreeing) as sink:
+        await sink.until(lambda: sources(sink) == ["both"] * 8)
+        await sink.more(agreeing.uuids, 10)
+        library[3].patch("average_gfx_activity", 27)
+        await sink.until(lambda: "utilization: amdsmi says 0.27, the kernel 0.4" in sink.gpus[3].stand_in)
+        assert {reading.utilization for reading in sink.readings[agreeing.uuids[3]]} == {0.4}
+        assert {gpu.stand_in for gpu in sink.gpus if gpu.index != 3} == {""}
+
+
+async def test_what_the_library_alone_tells_is_asked_for_at_each_reading(
+    agreeing: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 3600.0)
+    table = pack(Telemetry(average_gfx_activity=40, pcie_replay_count_acc=2**64 - 1), "1.8", 1)
+    agreeing.says(3, "gpu_metrics", table)
+    async with source(agreeing) as sink:
+        await sink.until(lambda: sources(sink) == ["both"] * 8)
+        await sink.more(agreeing.uuids, 10)
+        library[3].patch("pcie_replay_count_acc", 77)
+        await sink.until(lambda: sink.readings[agreeing.uuids[3]][-1].pcie_replays == 77)
 
 
 async def test_without_a_library_every_gpu_is_read_and_it_is_said_why(
@@ -408,7 +462,7 @@ async def test_gpus_that_change_places_are_known_by_their_ids(machine: Machine) 
 async def test_what_the_library_lists_and_the_kernel_does_not_have_is_no_gpu(machine: Machine) -> None:
     machine.link(6).unlink()
     async with source(machine) as sink:
-        await sink.until(lambda: sources(sink) == ["amdsmi"] * 7)
+        await sink.until(lambda: sources(sink) == ["both"] * 7)
         await sink.more(machine.without(6))
         assert not sink.failures
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.devices.reconcile import Reconciler
+from exporter.devices.reconcile import Reconciler, agree
 from exporter.model import Reading
 
 KERNEL = Reading(
@@ -28,6 +29,27 @@ def test_the_library_serves_what_the_kernel_says_too() -> None:
 
     assert reconciler.served(KERNEL, library, unasked) is library
     assert reconciler.reasons == {}
+
+
+def test_the_kernel_suffices_while_the_library_says_no_more() -> None:
+    reconciler = Reconciler()
+    for library, suffices in (
+        (KERNEL, True),
+        (replace(KERNEL, energy_joules=None), True),
+        (replace(KERNEL, temperatures_celsius={"hotspot": 60.0, "memory": 50.0}), False),
+        (replace(KERNEL, power_watts=10.0), False),
+    ):
+        reconciler.served(KERNEL, library, unchanged)
+        assert reconciler.kernel_suffices is suffices
+    reconciler.served(replace(KERNEL, pcie_replays=None), KERNEL, unchanged)
+    assert not reconciler.kernel_suffices
+
+
+def test_the_kernel_suffices_again_once_it_is_said_that_the_library_is_not_believed() -> None:
+    reconciler = Reconciler()
+    for suffices in (False, False, True, True):
+        reconciler.served(KERNEL, replace(KERNEL, power_watts=10.0), unchanged)
+        assert reconciler.kernel_suffices is suffices is ("power_watts" in reconciler.reasons)
 
 
 def test_what_the_library_does_not_tell_comes_from_the_kernel() -> None:
@@ -86,3 +108,20 @@ def test_what_is_served_lies_between_what_the_kernel_said(beats: list[tuple[int,
         served = reconciler.served(kernel, Reading(1.0, utilization=told / 100), lambda later=later: later)  # type: ignore[misc]
         assert served.utilization is not None
         assert min(before, after) <= round(served.utilization * 100) <= max(before, after)
+
+
+def test_two_ways_agree_where_they_are_equal_or_time_explains_the_difference() -> None:
+    between = replace(KERNEL, energy_joules=1001.0, temperatures_celsius={"hotspot": 61.0})
+    later = replace(KERNEL, energy_joules=1002.0, temperatures_celsius={"hotspot": 62.0})
+    assert agree(KERNEL, replace(KERNEL, taken=2.0), unasked)
+    assert agree(KERNEL, between, lambda: later)
+    assert not agree(KERNEL, between, unchanged)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"power_watts": None}, {"temperatures_celsius": {}}, {"temperatures_celsius": {"hotspot": 60.0, "memory": 1.0}}],
+)
+def test_two_ways_differ_where_one_tells_what_the_other_does_not(other: dict[str, Any]) -> None:
+    assert not agree(KERNEL, replace(KERNEL, **other), unchanged)
+    assert not agree(replace(KERNEL, **other), KERNEL, unchanged)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from exporter.devices import decode, identity
 from exporter.devices.amdsmi import bindings
+from exporter.devices.amdsmi.structure import Structure
+from exporter.devices.economy import Economy
+from exporter.devices.reconcile import agree
 from exporter.errors import DeviceError, DriverMissingError, GpuLostError, PermissionDeniedError, ReadFailedError
 from exporter.model import Gpu, Health, Reading
 
@@ -20,12 +24,16 @@ _ERRORS: dict[int, tuple[type[DeviceError], str]] = {
     34: (DriverMissingError, "load the driver with modprobe amdgpu, and see dmesg"),
     43: (ReadFailedError, "the driver gave data that the library does not know: it is newer than the library"),
 }
+_METRICS = "amdsmi_get_gpu_metrics_info"
 _NONSENSE = (AttributeError, ValueError, TypeError, LookupError, OSError, ArithmeticError)
 """What a call raises whose function is missing, or whose answer has another shape than the bindings expect."""
 
 
 class Library:
     """The library, loaded and initialised.
+
+    Args:
+        check: seconds between comparisons of the structure with the dict.
 
     Raises:
         LibraryMissingError: it, or the bindings, cannot be loaded.
@@ -34,8 +42,12 @@ class Library:
         DeviceError: it refuses to begin for another reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: float) -> None:
         self._smi = self._begun()
+        try:
+            self._structure: Structure | None = Structure(self._smi)
+        except AttributeError:
+            self._structure = None
         handles = self._call("amdsmi_get_processor_handles")
         if not handles:
             raise DriverMissingError("amdgpu has no GPU: see dmesg and lspci")
@@ -44,6 +56,7 @@ class Library:
         for handle in handles:
             bdf = self._call("amdsmi_get_gpu_device_bdf", handle)
             self._handles.setdefault(bdf.rpartition(".")[0].lower(), handle)
+        self._economies = {address: Economy(check) for address in self._handles}
         self.version = self._version()
         """As the library tells it: 26.0.2."""
 
@@ -88,20 +101,29 @@ class Library:
         )
 
     def read(self, address: str) -> Reading:
-        """What a GPU says now.
+        """What a GPU says now, by the structure or the bindings' dict, as `economy` has it.
 
         Raises:
             GpuLostError: it fell off the bus.
             DeviceError: it cannot be read.
         """
-        handle = self._handles[address]
-        metrics = self._call("amdsmi_get_gpu_metrics_info", handle)
-        taken = time.monotonic()
-        vram_used = self._optional("amdsmi_get_gpu_memory_usage", handle, self._vram)
+        handle, economy = self._handles[address], self._economies[address]
+        if self._structure is None:
+            return self._by_dict(handle)
+        now = time.monotonic()
+        if not economy.must_compare(now):
+            try:
+                return self._by_structure(handle, self._structure)
+            except DeviceError:
+                economy.compared(now, agreed=False)
+                raise
+        told = self._by_dict(handle)
         try:
-            return decode.reading(metrics, vram_used, taken)
-        except _NONSENSE as error:
-            raise ReadFailedError(f"amdsmi_get_gpu_metrics_info: an answer of another shape ({error!r})") from error
+            agreed = agree(told, self._by_structure(handle, self._structure), lambda: self._by_dict(handle))
+        except DeviceError:
+            agreed = False
+        economy.compared(now, agreed=agreed)
+        return told
 
     def inspect(self, address: str) -> Health:
         """What is slow to read, and changes slowly.
@@ -114,6 +136,20 @@ class Library:
             self._optional("amdsmi_get_gpu_total_ecc_count", handle),
             self._optional("amdsmi_get_gpu_bad_page_info", handle),
         )
+
+    def _by_dict(self, handle: Any) -> Reading:
+        return self._reading(handle, self._call(_METRICS, handle))
+
+    def _by_structure(self, handle: Any, structure: Structure) -> Reading:
+        return self._reading(handle, self._call(_METRICS, handle, by=structure.metrics))
+
+    def _reading(self, handle: Any, metrics: Mapping[str, Any]) -> Reading:
+        taken = time.monotonic()
+        vram_used = self._optional("amdsmi_get_gpu_memory_usage", handle, self._vram)
+        try:
+            return decode.reading(metrics, vram_used, taken)
+        except _NONSENSE as error:
+            raise ReadFailedError(f"{_METRICS}: an answer of another shape ({error!r})") from error
 
     def _begun(self) -> ModuleType:
         """Returns the best bindings that initialise. The first call may be what loads the library."""
@@ -140,10 +176,10 @@ class Library:
         except (DeviceError, TypeError):
             return str(getattr(self._smi, "__version__", ""))
 
-    def _call(self, function: str, *arguments: object) -> Any:
-        """One call of the bindings, its errors typed."""
+    def _call(self, function: str, *arguments: object, by: Callable[..., Any] | None = None) -> Any:
+        """One call of the bindings, or of what stands for it, its errors typed."""
         try:
-            return getattr(self._smi, function)(*arguments)
+            return (by or getattr(self._smi, function))(*arguments)
         except getattr(self._smi, "AmdSmiLibraryException", ()) as error:
             raise self._typed(function, error) from error
         except getattr(self._smi, "AmdSmiException", ()) as error:

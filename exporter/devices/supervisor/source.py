@@ -32,9 +32,11 @@ _SEARCH_SECONDS = 60.0
 """Between searches for GPUs that `devices.expected` says there are, where the kernel does not list them."""
 _START_SECONDS = 30.0
 """In which the library begins: all GPUs' drivers, on a machine that is busy."""
+_CHECK_SECONDS = 60.0
+"""Between looks whether what is read cheaply is what amdsmi says."""
 _SILENT_SECONDS = 30.0
 """In which a worker begins to speak, on a machine that is busy: Python, and the kernel's files. Then it speaks at least
-six times in `devices.timeout`."""
+twice in `devices.timeout`."""
 _MOST_HELD = 64
 """Batches of a successor that are kept; what is older is told again by later ones."""
 
@@ -55,6 +57,7 @@ class HardwareSource:
             interval=settings.interval,
             timeout=settings.timeout,
             start=_START_SECONDS,
+            check=_CHECK_SECONDS,
             processes=settings.processes,
             sysfs=sysfs,
             proc=proc,

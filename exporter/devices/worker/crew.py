@@ -18,6 +18,9 @@ _GATHER_SECONDS = 0.05
 """For which the first to have something to say waits for the others, so that a sweep is one line."""
 _LOOK_SECONDS = 10.0
 """Between looks for GPUs that came, and for processes."""
+_NOTHING = Batch()
+_SPEAK = 3
+"""Times in `Plan.timeout` that a line is sent with nothing in it, which costs the service, too: the worker lives."""
 _NO_DRIVER = "amdgpu holds no GPU of this machine: load the driver with modprobe amdgpu, and see dmesg and lspci"
 
 
@@ -56,6 +59,7 @@ class Crew:
             ConnectionError: nobody listens.
         """
         self._await_first_words()
+        speak_by = 0.0
         while True:
             self._outbox.wait(self._plan.timeout / 6)
             time.sleep(min(_GATHER_SECONDS, self._plan.interval / 4))
@@ -65,7 +69,9 @@ class Crew:
                 error = self._desk.error or DriverMissingError(_NO_DRIVER)
                 writer.write(encode(Batch(nothing=Failure.of(error))))
                 return
-            writer.write(encode(batch))
+            if batch != _NOTHING or time.monotonic() >= speak_by:
+                writer.write(encode(batch))
+                speak_by = time.monotonic() + self._plan.timeout / _SPEAK
 
     def _await_first_words(self) -> None:
         """Waits until each GPU was read, or failed, or is late: who hears of the first then hears of all."""

@@ -180,7 +180,7 @@ class Desk:
 
     def _run(self) -> None:
         try:
-            library = self._timed(LIBRARY, Library)
+            library = self._timed(LIBRARY, Library, self._plan.check)
             self._addresses = self._believed(library.addresses)
             for address in self._addresses:
                 self._meet(library, address)

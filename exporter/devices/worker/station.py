@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 
+from exporter.devices.economy import Economy
 from exporter.devices.identity import merged
 from exporter.devices.protocol import Failure, Plan
 from exporter.devices.reconcile import Reconciler
@@ -46,6 +47,9 @@ class Station:
         self._outbox = outbox
         self._files = Files(tree.folder(address))
         self._reconciler = Reconciler()
+        self._economy = Economy(plan.check)
+        self._decoded = True
+        """The kernel's table is of a revision that is known here."""
         self._kernel_gpu: Gpu | None = None
         self._told: Gpu | None = None
         self._lost = False
@@ -111,7 +115,10 @@ class Station:
         self.heard.set()
 
     def _covered_reading(self) -> tuple[Reading, float]:
-        """Reads the kernel's files, then asks amdsmi: so it is never asked about a GPU that hangs in the kernel."""
+        """Reads the kernel's files, then asks amdsmi: so it is never asked about a GPU that hangs in the kernel.
+
+        While both say the same it is asked now and then only, as `economy` has it.
+        """
         if self._kernel_gpu is None:
             self._kernel_gpu = self._tree.identify(self.address)
             if self._kernel_gpu.uuid:
@@ -121,20 +128,27 @@ class Station:
                 self._desk.outdated()
         try:
             kernel = self._files.read()
+            self._decoded = True
         except GpuLostError:
             self._lost, self._kernel_gpu = True, None
             raise
         except UnknownTableError:
             # A library newer than this program may know it. No other failure is one to ask the library about: it reads
             # the same file, and makes values of whatever is in there.
+            self._decoded = False
             if (answer := self._desk.read(self.address)) is None:
                 raise
             return answer
+        if not self._economy.must_compare(kernel.taken):
+            return kernel, 0.0
         answer = self._desk.read(self.address)
         self._misses = 0 if answer else self._misses + 1
         if answer is None:
+            self._economy.compared(kernel.taken, agreed=False)
             return kernel, 0.0
-        return self._reconciler.served(kernel, answer[0], self._files.read), answer[1]
+        served = self._reconciler.served(kernel, answer[0], self._files.read)
+        self._economy.compared(kernel.taken, agreed=self._reconciler.kernel_suffices)
+        return served, answer[1]
 
     def _bare_reading(self) -> tuple[Reading, float] | None:
         """Asks amdsmi, which is all that there is.
@@ -172,14 +186,14 @@ class Station:
     def _identity(self) -> Gpu:
         library = self._desk.gpu(self.address)
         gpu = merged(self._kernel_gpu, library)
-        if not self.covered:
+        if not self.covered or not self._decoded:
             return replace(gpu, source="amdsmi")
         reasons = dict(self._reconciler.reasons)
         if self._misses >= _MISSES or library is None:
             silence = self._desk.silence(self.address) or ("amdsmi does not answer" if library else "")
             return replace(gpu, source="sysfs", stand_in=silence)
         words = "; ".join(f"{field.replace('_', ' ')}: {reason}" for field, reason in sorted(reasons.items()))
-        return replace(gpu, source="both" if reasons else "amdsmi", stand_in=words)
+        return replace(gpu, source="both", stand_in=words)
 
     def _failed(self, error: DeviceError) -> None:
         self._said = error
