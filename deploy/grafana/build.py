@@ -9,6 +9,7 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.cluster import cluster
+from deploy.grafana.marks import marks
 from deploy.grafana.node import node
 from deploy.grafana.users import users
 from exporter.speech import Speech, languages, speech
@@ -19,7 +20,12 @@ DIRECTORY = Path(__file__).parent / "dashboards"
 
 def boards(words: Speech) -> dict[str, Any]:
     """The three dashboards by name, in one language, as decoded JSON."""
-    return {name: json.loads(JSONEncoder().encode(build(words).build())) for name, build in DASHBOARDS.items()}
+    made = {name: json.loads(JSONEncoder().encode(build(words).build())) for name, build in DASHBOARDS.items()}
+    for name, board in made.items():
+        board["annotations"] = {"list": marks(name, words)}
+        for number, panel in enumerate(board["panels"], start=1):
+            panel["id"] = number  # Grafana links to panels, and remembers them, by it
+    return made
 
 
 def files() -> dict[Path, str]:

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from deploy.grafana import queries
 from deploy.grafana.frame import framed, host, to_node, to_user
-from deploy.grafana.panels import Series, figure, ranking, rows, timeseries
+from deploy.grafana.panels import ANY, Series, figure, ranking, rows, timeseries
 from deploy.grafana.shared import gpus_now, gpus_over_time, held_by_user, idle_now, throttling
 from exporter.speech import Speech
 
@@ -107,7 +107,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("Silent nodes"),
             _("Nodes seen in the range shown, but not now."),
             Series(queries.SILENT_NODES),
-            alarming=True,
+            alert_above=ANY,
         )
     )
     board.with_panel(
@@ -115,7 +115,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("Unmatched GPUs"),
             _("GPUs that tasks name and their node does not have."),
             Series(queries.UNMATCHED),
-            alarming=True,
+            alert_above=ANY,
         )
     )
     board.with_panel(
@@ -123,7 +123,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("Malformed tasks"),
             _("Entries of the consumption API that cannot be accounted."),
             Series(queries.MALFORMED),
-            alarming=True,
+            alert_above=ANY,
         )
     )
     board.with_panel(
@@ -132,6 +132,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("Time since the last good reading and the last good answer of the consumption API, where it is longest."),
             Series(queries.age("devices"), _("GPU readings")),
             Series(queries.age("tasks"), _("Task ownership")),
+            alert_above=300,
             size=(8, 4),
         )
     )

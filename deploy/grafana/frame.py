@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from grafana_foundation_sdk.builders.dashboard import (
+    ConstantVariable,
     Dashboard,
     DashboardLink,
     DatasourceVariable,
@@ -21,6 +24,10 @@ from grafana_foundation_sdk.models.dashboard import (
 from deploy.grafana.panels import DATASOURCE
 from exporter.speech import SOURCE, Speech
 
+PORTAL: Final = "https://gpu.example.org"
+"""Where `exporter portal` is served, as the committed dashboards have it; a site puts its own there."""
+_VALUE: Final = "${__value.text:percentencode}"  # a `+` in an address is a space
+
 
 def framed(name: str, title: str, description: str, words: Speech) -> Dashboard:
     """An empty dashboard that is linked with the others of its language."""
@@ -32,22 +39,25 @@ def framed(name: str, title: str, description: str, words: Speech) -> Dashboard:
         .description(description)
         .tags([tag])
         .link(others.keep_time(keep_time=True))
+        .link(_address(words.gettext("Portal"), "$portal/"))
+        .link(_address(words.gettext("Reports"), "$portal/reports/"))
         .timezone(TimeZoneBrowser)
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time("now-24h", "now")
         .refresh("1m")
         .with_variable(DatasourceVariable("datasource").label(words.gettext("Data source")).type("prometheus"))
+        .with_variable(ConstantVariable("portal").value(PORTAL))
     )
 
 
 def to_node(words: Speech) -> str:
     """Where a click on a node leads."""
-    return f"/d/{_uid('node', words)}?var-host=${{__value.text}}&${{__url_time_range}}"
+    return f"/d/{_uid('node', words)}?var-host={_VALUE}&${{__url_time_range}}"
 
 
 def to_user(words: Speech) -> str:
     """Where a click on a user leads."""
-    return f"/d/{_uid('users', words)}?var-user=${{__value.text}}&${{__url_time_range}}"
+    return f"/d/{_uid('users', words)}?var-user={_VALUE}&${{__url_time_range}}"
 
 
 def host(words: Speech, *, multi: bool) -> QueryVariable:
@@ -73,6 +83,12 @@ def task_type(words: Speech) -> QueryVariable:
 def price(words: Speech) -> TextBoxVariable:
     """What a GPU-hour costs."""
     return TextBoxVariable("price").label(words.gettext("Price of a GPU-hour")).default_value("0")
+
+
+def _address(title: str, url: str) -> DashboardLink:
+    return (
+        DashboardLink(title).type(DashboardLinkType.LINK).url(url).icon("external link").target_blank(target_blank=True)
+    )
 
 
 def _suffix(words: Speech) -> str:

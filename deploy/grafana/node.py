@@ -63,7 +63,12 @@ def _use(board: Dashboard, words: Speech) -> None:
         )
     )
     board.with_panel(
-        timeseries(_("VRAM used, by GPU"), _("Share of its VRAM."), Series(queries.vram_used_ratio(queries.GPU), GPU))
+        timeseries(
+            _("VRAM used, by GPU"),
+            _("Share of its VRAM."),
+            Series(queries.vram_used_ratio(queries.GPU), GPU),
+            alert_above=0.95,
+        )
     )
     board.with_panel(
         timeseries(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.builders import timeseries as lines
 from grafana_foundation_sdk.models import common as choices
+from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
@@ -52,6 +53,8 @@ STATES = {
     N_("unreadable"): "red",
 }
 
+ANY: Final = 1e-9
+"""Above 0: Grafana's steps begin at their value."""
 AnyPanel = TypeVar("AnyPanel", bargauge.Panel, lines.Panel, stat.Panel, statetimeline.Panel, table.Panel)
 
 
@@ -84,10 +87,32 @@ def _states(words: Speech) -> ValueMap:
 
 
 def timeseries(
-    title: str, description: str, *series: Series, size: tuple[int, int] = (12, 8), stacked: bool = False
+    title: str,
+    description: str,
+    *series: Series,
+    size: tuple[int, int] = (12, 8),
+    stacked: bool = False,
+    alert_above: float | None = None,
 ) -> lines.Panel:
-    """Lines over time from 0 up, or areas on top of each other. A gap in the data stays one."""
+    """Lines over time from 0 up, or areas on top of each other. A gap in the data stays one.
+
+    A red line stands where an alert begins, if one does.
+    """
     panel = _described(lines.Panel(), title, description, size).unit(series[0].query.unit).min(0)
+    if series[0].query.unit == units.PercentUnit:
+        panel.max(1)
+    if alert_above is not None:
+        panel.thresholds(
+            dashboard.ThresholdsConfig().steps([Threshold(None, "transparent"), Threshold(alert_above, "red")])
+        )
+        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(choices.GraphThresholdsStyleMode.DASHED))
+    panel.legend(
+        common.VizLegendOptions()
+        .show_legend(show_legend=True)
+        .display_mode(choices.LegendDisplayMode.TABLE)
+        .placement(choices.LegendPlacement.BOTTOM)
+        .calcs(["mean", "max", "lastNotNull"])
+    )
     panel.show_points(choices.VisibilityMode.NEVER).tooltip(
         common.VizTooltipOptions().mode(choices.TooltipDisplayMode.MULTI).sort(choices.SortOrder.DESCENDING)
     )
@@ -101,12 +126,16 @@ def timeseries(
 
 
 def figure(
-    title: str, description: str, *series: Series, size: tuple[int, int] = (4, 4), alarming: bool = False
+    title: str, description: str, *series: Series, size: tuple[int, int] = (4, 4), alert_above: float | None = None
 ) -> stat.Panel:
-    """One number, or one for each series; if alarming, red above 0."""
+    """One number, or one for each series; red where an alert begins, if one does."""
     panel = _described(stat.Panel(), title, description, size).unit(series[0].query.unit)
     panel.graph_mode(choices.BigValueGraphMode.NONE).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    steps = [Threshold(None, "green" if alarming else "text")] + [Threshold(1e-9, "red")] * alarming
+    if series[0].query.unit == units.PercentUnit:
+        panel.min(0).max(1)
+    steps = [Threshold(None, "text")]
+    if alert_above is not None:
+        steps = [Threshold(None, "green"), Threshold(alert_above, "red")]
     panel.thresholds(dashboard.ThresholdsConfig().steps(steps))
     for index, each in enumerate(series):
         panel.with_target(_target(each, index).instant().legend_format(each.name))

@@ -20,8 +20,6 @@ HELD = 'ownership=~"owned|shared"'
 BY_ANYBODY = f"{AT_HOST}, {HELD}"
 TASKS_OF_USER = f'{AT_HOST}, username=~"$user", task_type=~"$task_type"'
 OF_USER = f"{TASKS_OF_USER}, {HELD}"
-# On gauges the names of a shared GPU are joined by `+`.
-AMONG_USERS = f'{AT_HOST}, username=~"(.*[+])?($user)([+].*)?", task_type=~"(.*[+])?($task_type)([+].*)?"'
 _AT_INSTANCE = f"and on (instance) amdgpu_up{{{AT_HOST}}}"  # the exporter's own metrics bear no hostname
 
 
@@ -209,20 +207,34 @@ def vram_of_idle(matchers: str) -> Query:
     return Query(f"{same} + on ({GPU}) group_left () {_VRAM_USED}", units.BytesIEC)
 
 
-def _owner_as_label(matchers: str) -> str:
+def _owner_as_label(gauge: str) -> str:
     """The label `owner`: the user's name, or the ownership where there is none."""
-    ownership = f'label_replace(amdgpu_utilization_ratio{{{matchers}}}, "owner", "$1", "ownership", "(.*)")'
+    ownership = f'label_replace({gauge}, "owner", "$1", "ownership", "(.*)")'
     return f'label_replace({ownership}, "owner", "$1", "username", "(.+)")'
 
 
+_GAUGE = f"amdgpu_utilization_ratio{{{AT_HOST}}}"
+# On gauges the names of a shared GPU are joined by `+`, which names may contain; tasks bear one name each.
+_GAUGE_OF_USERS = f"({_GAUGE} and on ({GPU}) amdgpu_task_info{{{TASKS_OF_USER}}})"
 _UNREADABLE = f'label_replace(amdgpu_up{{{AT_HOST}}} == 0, "owner", "unreadable", "", "")'
 OWNER_BY_GPU = Query(
     "max by (device, owner) ("
-    f'label_replace({_owner_as_label(AT_HOST)} or {_UNREADABLE}, "device", "GPU $1", "gpu", "(.*)"))',
+    f'label_replace({_owner_as_label(_GAUGE)} or {_UNREADABLE}, "device", "GPU $1", "gpu", "(.*)"))',
     COUNT,
 )
 OWNER_BY_HOST_AND_GPU = Query(
-    f'max by (device, owner) (label_join({_owner_as_label(AMONG_USERS)}, "device", " GPU ", "hostname", "gpu"))', COUNT
+    f'max by (device, owner) (label_join({_owner_as_label(_GAUGE_OF_USERS)}, "device", " GPU ", "hostname", "gpu"))',
+    COUNT,
+)
+
+
+# Annotations: what differs from one step before. The window outlasts a step and an outage, or no reset would be in it.
+_RESETS = f"resets(amdgpu_observed_seconds_total{{{AT_HOST}}}[$__rate_interval]"
+RESTARTS = f"max by (hostname) ({_RESETS}) > {_RESETS} offset $__interval))"
+OWNER_CHANGES = (
+    f"max by (hostname, gpu, username) ({_GAUGE})"
+    f" unless on (hostname, gpu, username) {_GAUGE} offset $__interval"
+    f" and on (hostname, gpu) {_GAUGE} offset $__interval"
 )
 
 

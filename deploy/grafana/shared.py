@@ -68,5 +68,6 @@ def throttling(words: Speech) -> lines.Panel:
         _("Throttling"),
         _("Share of the GPUs' time, by reason. At the power limit (ppt) a GPU under full load is where it belongs."),
         Series(queries.THROTTLED, "{{reason}}"),
+        alert_above=0.1,
         size=(8, 8),
     )

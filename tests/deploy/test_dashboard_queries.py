@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,3 +140,29 @@ def hours_by_user(begin: float, finish: float) -> dict[str, float]:
             for user in users:
                 hours[user] = hours.get(user, 0.0) + (next_cut - one_cut) / len(users) / 3600
     return hours
+
+
+async def test_a_user_is_told_from_another_whose_name_begins_alike(tmp_path: Path) -> None:
+    now = 1763856000.0
+    users = {"aa": "amy", "bb": "amy+gpu@example.org", "cc": "amy+bob"}
+    tasks = [("aa", "amy"), ("bb", "amy+gpu@example.org"), ("cc", "amy"), ("cc", "bob")]
+
+    def column(name: str, uuid: str, **labels: str) -> Column:
+        own = {"hostname": "n1", "gpu": "0", "gpu_uuid": uuid, "instance": "n1:9942", "task_type": "LAB", **labels}
+        return Column({"__name__": name, **own}, np.array([now * 1000], np.int64), np.array([1.0]))
+
+    columns = [column("amdgpu_utilization_ratio", uuid, gpu=uuid, username=user) for uuid, user in users.items()]
+    columns += [
+        column("amdgpu_task_info", uuid, gpu=uuid, username=user, task_id=f"{uuid}-{user}") for uuid, user in tasks
+    ]
+    timeline = one("MI300X users and tasks", "GPUs of these users")
+    async with prometheus(tmp_path, columns) as url:
+        # As Grafana puts in what is chosen of a variable that may have several values.
+        for chosen, expected in (
+            ("amy", {"aa", "cc"}),
+            (r"amy\\+gpu@example\\.org", {"bb"}),
+            ("(amy|bob)", {"aa", "cc"}),
+        ):
+            view = View(now, now, 15, {"host": ".*", "user": chosen, "task_type": ".*"})
+            found = await ask(url, timeline, view)
+            assert {dict(labels)["device"] for labels in found} == {f"n1 GPU {uuid}" for uuid in expected}

@@ -20,7 +20,7 @@ GRAFANA = DIRECTORY.parent
 BOARDS = [json.loads(path.read_text()) for path in sorted(DIRECTORY.glob("*/*.json"))]
 ENGLISH = boards(speech(SOURCE))
 QUERIES = [query for board in ENGLISH.values() for query in queries_of(board)]
-SHOWN = {"title", "description", "label", "legendFormat", "text", "displayName"}
+SHOWN = {"title", "description", "label", "legendFormat", "text", "displayName", "titleFormat"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str)}
 
 
@@ -55,6 +55,31 @@ def test_a_query_never_adds_up_series_before_their_replicas_are_one(query: Panel
     sums = re.findall(r"\b(?:sum|count|avg)\b(?: by \([^)]*\))? ?\((.*)", query.expression)
     for inside in sums:
         assert inside.lstrip("(").startswith(("max by (", "sum by (", "count by (")), inside
+
+
+@every_board
+def test_every_panel_has_an_id_of_its_own(board: dict[str, Any]) -> None:
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert min(ids) > 0
+
+
+@every_board
+def test_shares_are_drawn_up_to_the_whole_and_every_curve_has_its_mean_and_highest_in_the_legend(
+    board: dict[str, Any],
+) -> None:
+    for panel in panels_of(board):
+        if panel["type"] == "timeseries":
+            assert panel["options"]["legend"]["calcs"] == ["mean", "max", "lastNotNull"]
+            defaults = panel["fieldConfig"]["defaults"]
+            assert defaults["min"] == 0
+            assert (defaults.get("max") == 1) == (defaults["unit"] == units.PercentUnit), panel["title"]
+
+
+@every_board
+def test_a_name_with_a_plus_reaches_the_dashboard_it_links_to(board: dict[str, Any]) -> None:
+    addresses = re.findall(r"var-\w+=([^&\"]+)", json.dumps(board))
+    assert set(addresses) <= {"${__value.text:percentencode}"}
 
 
 @every_board
@@ -101,7 +126,7 @@ def test_dashboards_of_both_languages_can_be_provisioned_together() -> None:
     uids = [board["uid"] for board in BOARDS]
     assert len(set(uids)) == len(uids) == 6
     for board in BOARDS:
-        assert all(link["tags"] == board["tags"] for link in board["links"])
+        assert all(link["tags"] == board["tags"] for link in board["links"] if link["type"] == "dashboards")
         linked = set(re.findall(r'"/d/([^?"]+)', json.dumps(board)))
         assert linked <= {other["uid"] for other in BOARDS if other["tags"] == board["tags"]}
 

@@ -13,8 +13,9 @@ from tests.support.contract import labels_in, metrics_in, served
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
 TESTS = sorted((PROMETHEUS / "tests").glob("*.test.yml"))
+RECORDED_SERIES = {"gpu_username:amdgpu_owner_idle:ratio20m"}  # that alerts build on
 SCRAPED = {"up", "instance", "job"}  # what Prometheus itself adds
-RECORDED = {"hostname", "gpu", "gpu_uuid"}  # the labels of recorded series that other rules build on
+RECORDED = {"hostname", "gpu", "gpu_uuid", "username"}  # the labels of recorded series that other rules build on
 
 
 def rules_of(name: str) -> list[dict[str, Any]]:
@@ -25,7 +26,8 @@ def rules_of(name: str) -> list[dict[str, Any]]:
 ALERTS = rules_of("alerts.rules.yml")
 RECORDS = rules_of("recording.rules.yml")
 
-
+PUBLISHED = "https://docs.example.org/mi300x-exporter/"
+NAMES = list(dict.fromkeys(alert["alert"] for alert in ALERTS))
 CASES = [case for path in TESTS for case in yaml.safe_load(path.read_text())["tests"]]
 CHECKS = [check for case in CASES for check in case.get("alert_rule_test", [])]
 
@@ -75,9 +77,16 @@ def test_a_replica_of_every_series_changes_nothing(path: Path, tmp_path: Path) -
 
 
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_must_not() -> None:
-    names = {alert["alert"] for alert in ALERTS}
-    assert {check["alertname"] for check in CHECKS if check["exp_alerts"]} == names
-    assert {check["alertname"] for check in CHECKS if not check["exp_alerts"]} == names
+    rules = {(alert["alert"], *alert["labels"].values()) for alert in ALERTS}
+    assert {
+        (
+            check["alertname"],
+            *(fired["exp_labels"][label] for label in ("severity", "idle") if label in fired["exp_labels"]),
+        )
+        for check in CHECKS
+        for fired in check["exp_alerts"]
+    } == rules
+    assert {check["alertname"] for check in CHECKS if not check["exp_alerts"]} == set(NAMES)
 
 
 def test_every_recorded_series_has_a_case() -> None:
@@ -90,7 +99,7 @@ def test_every_recorded_series_has_a_case() -> None:
 def test_a_rule_asks_only_for_what_the_exporter_serves(rule: dict[str, Any]) -> None:
     series = served()
     metrics, labels = metrics_in(rule["expr"]), labels_in(rule["expr"])
-    assert metrics <= set(series) | SCRAPED
+    assert metrics <= set(series) | SCRAPED | RECORDED_SERIES
     assert (
         labels <= frozenset[str]().union(*(series.get(metric, frozenset()) for metric in metrics)) | RECORDED | SCRAPED
     )
@@ -100,7 +109,7 @@ def test_a_rule_asks_only_for_what_the_exporter_serves(rule: dict[str, Any]) -> 
 def test_an_alert_says_how_bad_it_is_what_it_means_and_what_to_do(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert {"summary", "description"} <= set(alert["annotations"])
-    assert alert["annotations"]["runbook_url"] == f"docs/runbook.md#{alert['alert'].lower()}"
+    assert alert["annotations"]["runbook_url"] == f"{PUBLISHED}runbook.md#{alert['alert'].lower()}"
 
 
 def test_the_summary_of_an_alert_names_host_gpu_user_and_reason() -> None:
@@ -113,12 +122,12 @@ def test_the_summary_of_an_alert_names_host_gpu_user_and_reason() -> None:
 def test_the_runbook_has_one_complete_section_for_each_alert() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
-    assert list(sections) == [alert["alert"] for alert in ALERTS]
+    assert list(sections) == NAMES
     for name, section in sections.items():
         assert re.findall(r"^\*\*(.+?)\.\*\*", section, re.MULTILINE) == ["Meaning", "Impact", "What to do"], name
 
 
 def test_the_runbook_links_only_to_its_own_sections() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
-    anchors = {alert["alert"].lower() for alert in ALERTS}
+    anchors = {name.lower() for name in NAMES}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-DURATIONS = {"1m": 60.0}
+DURATIONS = {"1m": 60.0, "5m": 300.0}
 
 Points = dict[frozenset[tuple[str, str]], list[tuple[float, float]]]
 """Time and value of each sample, by the series' labels."""
@@ -50,6 +50,7 @@ class View:
         step = self.step(query)
         values = {
             **self.variables,
+            "__interval": f"{round(step)}s",
             "__range": f"{round(self.end - self.start)}s",
             # https://grafana.com/docs/grafana/latest/datasources/prometheus/template-variables/
             "__rate_interval": f"{round(max(step + least, 4 * least))}s",
@@ -66,7 +67,10 @@ def panels_of(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def queries_of(dashboard: Mapping[str, Any]) -> Iterator[PanelQuery]:
-    """The queries of all panels."""
+    """The queries of all panels, and of the annotations."""
+    for annotation in dashboard["annotations"]["list"]:
+        step = DURATIONS[annotation["step"]]
+        yield PanelQuery(dashboard["title"], annotation["name"], annotation["expr"], instant=False, min_step=step)
     for panel in panels_of(dashboard):
         for target in panel["targets"]:
             yield PanelQuery(
