@@ -6,6 +6,7 @@ Durations are seconds (float) once read, sizes bytes (int).
 from __future__ import annotations
 
 import math
+import os
 import re
 import socket
 from collections.abc import Hashable
@@ -86,7 +87,7 @@ def _url(value: str) -> str:
         port = parts.port
     except ValueError:
         raise wanted from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or any(map(_is_surrogate, value)):
         raise wanted
     if parts.username or parts.password:
         raise _expected("a URL without user and password: a token_file keeps secrets out of the config")
@@ -137,6 +138,10 @@ def _header(value: str) -> str:
 
 
 def _path(value: Path) -> Path:
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise _expected("a path that a file can have") from None
     if "\0" in str(value):
         raise _expected("a path, in which no NUL can be")
     return value

@@ -17,9 +17,11 @@ from tests.support.amdsmi import Call, SimulatedLibrary
 TWO_THREADS = """
 import threading, amdsmi
 amdsmi.amdsmi_init()
-handles = amdsmi.amdsmi_get_processor_handles()
-for handle in handles[:2]:
-    threading.Thread(target=amdsmi.amdsmi_get_gpu_metrics_info, args=[handle]).start()
+slow, other = amdsmi.amdsmi_get_processor_handles()[:2]
+thread = threading.Thread(target=amdsmi.amdsmi_get_gpu_metrics_info, args=[slow])
+thread.start()
+while thread.is_alive():
+    amdsmi.amdsmi_get_gpu_metrics_info(other)
 """
 
 TEMPERATURES = """
