@@ -15,6 +15,7 @@ from exporter.metrics import DEVICE, GPU_FAMILIES, NODE_FAMILIES, Family
 from exporter.model import GpuState, Snapshot
 from exporter.report.accounting.figures import FIGURES, PAGE, Figure, TableName, Usage
 from exporter.report.accounting.periods import PeriodReport
+from exporter.report.accounting.row import meanings
 from exporter.report.accounting.rows import Report
 from exporter.speech import languages, speech
 
@@ -61,14 +62,14 @@ def metrics() -> str:
 
 def figures() -> str:
     """The page."""
-    words = [speech(language) for language in languages()]
+    words, told = [speech(language) for language in languages()], meanings(Usage)
     head = ["field", *(f"word ({language})" for language in languages()), "unit", "meaning", "shown in"]
     rows = [
         [
             f"`{name}`",
             *(word.gettext(figure.word) for word in words),
             figure.form.value,
-            Usage.model_fields[name].description or "",
+            told[name],
             "; ".join(_shown(figure)),
         ]
         for name, figure in FIGURES.items()
