@@ -31,6 +31,7 @@ class Row(BaseModel):
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
+        defer_build=True,
         json_schema_serialization_defaults_required=True,
         json_schema_extra=_published,
     )
