@@ -118,6 +118,7 @@ async def _measured(setting: _Setting) -> _Cost:
             await write_series(server.url, columns(made, {"job": "mi300x", "instance": "node:9942"}))
             del made
             token = directory / "token"
+            token.touch(mode=0o600)
             token.write_text(api.token, encoding="utf-8")
             settings = {
                 "tasks": {"url": api.url, "token_file": str(token)},
