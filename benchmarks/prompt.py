@@ -25,13 +25,14 @@ _WAYS: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
 async def figures() -> AsyncIterator[Figure]:
     """The whole section, in seconds."""
     for what, (command, environment) in _WAYS.items():
-        turns = [(_cpu_seconds(command, environment), _cpu_seconds(_FLOOR, {})) for _ in range(_TURNS)]
+        turns = [(cpu_seconds_of(command, environment), cpu_seconds_of(_FLOOR, {})) for _ in range(_TURNS)]
         ours, floor = (median(turn) for turn in zip(*turns, strict=True))
         beside = f"import click {floor * 1e3:.0f} ms, × {ours / floor:.1f}"
         yield Figure("at the prompt", f"{what}: CPU", f"{ours * 1e3:.0f} ms", "≤ 100 ms", beside)
 
 
-def _cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
+def cpu_seconds_of(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Runs a command, and returns what it cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

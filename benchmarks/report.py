@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import re
 import sys
 import tempfile
@@ -12,12 +13,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from zoneinfo import ZoneInfo
 
 import yaml
 
+import exporter
 from benchmarks.figures import Figure
 from benchmarks.procfs import cpu_seconds
+from benchmarks.prompt import cpu_seconds_of
 from benchmarks.synthetic import Cluster, SyntheticGpu, columns
 from exporter.demo.api import StandInApi
 from exporter.demo.prometheus import PrometheusServer
@@ -25,7 +29,8 @@ from exporter.demo.remote_write import write_series
 from exporter.model import Task, TaskGpu
 from exporter.report.window import day_of
 
-_FIRST = date(2025, 7, 22)
+_FIRST = date(2025, 7, 1)
+_MONTH = "2025-07"
 _ZONE = ZoneInfo("Asia/Taipei")
 _EDGE = 2 * 3600.0
 _USERS = 40
@@ -40,6 +45,8 @@ class _Setting:
     aim: str
     tasks_per_day: float = 4.0
     """Of a GPU."""
+    is_month: bool = False
+    """Whether the month is made, too, of days that are stored."""
 
     @property
     def name(self) -> str:
@@ -48,9 +55,9 @@ class _Setting:
 
 
 _SETTINGS = (
-    _Setting(32, 1, 7, "< 2 s"),
-    _Setting(1024, 1, 0, "< 10 s, 400 MiB"),
-    _Setting(32, 30, 0, "< 20 s"),
+    _Setting(32, 1, 7, "CPU ≤ 1.0 + 0.6 s"),
+    _Setting(1024, 1, 0, "≤ 6 s, 400 MiB"),
+    _Setting(32, 31, 0, "< 20 s", is_month=True),
     _Setting(1024, 1, 0, "< 60 s, 600 MiB", tasks_per_day=98.0),
 )
 
@@ -63,12 +70,25 @@ class _Cost:
     peak_rss_mib: float
     html_mb: float
     json_mb: float
+    month_cpu: float | None
+    """Of the second report of the month: the first stores the days."""
+
+
+_IMPORTS = [sys.executable, "-c", "import exporter.report.command"]
+_FLOOR = [sys.executable, "-c", "import aiohttp, click, numpy, pydantic, yaml"]
+_TURNS = 15
 
 
 async def figures() -> AsyncIterator[Figure]:
     """Each setting once; the history is made and written before."""
+    compileall.compile_dir(Path(exporter.__file__).parent, quiet=1)  # as what pip installs is
+    yield _imports()
     for setting in _SETTINGS:
         cost = await _measured(setting)
+        if cost.month_cpu is not None:
+            yield Figure(
+                setting.name, "month from stored days, HTML and JSON written: CPU", f"{cost.month_cpu:.2f} s", "≤ 2.5 s"
+            )
         yield Figure(
             setting.name,
             "report, HTML and JSON written",
@@ -78,6 +98,13 @@ async def figures() -> AsyncIterator[Figure]:
             f"({cost.server_cpu / (cost.own_cpu + cost.server_cpu):.0%})",
         )
         yield Figure(setting.name, "size", f"HTML {cost.html_mb:.2f} MB, JSON {cost.json_mb:.2f} MB", "HTML < 3 MB")
+
+
+def _imports() -> Figure:
+    turns = [(cpu_seconds_of(_IMPORTS, {}), cpu_seconds_of(_FLOOR, {})) for _ in range(_TURNS)]
+    ours, floor = (median(turn) for turn in zip(*turns, strict=True))
+    beside = f"libraries alone {floor:.2f} s, × {ours / floor:.1f}"
+    return Figure("exporter report", "imports: CPU", f"{ours:.2f} s", "≤ 0.4 s", beside)
 
 
 async def _measured(setting: _Setting) -> _Cost:
@@ -91,11 +118,12 @@ async def _measured(setting: _Setting) -> _Cost:
             await write_series(server.url, columns(made, {"job": "mi300x", "instance": "node:9942"}))
             del made
             token = directory / "token"
+            token.touch(mode=0o600)
             token.write_text(api.token, encoding="utf-8")
             settings = {
                 "tasks": {"url": api.url, "token_file": str(token)},
                 "prometheus": {"url": server.url},
-                "report": {"timezone": _ZONE.key},
+                "report": {"timezone": _ZONE.key, "directory": str(directory / "days")},
             }
             (directory / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
             return await _run(directory, setting, server.pid)
@@ -103,11 +131,11 @@ async def _measured(setting: _Setting) -> _Cost:
 
 async def _run(directory: Path, setting: _Setting, server: int) -> _Cost:
     last = _FIRST + timedelta(days=setting.days - 1)
+    command = [sys.executable, "-m", "exporter", "report", "--config", str(directory / "config.yaml")]
+    command += ["--format", "html", "--format", "json", "--output", str(directory / "reports")]
     before, began = cpu_seconds(server), time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "exporter", "report", "--config", str(directory / "config.yaml")),
-        *("--date", str(_FIRST), "--to", str(last), "--format", "html", "--format", "json"),
-        *("--output", str(directory / "reports")),
+        *(*command, "--date", str(_FIRST), "--to", str(last)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -119,7 +147,11 @@ async def _run(directory: Path, setting: _Setting, server: int) -> _Cost:
     seconds, asked = time.perf_counter() - began, cpu_seconds(server) - before
     (folder,) = (path for path in (directory / "reports").iterdir() if path.name.startswith(str(_FIRST)))
     html, json = ((folder / f"report.{kind}").stat().st_size / 1e6 for kind in ("html", "json"))
-    return _Cost(seconds, own, asked, peak, html, json)
+    month = None
+    if setting.is_month:
+        for _ in range(2):
+            month = await asyncio.to_thread(cpu_seconds_of, [*command, "--month", _MONTH], {})
+    return _Cost(seconds, own, asked, peak, html, json, month)
 
 
 def _tasks(gpus: Sequence[SyntheticGpu]) -> list[Task]:

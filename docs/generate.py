@@ -17,6 +17,7 @@ from exporter.model import GpuState, Snapshot
 from exporter.portal.views import GpusAnswer, UserAnswer
 from exporter.report.accounting.figures import FIGURES, PAGE, Figure, TableName, Usage
 from exporter.report.accounting.periods import PeriodReport
+from exporter.report.accounting.row import meanings
 from exporter.report.accounting.rows import Report
 from exporter.speech import languages, speech
 
@@ -64,14 +65,14 @@ def metrics() -> str:
 
 def figures() -> str:
     """The page."""
-    words = [speech(language) for language in languages()]
+    words, told = [speech(language) for language in languages()], meanings(Usage)
     head = ["field", *(f"word ({language})" for language in languages()), "unit", "meaning", "shown in"]
     rows = [
         [
             f"`{name}`",
             *(word.gettext(figure.word) for word in words),
             figure.form.value,
-            Usage.model_fields[name].description or "",
+            told[name],
             "; ".join(_shown(figure)),
         ]
         for name, figure in FIGURES.items()

@@ -166,7 +166,7 @@ Money = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_path)]

@@ -11,22 +11,20 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from exporter import config
 from exporter.config import Config
 from exporter.errors import UsageError
 from exporter.names import visible
-from exporter.report import days, past
+from exporter.report import days
 from exporter.report.accounting.aggregate import Filter
 from exporter.report.accounting.day_account import DayAccount, day_account
 from exporter.report.answers import Wanted
 from exporter.report.make import Made, make
 from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
-from exporter.report.render import text
+from exporter.report.progress import telling
 from exporter.report.window import Window, window
-from exporter.report.write import write
 
 _LEAST_COLUMNS = 80
 
@@ -54,20 +52,13 @@ def run(settings: Config, options: Options) -> bool:
         with_history=not options.user_report,
         use_cache=not options.no_cache,
     )
-    with Console(stderr=True).status("") as status:  # on a terminal only
-        made = asyncio.run(make(settings, wanted, now, status.update))
+    with telling() as tell:
+        made = asyncio.run(make(settings, wanted, now, tell))
         if options.output is None:
             output = _printed(settings, options, made)
         else:
-            status.update("writing")
-            language = settings.report.language
-            content = files(
-                made.report, made.timeline, span, language, options.formats or WRITTEN, headings=options.language
-            )
-            if _is_a_whole_day(span, options):
-                content[f"{span.name}/{days.FILE}"] = days.dumped(_account(made, span))
-            folders = write(options.output, content, past.links(language))
-            output = "\n".join(map(str, folders))
+            tell("writing")
+            output = _written(settings, options, options.output, made, span)
     click.echo(output, nl=not output.endswith("\n"))
     for warning in made.report.warnings:
         click.echo(f"exporter: {visible(warning)}", err=True)
@@ -98,6 +89,18 @@ def _account(made: Made, span: Window) -> DayAccount:
     return day_account(span, made.accounts, made.report.sources, is_whole=made.has_sources)
 
 
+def _written(settings: Config, options: Options, directory: Path, made: Made, span: Window) -> str:
+    """Writes the report, and returns where."""
+    from exporter.report import past
+    from exporter.report.write import write
+
+    language, wanted = settings.report.language, options.formats or WRITTEN
+    content = files(made.report, made.timeline, span, language, wanted, headings=options.language)
+    if _is_a_whole_day(span, options):
+        content[f"{span.name}/{days.FILE}"] = days.dumped(_account(made, span))
+    return "\n".join(map(str, write(directory, content, past.links(language))))
+
+
 def _delivered(settings: config.Report, directory: Path, day: Window, made: Made) -> list[str]:
     """Delivers the report, and returns what did not arrive."""
     from exporter.report.delivery import letters
@@ -116,6 +119,8 @@ def _delivered(settings: config.Report, directory: Path, day: Window, made: Made
 def _printed(settings: Config, options: Options, made: Made) -> str:
     language = settings.report.language
     if options.user_report and not options.formats:
+        from exporter.report.render import text
+
         return text.task_report(made.report, language)
     kind: Format = options.formats[0] if options.formats else "text"
     if kind != "text" and isinstance(sys.stdout, io.TextIOWrapper):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.accounting.periods import Doubts, PeriodNodeRow, PeriodReport
 from exporter.report.accounting.prices import Prices
 from exporter.report.accounting.rows import NodeRow, is_low
 from exporter.report.accounting.usage import HOUR
+
+if TYPE_CHECKING:
+    from exporter.report.accounting.periods import Doubts, PeriodNodeRow, PeriodReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 from exporter.report.accounting.rows import Report
 from exporter.report.accounting.timeline import Timeline
 from exporter.report.options import Format
-from exporter.report.render import brief, csv, html, json, legacy, markdown, text
-from exporter.report.render.terminal import LEAST_WIDTH
 from exporter.report.window import Window
 from exporter.report.write import Content
 
@@ -42,18 +40,38 @@ def printed(
     Raises:
         ValueError: `legacy`, which is many files, or `xlsx`, which is no text.
     """
-    renderers: dict[Format, Callable[[], str]] = {
-        "brief": lambda: brief.render(report, timeline, language, width, colour=colour),
-        "text": lambda: text.render(report, timeline, language, width, colour=colour),
-        "text-full": lambda: text.full(report, timeline, language, width, colour=colour),
-        "csv": lambda: csv.gpus(report, headings),
-        "json": lambda: json.render(report),
-        "html": lambda: html.render(report, timeline, language),
-        "markdown": lambda: markdown.render(report, timeline, language),
-    }
-    if wanted not in renderers:
-        raise ValueError(f"{wanted} cannot be printed")
-    return renderers[wanted]()
+    match wanted:
+        case "brief":
+            from exporter.report.render import brief
+
+            shown = brief.render(report, timeline, language, width, colour=colour)
+        case "text":
+            from exporter.report.render import text
+
+            shown = text.render(report, timeline, language, width, colour=colour)
+        case "text-full":
+            from exporter.report.render import text
+
+            shown = text.full(report, timeline, language, width, colour=colour)
+        case "csv":
+            from exporter.report.render import csv
+
+            shown = csv.gpus(report, headings)
+        case "json":
+            from exporter.report.render import json
+
+            shown = json.render(report)
+        case "html":
+            from exporter.report.render import html
+
+            shown = html.render(report, timeline, language)
+        case "markdown":
+            from exporter.report.render import markdown
+
+            shown = markdown.render(report, timeline, language)
+        case _:
+            raise ValueError(f"{wanted} cannot be printed")
+    return shown
 
 
 def files(
@@ -80,16 +98,29 @@ def files(
     """
     found: dict[str, Content] = {}
     if "brief" in wanted:
+        from exporter.report.render import brief
+        from exporter.report.render.terminal import LEAST_WIDTH
+
         found["brief.txt"] = brief.render(report, timeline, language, LEAST_WIDTH).encode()
     if "html" in wanted:
+        from exporter.report.render import html
+
         found["report.html"] = html.render(report, timeline, language).encode()
     if "json" in wanted:
+        from exporter.report.render import json
+
         found["report.json"] = json.pieces(report)
     if "text" in wanted:
+        from exporter.report.render import text
+
         found["summary.txt"] = text.render(report, timeline, language, _SUMMARY_WIDTH).encode()
     if "text-full" in wanted:
+        from exporter.report.render import text
+
         found["summary-full.txt"] = text.full(report, timeline, language, _SUMMARY_WIDTH).encode()
     if "csv" in wanted:
+        from exporter.report.render import csv
+
         found["gpus.csv"] = csv.gpus(report, headings).encode(csv.ENCODING)
         found["users.csv"] = csv.users(report, headings).encode(csv.ENCODING)
         found["tasks.csv"] = csv.tasks(report, headings).encode(csv.ENCODING)
@@ -98,8 +129,12 @@ def files(
 
         found["report.xlsx"] = xlsx.render(report, language)
     if "markdown" in wanted:
+        from exporter.report.render import markdown
+
         found["report.md"] = markdown.render(report, timeline, language).encode()
     found = {f"{window.name}/{name}": content for name, content in found.items()}
     if "legacy" in wanted:
+        from exporter.report.render import legacy
+
         found |= {path: content.encode() for path, content in legacy.files(report, timeline, window).items()}
     return found

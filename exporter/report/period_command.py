@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 
 from exporter.config import Config
 from exporter.errors import ReportError, UsageError
@@ -26,7 +25,7 @@ from exporter.report.gather import gather, if_all_stored
 from exporter.report.options import Format, Options
 from exporter.report.period import Period
 from exporter.report.period_output import FORMATS, WRITTEN, files
-from exporter.report.render.period import text
+from exporter.report.progress import telling
 from exporter.report.warnings import worded
 
 _LEAST_COLUMNS: Final = 80
@@ -92,10 +91,8 @@ def _check(options: Options, wanted: Period) -> None:
 
 def _made(settings: Config, options: Options, wanted: Period, now: float) -> tuple[PeriodReport, list[Fault]]:
     """Returns the report without its warnings, and what these are about."""
-    with Console(stderr=True).status("") as status:  # on a terminal only
-        gathered = asyncio.run(
-            gather(settings, wanted.days(), now, use_stored=not options.no_cache, progress=status.update)
-        )
+    with telling() as tell:
+        gathered = asyncio.run(gather(settings, wanted.days(), now, use_stored=not options.no_cache, progress=tell))
     if not gathered.accounts:
         raise ReportError(next(iter(gathered.failures.values())))
     before = [] if gathered.failures else if_all_stored(settings.report.directory, wanted.before().days())
@@ -128,6 +125,8 @@ def _delivered(settings: Config, directory: Path, report: PeriodReport, faults: 
 
 def _printed(report: PeriodReport, language: str, wanted: Format) -> str:
     if wanted == "text":
+        from exporter.report.render.period import text
+
         columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
         return text.render(report, language, columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     (content,) = files(report, language, [wanted]).values()

@@ -7,7 +7,6 @@ from typing import Final
 
 from exporter.report.accounting.periods import PeriodReport
 from exporter.report.options import Format
-from exporter.report.render.period import json, text
 
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "html", "markdown", "xlsx")
 WRITTEN: Final[tuple[Format, ...]] = ("html", "json", "text", "xlsx")
@@ -23,8 +22,12 @@ def files(report: PeriodReport, language: str, wanted: Collection[Format]) -> di
 
         found["report.html"] = html.render(report, language).encode()
     if "json" in wanted:
+        from exporter.report.render.period import json
+
         found["report.json"] = json.render(report).encode()
     if "text" in wanted:
+        from exporter.report.render.period import text
+
         found["summary.txt"] = text.render(report, language, _WIDTH).encode()
     if "markdown" in wanted:
         from exporter.report.render.period import markdown

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from exporter.report.accounting.periods import PeriodReport
 from exporter.report.accounting.rows import Report
 from exporter.report.completeness import (
     BudgetUnknown,
@@ -28,7 +27,10 @@ from exporter.report.completeness import (
 from exporter.report.render.cells import coverage
 from exporter.speech import Speech, speech
 
-AnyReport = TypeVar("AnyReport", Report, PeriodReport)
+if TYPE_CHECKING:
+    from exporter.report.accounting.periods import PeriodReport
+
+AnyReport = TypeVar("AnyReport", Report, "PeriodReport")
 
 
 def worded(report: AnyReport, faults: Iterable[Fault], language: str) -> AnyReport:

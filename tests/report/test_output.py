@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import gettext
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,6 +28,24 @@ def span(to: str | None = None) -> Window:
 def files(*arguments: Any, headings: str | None = None) -> dict[str, bytes]:
     found = output.files(*arguments, headings=headings)
     return {path: content if isinstance(content, bytes) else b"".join(content) for path, content in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "needed"), [("json", set()), ("csv", set()), ("text", {"wcwidth"}), ("html", {"wcwidth", "jinja2"})]
+)
+def test_a_format_loads_only_its_own_libraries(wanted: Format, needed: set[str]) -> None:
+    program = (
+        "import sys, exporter.report.command\n"
+        "from exporter.report.output import printed\n"
+        "from tests.support.reports import sample\n"
+        "made = sample(8)\n"
+        f"printed(made.report, made.timeline, 'en', {wanted!r}, 80)\n"
+        "print({name.split('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(ast.literal_eval(run.stdout))
+
+    assert loaded & {"apprise", "jinja2", "rich", "scipy", "wcwidth", "xlsxwriter"} == needed
 
 
 def test_a_day_is_written_to_a_folder_of_its_date() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -157,17 +155,14 @@ def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold]
 
 def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Ownership], HeldCells]:
     """Returns when each task held the GPU, by its key and the kind of ownership."""
-    edges = window.edges
-    held: defaultdict[tuple[Key | None, Ownership], defaultdict[int, float]]
-    held = defaultdict(lambda: defaultdict(float))
-    for piece in slices(holds, window.start, window.end):
-        cell = bisect_right(edges, piece.start) - 1
-        while cell < len(edges) - 1 and edges[cell] < piece.end:
-            overlap = min(piece.end, edges[cell + 1]) - max(piece.start, edges[cell])
-            for task in piece.holders:
-                held[task.key if task else None, piece.ownership][cell] += overlap / len(piece.holders)
-            cell += 1
-    return {key: HeldCells.of(seconds) for key, seconds in held.items()}
+    pieces = list(slices(holds, window.start, window.end))
+    within = HeldCells.within(window.edges, [piece.start for piece in pieces], [piece.end for piece in pieces])
+    held: dict[tuple[Key | None, Ownership], list[HeldCells]] = {}
+    for piece, cells in zip(pieces, within, strict=True):
+        mine = HeldCells(cells.first, cells.seconds / len(piece.holders))
+        for task in piece.holders:
+            held.setdefault((task.key if task else None, piece.ownership), []).append(mine)
+    return {key: HeldCells.together(each) for key, each in held.items()}
 
 
 def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:

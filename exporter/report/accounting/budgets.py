@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from exporter.report.accounting.figures import Row
 from exporter.report.accounting.prices import Held, Prices
+from exporter.report.accounting.row import Row
 
 Unit = Literal["gpu_hours", "cost"]
 

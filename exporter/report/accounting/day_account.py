@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from exporter.model import Amounts, Ownership
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.accounting.figures import Row, usage_of
+from exporter.report.accounting.figures import usage_of
 from exporter.report.accounting.prices import Holder
+from exporter.report.accounting.row import Row
 from exporter.report.accounting.rows import Sources
 from exporter.report.accounting.usage import Distribution, Part, Sums, Tariff, Total
 from exporter.report.window import Window

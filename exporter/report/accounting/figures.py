@@ -9,10 +9,9 @@ totals of text, Markdown and HTML, and docs/figures.md follow.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from exporter.report.accounting.row import Row
 from exporter.report.accounting.usage import HOUR, Part, Sums, Tariff, ratio
 from exporter.speech import N_
 
@@ -62,31 +61,6 @@ class Figure:
         """Returns the columns of a terminal from which a table shows it, or None."""
         width: int | None = getattr(self, table)
         return width
-
-
-def _open(schema: dict[str, Any]) -> None:
-    """Readers have to bear fields that later versions add; only the making of a row refuses what it does not know."""
-    del schema["additionalProperties"]
-
-
-_NOT_KEPT: Final[set[str]] = set()
-
-
-class Row(BaseModel):
-    """A row of the report, as report.json publishes it."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        json_schema_serialization_defaults_required=True,
-        json_schema_extra=_open,
-    )
-
-    def model_post_init(self, _context: object, /) -> None:
-        """Forgets which fields were given: all are, and the sets take half of the memory of a day of 100,000 tasks."""
-        object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
 
 
 class Usage(Row):

@@ -7,8 +7,8 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from exporter.report.accounting.figures import Row
 from exporter.report.accounting.prices import Charge, Held, Prices
+from exporter.report.accounting.row import Row
 
 _HOUR = 3600.0
 

@@ -13,8 +13,9 @@ from exporter.names import natural
 from exporter.report.accounting.aggregate import Costs, Filter, check_known
 from exporter.report.accounting.budgets import Budget, BudgetRow, budget_rows
 from exporter.report.accounting.day_account import DayAccount, DayPart, sums_of_days
-from exporter.report.accounting.figures import Row, Usage, usage_of
+from exporter.report.accounting.figures import Usage, usage_of
 from exporter.report.accounting.invoices import Invoice, invoices
+from exporter.report.accounting.row import Row
 from exporter.report.accounting.rows import Sources
 from exporter.report.accounting.usage import HOUR, Tariff
 from exporter.report.period import Period

@@ -6,8 +6,9 @@ from typing import Literal, TypeGuard
 
 from pydantic import Field
 
-from exporter.report.accounting.figures import Row, Usage
+from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.invoices import Invoice
+from exporter.report.accounting.row import Row
 
 HistoryFrom = Literal["prometheus", "none"]
 OwnersFrom = Literal["api", "labels", "none"]

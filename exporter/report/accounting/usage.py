@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import fsum
@@ -50,10 +50,37 @@ class HeldCells:
     """GPU-seconds of it and of those after; of all others 0."""
 
     @classmethod
-    def of(cls, seconds: Mapping[int, float]) -> HeldCells:
-        """From the GPU-seconds of cells, one or more."""
-        first, last = min(seconds), max(seconds)
-        return cls(first, np.array([seconds.get(cell, 0.0) for cell in range(first, last + 1)]))
+    def within(cls, edges: Sequence[float], starts: Sequence[float], ends: Sequence[float]) -> list[HeldCells]:
+        """Returns how much of each cell lies in each stretch of time.
+
+        Args:
+            edges: Of the cells, in Unix seconds.
+            starts: When each stretch begins, not before the first edge.
+            ends: When each ends, later than it begins and not after the last edge.
+        """
+        edge, start, end = np.array(edges), np.array(starts), np.array(ends)
+        first = np.searchsorted(edge, start, side="right") - 1
+        counts = np.searchsorted(edge, end, side="left") - first
+        stops = np.cumsum(counts)
+        cells = np.arange(stops[-1]) + np.repeat(first - stops + counts, counts)
+        seconds = np.minimum(np.repeat(end, counts), edge[cells + 1]) - np.maximum(
+            np.repeat(start, counts), edge[cells]
+        )
+        return [
+            cls(cell, seconds[stop - count : stop])
+            for cell, count, stop in zip(first.tolist(), counts.tolist(), stops.tolist(), strict=True)
+        ]
+
+    @classmethod
+    def together(cls, held: Sequence[HeldCells]) -> HeldCells:
+        """Returns the sum of some, one or more."""
+        if len(held) == 1:
+            return held[0]
+        first = min(one.first for one in held)
+        seconds = np.zeros(max(one.place.stop for one in held) - first)
+        for one in held:
+            seconds[one.first - first : one.place.stop - first] += one.seconds
+        return cls(first, seconds)
 
     @property
     def place(self) -> slice:
@@ -261,12 +288,7 @@ def _held_of(cells: Cells, parts: Sequence[Part]) -> HeldCells | None:
     if len(timed) < len(parts):
         is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
         return HeldCells(0, cells.seconds) if is_whole else None
-    if len(timed) == 1:
-        return timed[0]
-    seconds = np.zeros(len(cells.seconds))
-    for held in timed:
-        seconds[held.place] += held.seconds
-    return HeldCells(0, seconds)
+    return HeldCells.together(timed)
 
 
 def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:

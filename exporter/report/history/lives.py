@@ -72,7 +72,7 @@ def _fell_to_possible(samples: Samples) -> NDArray[np.bool_]:
 
     By clocks that differ less time seems to have passed. Then the fall must be larger than clocks alone can make one.
     """
-    reset_with_exporter = np.delete(samples.counters, ENERGY, axis=1)
+    reset_with_exporter = samples.counters[:, :ENERGY]
     fell = (np.diff(reset_with_exporter, axis=0) < -ROUNDING * reset_with_exporter[:-1]).any(axis=1)
     observed, elapsed = samples.counters[:, OBSERVED], np.diff(samples.times)
     far = np.diff(observed) < -_CLOCKS_OFF

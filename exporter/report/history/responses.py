@@ -113,8 +113,12 @@ def all_series(data: Mapping[str, Any]) -> tuple[list[Series], set[Unsound]]:
         raise ValueError(data["resultType"])
     unsound: set[Unsound] = set()
     found: dict[frozenset[tuple[str, str]], Series] = {}
-    for labels, one in zip(label_sets([one["metric"] for one in data["result"]]), data["result"], strict=True):
-        series = _series(labels, one["values"] if "values" in one else (one["value"],), unsound)
+    told = [
+        np.asarray(one["values"] if "values" in one else (one["value"],), dtype=np.float64) for one in data["result"]
+    ]
+    are_sound = _are_sound(told)  # nearly always: looking at each costs more than all else that is done with it
+    for labels, pairs in zip(label_sets([one["metric"] for one in data["result"]]), told, strict=True):
+        series = Series(labels, *pairs.T) if are_sound else _series(labels, pairs, unsound)
         if found.setdefault(frozenset(labels.items()), series) is not series:
             unsound.add(Unsound.TWICE)
     return [series for series in found.values() if len(series.times)], unsound
@@ -144,10 +148,9 @@ def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
     ]
 
 
-def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]], unsound: set[Unsound]) -> Series:
-    times, values = np.asarray(pairs, dtype=np.float64).T
-    if _is_sound(times, values):
-        return Series(labels, times, values)
+def _series(labels: Mapping[str, str], pairs: Floats, unsound: set[Unsound]) -> Series:
+    """Returns the samples that can be used, and adds what is wrong with the others."""
+    times, values = pairs.T
     if not np.isfinite(times).all():
         raise ValueError("times that are none")
     told = ~np.isnan(values)
@@ -160,7 +163,11 @@ def _series(labels: Mapping[str, str], pairs: Floats | Sequence[Sequence[Any]], 
     return Series(labels, alone, values[possible][first])
 
 
-def _is_sound(times: Floats, values: Floats) -> bool:
-    """Returns whether samples are as they should be; one that is NaN is in no order."""
-    in_order = len(times) == 1 or (times[1:] > times[:-1]).all()
-    return bool(in_order and values.min() >= 0 and values.max() < _LARGEST and np.isfinite(times[0] + times[-1]))
+def _are_sound(told: Sequence[Floats]) -> bool:
+    """Returns whether the samples of all series are as they should be; one that is NaN is in no order."""
+    if not told:
+        return True
+    times, values = np.concatenate(told).T
+    in_order = times[1:] > times[:-1]
+    in_order[np.cumsum([len(pairs) for pairs in told[:-1]], dtype=np.intp) - 1] = True  # from one series to the next
+    return bool(in_order.all() and values.min() >= 0 and values.max() < _LARGEST and np.isfinite(times).all())

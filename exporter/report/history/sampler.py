@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Sampler:
             instants: Unix seconds, by GPU.
         """
         each = {uuid: np.fromiter(some, dtype=np.float64) for uuid, some in instants.items()}
-        slot = self._slot(each.values())
+        slot = self._slot(list(each.values()))
         by_span: dict[Span, set[str]] = {}
         for uuid, some in each.items():
             for start in (np.unique(some // slot) * slot).tolist():
@@ -127,17 +127,20 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def _slot(self, instants: Collection[Floats]) -> float:
+    def _slot(self, instants: Sequence[Floats]) -> float:
         """Returns the seconds whose instants one query asks for, such that all queries cost least.
 
         Long slots bring samples between instants, short ones the samples at their edges, and the series, again and
         again.
         """
+        gpus = np.repeat(np.arange(len(instants)), [len(some) for some in instants])
+        everything = np.concatenate([*map(np.sort, instants), []])
 
         def cost(slot: float) -> float:
-            slots = [np.unique(some // slot) for some in instants]
+            slots = everything // slot
+            is_next = (np.diff(slots) != 0) | (np.diff(gpus) != 0)
             each = ((slot + 2 * self.apart) / self.interval + _SERIES_SAMPLES) * COUNTERS
-            return sum(map(len, slots)) * each + _QUERY_SAMPLES * len(np.unique(np.concatenate([*slots, []])))
+            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(set(slots.tolist()))
 
         return min(_SLOTS, key=cost)
 
@@ -200,20 +203,22 @@ def _samples_by_series(group: CounterGroup, uuids: Collection[str], answer: Iter
     column_of = {metric: column for column, metric in enumerate(group.metrics) if metric}
     by_labels: dict[Labels, dict[int, Series]] = {}
     for series in answer:
-        if series.labels["gpu_uuid"] not in uuids or series.labels["__name__"] not in column_of:
-            continue
-        labels = frozenset(item for item in series.labels.items() if item[0] != "__name__")
-        by_labels.setdefault(labels, {})[column_of[series.labels["__name__"]]] = series
+        labels = dict(series.labels)
+        column = column_of.get(labels.pop("__name__"))
+        if column is not None and labels["gpu_uuid"] in uuids:
+            by_labels.setdefault(frozenset(labels.items()), {})[column] = series
     return {labels: _side_by_side(columns) for labels, columns in by_labels.items() if _SPEAKS in columns}
 
 
 def _side_by_side(columns: Mapping[int, Series]) -> Samples:
     instants = columns[_SPEAKS].times.copy()  # a view would keep the whole answer in memory
     counters = np.full((len(instants), COUNTERS), np.nan)
+    if all(len(series.times) == len(instants) for series in columns.values()):
+        times = np.array([series.times for series in columns.values()])
+        if (times == instants).all():
+            counters[:, list(columns)] = np.array([series.values for series in columns.values()]).T
+            return Samples(instants, counters)
     for column, series in columns.items():
-        if len(series.times) == len(instants) and (series.times == instants).all():
-            counters[:, column] = series.values
-        else:
-            _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)
-            counters[ours, column] = series.values[theirs]
+        _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)
+        counters[ours, column] = series.values[theirs]
     return Samples(instants, counters)

@@ -61,8 +61,9 @@ def beside(samples: Samples, instants: Floats) -> Samples:
         return samples
     edges = np.arange(samples.times[0] // _EDGES * _EDGES, samples.times[-1], _EDGES)
     after = np.searchsorted(samples.times, np.concatenate((instants, edges)))
-    rows = np.clip(after[:, None] + np.arange(-_BESIDE, _BESIDE), 0, len(samples) - 1)
-    return samples[np.unique(rows)]
+    is_beside = np.zeros(len(samples), dtype=np.bool_)
+    is_beside[np.clip(after[:, None] + np.arange(-_BESIDE, _BESIDE), 0, len(samples) - 1)] = True
+    return samples[is_beside]
 
 
 def completed(exact: SamplesBySeries, coarse: SamplesBySeries, closer_than: float) -> SamplesBySeries:
