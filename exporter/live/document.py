@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.live.ask import Used
 from exporter.live.cluster import Cluster, GpuNow
-from exporter.report.accounting.figures import Row
+from exporter.report.accounting.row import Row
 from exporter.standing import Standing
 
 _SECONDS_PER_HOUR = 3600.0

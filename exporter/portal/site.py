@@ -24,7 +24,7 @@ from exporter.portal.days import StoredDays
 from exporter.portal.latest import Latest
 from exporter.portal.pages import POLICY, Pages, Reader, State
 from exporter.portal.views import User, gpus_answer, user_answer
-from exporter.report.accounting.figures import Row
+from exporter.report.accounting.row import Row
 from exporter.report.history.client import PrometheusClient
 from exporter.speech import N_, languages, speech
 from exporter.web.negotiation import accepts_gzip, preferred_language

@@ -21,7 +21,7 @@ from exporter.live.document import (
     used_document,
 )
 from exporter.portal.days import StoredDay
-from exporter.report.accounting.figures import Row
+from exporter.report.accounting.row import Row
 from exporter.report.accounting.usage import HOUR, Total, ratio
 from exporter.standing import Standing
 
