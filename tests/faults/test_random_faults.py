@@ -16,7 +16,7 @@ import pytest
 from exporter.devices.simulated.workload import VRAM_TOTAL_BYTES
 from tests.support.faulty_node import HARDWARE, INTERVAL, SETTLE, USERS, World
 
-SEEDS = int(os.environ.get("EXPORTER_FAULT_SEEDS", "24"))
+SEEDS = int(os.environ.get("EXPORTER_FAULT_SEEDS", "8"))
 EVENTS = 30
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: # .*)?")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
