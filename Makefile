@@ -29,8 +29,9 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 
 EXAMPLES ?= 3000
 
-fuzz: $(VENV)/dev ## every parser against EXAMPLES hostile inputs, a tenth where they are dear; counts them
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --hypothesis-profile fuzz --numprocesses auto --dist load $(ARGS) tests/fuzz
+fuzz: $(VENV)/dev ## every parser against EXAMPLES hostile inputs, a tenth where they are dear, counted; and 200 courses of faults
+	FUZZ_EXAMPLES=$(EXAMPLES) EXPORTER_FAULT_SEEDS=200 $(BIN)/pytest --hypothesis-profile fuzz --numprocesses auto --dist load \
+	    $(ARGS) tests/fuzz tests/faults
 
 MINUTES ?= 10
 
