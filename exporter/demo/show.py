@@ -116,10 +116,14 @@ def _suggestions(cluster: Demo, words: Speech) -> str:
 async def now(demo: Demo, words: Speech) -> str:
     """Tells who uses what now, who got how much of the last half minute, and that nothing is lost."""
     _ = words.gettext
-    observed = await demo.ask("sum(amdgpu_observed_seconds_total)")
-    booked = await demo.ask("sum(amdgpu_owner_seconds_total) + sum(amdgpu_exporter_unbooked_seconds)")
+    before = f"offset {WINDOW_SECONDS}s"
+    observed = await demo.ask(f"sum(amdgpu_observed_seconds_total) - sum(amdgpu_observed_seconds_total {before})")
+    booked = await demo.ask(
+        "sum(amdgpu_owner_seconds_total) + sum(amdgpu_exporter_unbooked_seconds)"
+        f" - sum(amdgpu_owner_seconds_total {before}) - sum(amdgpu_exporter_unbooked_seconds {before})"
+    )
     recent = _("GPU-seconds of the last {seconds} s").format(seconds=WINDOW_SECONDS)
-    conserved = _("Observed {observed} GPU-seconds; owners and unbooked sum to {booked}.")
+    conserved = _("Observed {observed} GPU-seconds; owners and what is not yet booked gained {booked}.")
     return "\n\n".join(
         (
             " · ".join((_("Who uses what"), "amdgpu_utilization_ratio, amdgpu_vram_used_bytes")),
