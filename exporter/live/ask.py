@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,19 +94,12 @@ async def _idle(client: PrometheusClient, gpus: Collection[GpuNow], now: float) 
             await _grids(client, queries.OBSERVED_AND_IDLE, wanted, now, span=span, step=step)
         ).items():
             if _OBSERVED in counters and _IDLE in counters:
-                found[uuid] = max(
-                    found.get(uuid, Idleness(0.0, may_be_longer=False)), _read(counters, step), key=_known
-                )
+                looked = idleness(counters[_OBSERVED], counters[_IDLE], step)
+                # Longer steps may take what was idle of late for part of an active one.
+                if uuid not in found or (looked.seconds or 0.0) > (found[uuid].seconds or 0.0):
+                    found[uuid] = looked
         wanted = [uuid for uuid in wanted if uuid in found and found[uuid].may_be_longer]
     return found
-
-
-def _read(counters: Mapping[str, Floats], step: float) -> Idleness:
-    return idleness(counters[_OBSERVED], counters[_IDLE], step)
-
-
-def _known(found: Idleness) -> float:
-    return -1.0 if found.seconds is None else found.seconds
 
 
 async def _last_seen(client: PrometheusClient, gpus: Iterable[GpuNow], now: float) -> dict[str, float]:

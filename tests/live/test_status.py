@@ -15,9 +15,11 @@ import termios
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 import yaml
@@ -116,6 +118,19 @@ async def test_an_engine_without_gpus_and_one_that_is_not_there_are_told_apart(t
             await status(empty)
     with pytest.raises(HistoryError, match=r"is prometheus\.url right"):
         await status(f"http://127.0.0.1:{free_port()}")
+
+
+async def test_a_gpu_whose_counters_stand_still_is_not_called_active(tmp_path: Path) -> None:
+    stopped = [
+        replace(column, values=np.minimum(column.values, column.values[-1] / 2))
+        if column.labels["__name__"] in {"amdgpu_observed_seconds_total", "amdgpu_idle_seconds_total"}
+        else column
+        for column in gpu(0)
+    ]
+    async with ENGINES["prometheus"](tmp_path, stopped) as where:
+        (found,) = (await status(where)).shown
+    assert found.idleness.seconds is None
+    assert found.standing is Standing.FREE
 
 
 @pytest_asyncio.fixture(loop_scope="module")
