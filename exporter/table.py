@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -11,6 +12,8 @@ import wcwidth
 
 from exporter.names import visible
 
+LEAST_WIDTH: Final = 80
+"""Narrower terminals get lines of this width, and wrap them."""
 _GAP: Final = "  "
 _LONGEST_LINE: Final = 4
 """Characters of a Chinese head that stay on one line."""
@@ -39,6 +42,11 @@ class Painted(NamedTuple):
 
 
 Cell = str | Painted
+
+
+def terminal_width() -> int:
+    """Returns the columns of the terminal that stdout is, or of one that is as narrow as lines get."""
+    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -24,8 +22,8 @@ from exporter.live.document import document, used_document
 from exporter.report.history.client import PrometheusClient
 from exporter.speech import N_, speech
 from exporter.standing import Standing
+from exporter.table import terminal_width
 
-_LEAST_COLUMNS: Final = 80
 _TODAY, _MONTH = N_("Today"), N_("This month")
 
 
@@ -59,7 +57,7 @@ def run(settings: Config, choice: Choice, *, as_json: bool, watch: bool) -> None
     """
     if not watch:
         found = asyncio.run(look(settings, choice, time.time()))
-        click.echo(_json(settings, choice, found) if as_json else shown(settings, choice, found, _columns()))
+        click.echo(_json(settings, choice, found) if as_json else shown(settings, choice, found, terminal_width()))
         for remark in found.cluster.remarks:
             click.echo(f"exporter: Prometheus says: {remark}", err=True)
         return
@@ -143,7 +141,3 @@ def _starts(now: float, zone: str) -> tuple[float, float]:
     """Returns when the day and the month began."""
     midnight = datetime.fromtimestamp(now, ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight.timestamp(), midnight.replace(day=1).timestamp()
-
-
-def _columns() -> int:
-    return max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -25,8 +24,6 @@ from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
 from exporter.report.progress import telling
 from exporter.report.window import Window, window
-
-_LEAST_COLUMNS = 80
 
 
 def run(settings: Config, options: Options) -> bool:
@@ -117,6 +114,8 @@ def _delivered(settings: config.Report, directory: Path, day: Window, made: Made
 
 
 def _printed(settings: Config, options: Options, made: Made) -> str:
+    from exporter.table import terminal_width
+
     language = settings.report.language
     if options.user_report and not options.formats:
         from exporter.report.render import text
@@ -125,6 +124,6 @@ def _printed(settings: Config, options: Options, made: Made) -> str:
     kind: Format = options.formats[0] if options.formats else "text"
     if kind != "text" and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: programs read it
-    columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+    columns = terminal_width()
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return printed(made.report, made.timeline, language, kind, columns, colour=colour, headings=options.language)

@@ -99,7 +99,7 @@ def files(
     found: dict[str, Content] = {}
     if "brief" in wanted:
         from exporter.report.render import brief
-        from exporter.report.render.terminal import LEAST_WIDTH
+        from exporter.table import LEAST_WIDTH
 
         found["brief.txt"] = brief.render(report, timeline, language, LEAST_WIDTH).encode()
     if "html" in wanted:

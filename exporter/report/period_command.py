@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -27,8 +25,6 @@ from exporter.report.period import Period
 from exporter.report.period_output import FORMATS, WRITTEN, files
 from exporter.report.progress import telling
 from exporter.report.warnings import worded
-
-_LEAST_COLUMNS: Final = 80
 
 
 def run(settings: Config, options: Options) -> bool:
@@ -126,8 +122,9 @@ def _delivered(settings: Config, directory: Path, report: PeriodReport, faults: 
 def _printed(report: PeriodReport, language: str, wanted: Format) -> str:
     if wanted == "text":
         from exporter.report.render.period import text
+        from exporter.table import terminal_width
 
-        columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+        columns = terminal_width()
         return text.render(report, language, columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     (content,) = files(report, language, [wanted]).values()
     return content.decode()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,12 +14,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import yaml
 
-from exporter import cli
 from exporter.demo.api import StandInApi
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Task, TaskGpu
 from exporter.report.history.queries import DEVICES
 from exporter.report.observed import Floats
+from tests.support.command_line import run
 
 DATE = date(2026, 3, 3)
 ZONE = "Asia/Taipei"
@@ -148,19 +146,7 @@ async def report(
         config = directory / "config.yaml"
         config.write_text(yaml.safe_dump(document), encoding="utf-8")
         dates = ("--date", str(DATE), "--to", str(DATE + timedelta(days=days - 1)))
-        return await asyncio.to_thread(_run, ["report", "--config", str(config), *dates, *arguments])
-
-
-def _run(arguments: list[str]) -> Said:
-    """The command line without the cost of a process."""
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+        return Said(*await asyncio.to_thread(run, ["report", "--config", str(config), *dates, *arguments]))
 
 
 def _column(labels: Mapping[str, str], times: Floats, values: Floats, step: float = STEP) -> Column:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -18,13 +16,13 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from exporter import cli
 from exporter.demo.api import Fault, StandInApi
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
 from exporter.model import Task
 from exporter.report import command, period_command
 from tests.support import engines
+from tests.support.command_line import run
 from tests.support.postbox import Postbox, free_port, mail_server
 from tests.support.scenario import ASKED_FOR
 
@@ -60,18 +58,7 @@ class Desk:
         config = self.directory / "config.yaml"
         config.write_text(yaml.safe_dump(settings))
         asked = ["report", "--config", str(config), "--output", str(self.reports), "--deliver", *arguments]
-        return await asyncio.to_thread(_run, asked)
-
-
-def _run(arguments: list[str]) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return code, out.getvalue(), err.getvalue()
+        return await asyncio.to_thread(run, asked)
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +209,7 @@ async def test_only_whole_days_weeks_and_months_are_delivered(
 
 @pytest.mark.parametrize("period", [DAY, WEEK])
 def test_what_is_not_written_cannot_be_delivered(period: tuple[str, ...]) -> None:
-    code, _, err = _run(["report", *period, "--deliver"])
+    code, _, err = run(["report", *period, "--deliver"])
 
     assert code == 2
     assert "--output" in err

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +15,13 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from exporter import cli
 from exporter.demo.api import Fault, StandInApi
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
 from exporter.model import Task
 from exporter.report import command, days, period_command
 from tests.support import engines
+from tests.support.command_line import run
 from tests.support.scenario import ASKED_FOR
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
@@ -60,22 +58,11 @@ class Desk:
             settings[name] |= section
         config = self.directory / "config.yaml"
         config.write_text(yaml.safe_dump(settings))
-        return await asyncio.to_thread(_run, ["report", "--config", str(config), *arguments])
+        return await asyncio.to_thread(run, ["report", "--config", str(config), *arguments])
 
     def stored(self) -> dict[str, bytes]:
         """The stored days."""
         return {file.parent.name: file.read_bytes() for file in sorted(self.reports.glob(f"*/{days.FILE}"))}
-
-
-def _run(arguments: list[str]) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +16,12 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
-from exporter import cli
 from exporter.demo.api import Fault, StandInApi
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
 from exporter.model import RUNNING, Task, TaskGpu
 from tests.support import engines
+from tests.support.command_line import run
 
 DAY = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
 CLUSTER = Cluster(1, 2)
@@ -52,19 +50,7 @@ class Desk:
             settings[name] |= section
         config = self.directory / "config.yaml"
         config.write_text(yaml.safe_dump(settings))
-        return await asyncio.to_thread(_run, ["report", "--config", str(config), *arguments])
-
-
-def _run(arguments: list[str]) -> tuple[int, str, str]:
-    """The command line without the cost of a process."""
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return code, out.getvalue(), err.getvalue()
+        return await asyncio.to_thread(run, ["report", "--config", str(config), *arguments])
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ from exporter.report.period_output import files as period_files
 from exporter.report.render import brief, headline, mail
 from exporter.report.render.period import brief as period_brief
 from exporter.report.render.period.cells import PeriodCells
-from exporter.report.render.terminal import LEAST_WIDTH
 from exporter.report.warnings import worded
 from exporter.report.window import Window
 from exporter.report.write import whole
 from exporter.speech import speech
+from exporter.table import LEAST_WIDTH
 
 
 def is_faulty(made: Made) -> bool:

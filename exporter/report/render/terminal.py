@@ -11,10 +11,7 @@ import click
 import wcwidth
 
 from exporter.report.render.columns import Column
-from exporter.table import Cell, Head, layout, stacked, width_of
-
-LEAST_WIDTH: Final = 80
-"""Narrower terminals get lines of this width, and wrap them."""
+from exporter.table import LEAST_WIDTH, Cell, Head, layout, stacked, width_of
 
 _WIDE: Final = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
 _PIECES: Final = re.compile(rf"\s+|[（「『]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[、。，：；）」』\uff01\uff1f]*")
