@@ -20,7 +20,8 @@ from tests.support.periods import month, week_of_accounts
 TAIPEI = ZoneInfo("Asia/Taipei")
 FIRST = month().first
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-amounts = st.floats(0, 1e18, allow_nan=False)
+# Seconds, bytes × seconds, joules; nothing observed for less than a microsecond is kept.
+amounts = st.just(0.0) | st.floats(1e-6, 1e18)
 
 
 def keep(directory: Path, content: bytes) -> Path:
