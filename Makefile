@@ -8,8 +8,8 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) prometheus-alertmanager victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
-        bench clean
+.PHONY: demo test test-libraries test-packages test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
+        bench dist deb release clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -89,6 +89,20 @@ messages: $(VENV)/dev ## gather the words to translate into the catalogues, and 
 	$(BIN)/pybabel --quiet update --domain exporter --input-file $(MESSAGES) --output-dir $(CATALOGUES) \
 	    --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --domain exporter --directory $(CATALOGUES)
+
+# What is built twice of one commit is the same: nothing in it is younger than the commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat --format %Y CHANGELOG.md)
+
+dist: $(VENV)/dist ## wheel and sdist, into dist/
+	@rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+DEB_PACKAGES := debhelper dpkg-dev fakeroot
+
+deb: dist ## Debian packages for the release of Debian that this is run on, into dist/
+	@deploy/debian-packages.sh $(DEB_PACKAGES)
+	@rm -f dist/*.deb
+	deploy/debian/build.sh $(BIN)/python
 
 bench: ## what it costs: a table
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
