@@ -8,8 +8,8 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) prometheus-alertmanager victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
-        bench clean
+.PHONY: demo test test-libraries test-packages test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
+        bench dist deb release clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -90,6 +90,29 @@ messages: $(VENV)/dev ## gather the words to translate into the catalogues, and 
 	    --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --domain exporter --directory $(CATALOGUES)
 
+# What is built of one commit twice is the same: nothing in it is younger than the commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat --format %Y CHANGELOG.md)
+
+dist: $(VENV)/dist ## wheel and sdist, into dist/
+	@rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+deb: dist ## Debian packages for the release of Debian that this is, into dist/
+	@deploy/debian-packages.sh debhelper dpkg-dev
+	@rm -f dist/*.deb
+	deploy/debian/build.sh $(BIN)/python
+
+test-packages: ## what dist and deb build, in a fresh venv and a bare Debian; downloads, needs root
+	@deploy/debian-packages.sh debhelper dpkg-dev debootstrap lintian systemd-container
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -m packages -p no:xdist $(ARGS) tests/packages
+
+release: ## every check, all packages, and a tag on this machine: VERSION=1.2.3, as code and changelog say
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	@$(BIN)/python .ci/release.py check '$(VERSION)'
+	@$(MAKE) --no-print-directory check test-packages
+	@$(BIN)/python .ci/release.py tag '$(VERSION)'
+
 bench: ## what it costs: a table
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
@@ -104,4 +127,4 @@ $(VENV)/%: pyproject.toml
 	@touch $@
 
 clean: ## remove what make made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -75,6 +75,8 @@ require() {
     for tool in systemctl systemd-sysusers systemd-tmpfiles runuser; do
         command -v "$tool" >/dev/null || die "$tool is not there: this needs a machine with systemd"
     done
+    [ "$action" != install ] || [ ! -e /usr/lib/mi300x-exporter/bin/exporter ] ||
+        die "the Debian package is installed: upgrade that, or apt-get remove mi300x-exporter (keeps config, token and reports)"
 }
 
 find_python() {

@@ -113,7 +113,7 @@ def report(config_path: Path | None, options: Options) -> None:
         else:
             from exporter.report.command import run
     except ImportError as error:
-        raise UsageError(f"{error}: exporter report needs its extra: pip install 'mi300x-exporter[report]'") from error
+        raise _without_extra("report", error) from error
     settings = overridden(config_file.load(config_path), options)
     log.configure(settings.log)
     if not run(settings, options):
@@ -169,7 +169,7 @@ def status(
     try:
         from exporter.live.command import Choice, run
     except ImportError as error:
-        raise UsageError(f"{error}: exporter status needs its extra: pip install 'mi300x-exporter[report]'") from error
+        raise _without_extra("status", error) from error
     choice = Choice(is_free=is_free, username=username, nodes=nodes)
     run(config_file.load(config_path), choice, as_json=as_json, watch=watch)
 
@@ -192,7 +192,7 @@ def portal(config_path: Path | None) -> None:
     try:
         from exporter.portal.app import Portal
     except ImportError as error:
-        raise UsageError(f"{error}: exporter portal needs its extra: pip install 'mi300x-exporter[report]'") from error
+        raise _without_extra("portal", error) from error
     config = config_file.load(config_path)
     log.configure(config.log, waits=False)
     asyncio.run(Portal(config).run(lambda: config_file.load(config_path)))
@@ -227,7 +227,7 @@ def demo(config_path: Path | None, output: Path, finite: bool) -> None:
     try:
         from exporter.demo import show
     except ImportError as error:
-        raise UsageError(f"{error}: exporter demo needs its extra: pip install 'mi300x-exporter[report]'") from error
+        raise _without_extra("demo", error) from error
     given = config_file.load(config_path) if config_path else None
     asyncio.run(show.demo(given, output, finite=finite))
 
@@ -264,6 +264,11 @@ async def _check(config: Config) -> bool:
         click.echo(f"{finding.verdict:<6} {finding.part:<11} {finding.words}")
         sound = sound and finding.verdict is not Verdict.FAULT
     return sound
+
+
+def _without_extra(command: str, error: ImportError) -> UsageError:
+    needed = "pip install 'mi300x-exporter[report]', or the Debian package mi300x-exporter-report"
+    return UsageError(f"{error}: exporter {command} needs its extra: {needed}")
 
 
 def _device_source(config: Config) -> DeviceSource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import Library, MachineMaker, Recorder, served_from
 from tests.support.debian import UnavailableError
 from tests.support.exporter import Metrics
+from tests.support.skipped import tell_what_was_skipped
 
 _HEADINGS = ("library", "scenario", "served from", "version", "utilization", "VRAM GiB", "power W", "energy J", "right")
 _ROW = "row"
@@ -71,6 +71,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rows:
         terminalreporter.section("real libraries over made-up nodes: GPU 0 … GPU 7")
         terminalreporter.write_line(table(_HEADINGS, sorted(map(tuple, rows))))
-    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
-    for reason, count in reasons.items():
-        terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({count} tests)", yellow=True, bold=True)
+    tell_what_was_skipped(terminalreporter)
