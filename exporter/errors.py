@@ -47,7 +47,21 @@ class UsageError(ExporterError):
 
 
 class ConfigError(ExporterError):
-    """The config file, or a file it names, is not usable."""
+    """The config file, or a file it names, is not usable.
+
+    Args:
+        words: A line for each fault: `key: what is wrong, what to do`.
+        where: The file that says so; empty: not known yet, `ConfigFile.named` fills it in.
+    """
+
+    def __init__(self, words: str, *, where: str = "") -> None:
+        super().__init__(words)
+        self.where = where
+
+    def __str__(self) -> str:
+        """Returns each fault as `file: key: …`."""
+        lines = super().__str__().splitlines()
+        return "\n".join(f"{self.where}: {line}" if self.where else line for line in lines)
 
 
 class ListenError(ExporterError):
