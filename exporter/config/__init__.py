@@ -5,8 +5,7 @@ Durations are seconds (float) once read, sizes bytes (int).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from exporter.config.sections import (
     Tasks,
 )
 from exporter.config.values import target
-from exporter.errors import ConfigError
+from exporter.errors import said_in
 
 __all__ = [
     "Budget",
@@ -46,6 +45,7 @@ __all__ = [
     "Section",
     "Simulated",
     "Tasks",
+    "changed_keys",
     "load",
     "parse",
     "target",
@@ -66,14 +66,9 @@ class ConfigFile:
         """
         return load(self.path)
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Names the file in a ConfigError that is raised in the block and names none: the fault of what a key says."""
-        try:
-            yield
-        except ConfigError as error:
-            error.where = error.where or str(self.path or "")
-            raise
+    def named(self) -> AbstractContextManager[None]:
+        """Names the file in errors of the block, as `said_in` does."""
+        return said_in(self.path)
 
 
 def load(path: Path | None) -> Config:
@@ -92,3 +87,15 @@ def parse(document: object, *, where: str) -> Config:
         ConfigError: as `load` does.
     """
     return checked(Config, document, where=where, help_for_unknown="config.example.yaml shows every key")
+
+
+def changed_keys(before: Section, after: Section, prefix: str = "") -> list[str]:
+    """Returns the whole names of the keys whose values differ, such as `devices.interval`."""
+    changed = []
+    for name in type(before).model_fields:
+        old, new, key = getattr(before, name), getattr(after, name), f"{prefix}.{name}".removeprefix(".")
+        if isinstance(old, Section) and isinstance(new, Section):
+            changed += changed_keys(old, new, key)
+        elif old != new:
+            changed.append(key)
+    return changed

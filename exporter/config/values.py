@@ -10,16 +10,16 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from exporter.speech import languages
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_SECONDS = 3650 * 86400.0
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)")
-_SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)")
+SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _MATCHERS = re.compile(
     r'\s*[a-zA-Z_]\w*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"\s*'
@@ -37,10 +37,10 @@ def expected(what: str) -> PydanticCustomError:
 
 def _duration(value: object) -> float:
     """Returns the seconds of `30s`, `1.5h` and the like."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise expected("a duration such as 30s (units: ms, s, m, h, d)")
-    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    seconds = float(match[1]) * DURATION_UNITS[match[2]]
     if seconds > _LONGEST_SECONDS:
         raise expected("a duration of at most 3650d")
     return seconds
@@ -48,27 +48,13 @@ def _duration(value: object) -> float:
 
 def _size(value: object) -> int:
     """Returns the bytes of `1GiB` and the like."""
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    match = SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise expected("a size such as 1GiB (units: B, KiB, MiB, GiB, TiB)")
-    size = float(match[1]) * _SIZE_UNITS[match[2]]
+    size = float(match[1]) * SIZE_UNITS[match[2]]
     if math.isinf(size):
         raise expected("a size that a computer can have")
     return int(size)
-
-
-def written_duration(seconds: float) -> str:
-    """Returns `90s` or `10m`: a duration as the config has it."""
-    unit = next(
-        unit for unit in ("d", "h", "m", "s", "ms") if unit == "ms" or (seconds and not seconds % _DURATION_UNITS[unit])
-    )
-    return f"{seconds / _DURATION_UNITS[unit]:g}{unit}"
-
-
-def written_size(size: int) -> str:
-    """Returns `1GiB`: a size as the config has it."""
-    unit = next(unit for unit in reversed(_SIZE_UNITS) if not size % _SIZE_UNITS[unit])
-    return f"{size // _SIZE_UNITS[unit]}{unit}"
 
 
 def _positive(seconds: float) -> float:
@@ -155,15 +141,12 @@ def is_surrogate(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
 
 
-_IS_DURATION = WithJsonSchema({"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["30s"]})
-_IS_SIZE = WithJsonSchema({"type": "string", "pattern": rf"^{_SIZE.pattern}$", "examples": ["1GiB"]})
-# What the schema for editors shows as a default is written as a file would have it.
-_AS_DURATION = PlainSerializer(written_duration, when_used="json")
-_AS_SIZE = PlainSerializer(written_size, when_used="json")
+_IS_DURATION = WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
+_IS_SIZE = WithJsonSchema({"type": "string", "pattern": f"^{SIZE.pattern}$"})
 
-Duration = Annotated[float, BeforeValidator(_duration), _IS_DURATION, _AS_DURATION]
-PositiveDuration = Annotated[float, BeforeValidator(_duration), AfterValidator(_positive), _IS_DURATION, _AS_DURATION]
-Size = Annotated[int, BeforeValidator(_size), _IS_SIZE, _AS_SIZE]
+Duration = Annotated[float, BeforeValidator(_duration), _IS_DURATION]
+PositiveDuration = Annotated[float, BeforeValidator(_duration), AfterValidator(_positive), _IS_DURATION]
+Size = Annotated[int, BeforeValidator(_size), _IS_SIZE]
 Url = Annotated[str, AfterValidator(_url)]
 Zone = Annotated[str, AfterValidator(_timezone)]
 Language = Annotated[str, AfterValidator(_language)]

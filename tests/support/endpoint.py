@@ -15,6 +15,7 @@ from exporter.config import Listen
 from exporter.model import Snapshot
 from exporter.web.node import NodePages
 from exporter.web.server import WebServer
+from exporter.web.settings import WebSettings, of_section
 from tests.support import snapshots
 
 METRICS = b"# TYPE up gauge\nup 1\n" * 200
@@ -95,8 +96,8 @@ async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
         yield served
 
 
-def settings(**listen: object) -> Listen:
-    return Listen.model_validate({"host": "127.0.0.1", "port": 0, **listen})
+def settings(**listen: object) -> WebSettings:
+    return of_section(Listen.model_validate({"host": "127.0.0.1", "port": 0, **listen}))
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
