@@ -55,7 +55,10 @@ class Endpoint:
             method = options.pop("method", "GET")
             if tls is not None:
                 options["ssl"] = tls
-            async with session.request(method, self.server.url.rstrip("/") + path, **options) as response:
+            url = options.pop("url", self.server.url).rstrip("/")
+            if (host := options.pop("host", None)) is not None:
+                url = f"http://{host}:{self.port}"
+            async with session.request(method, url + path, **options) as response:
                 return Answer(response.status, response.headers, await response.read())
 
     async def send(self, data: bytes, *, local: str = "127.0.0.1") -> bytes:
@@ -87,13 +90,18 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
-    """An endpoint with these keys of the section `listen`."""
+async def serving(told: WebSettings) -> AsyncIterator[Endpoint]:
+    """An endpoint."""
     served = Endpoint()
     pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready)
-    served.server = WebServer(settings(**listen), pages.answer)
+    served.server = WebServer(told, pages.answer)
     async with served.server:
         yield served
+
+
+def endpoint(**listen: object) -> contextlib.AbstractAsyncContextManager[Endpoint]:
+    """An endpoint with these keys of the section `listen`."""
+    return serving(settings(**listen))
 
 
 def settings(**listen: object) -> WebSettings:
