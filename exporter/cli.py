@@ -297,7 +297,13 @@ def check(config_path: Path | None) -> None:
 
 @cli.group(short_help="Look at a config file itself.")
 def config() -> None:
-    """Look at a config file itself: nothing is probed, and no service need run."""
+    """Look at a config file itself: nothing is probed, and no service need run.
+
+    \b
+    Examples:
+      exporter config schema > config.schema.json     for editors
+      exporter config check config.yaml               before it is used
+    """
 
 
 @config.command("schema", short_help="Print the JSON Schema of the config.")

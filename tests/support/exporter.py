@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,11 @@ class Metrics:
 
 @asynccontextmanager
 async def exporter(
-    directory: Path, settings: Mapping[str, Any], env: Mapping[str, str] | None = None, kind: str = "serve"
+    directory: Path,
+    settings: Mapping[str, Any],
+    env: Mapping[str, str] | None = None,
+    kind: str = "serve",
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[ExporterProcess]:
     """Runs a service on a free loopback port until the block is left; a test may end it before.
 
@@ -126,12 +130,13 @@ async def exporter(
         settings: Its content; `listen` is added.
         env: Beside this process' own.
         kind: The command.
+        flags: More of its options.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": 0}, **settings}), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exporter", kind, "--config", str(file),
+        sys.executable, "-m", "exporter", kind, "--config", str(file), *flags,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(env or {})},
