@@ -33,6 +33,7 @@ _PARTS = {
         "tests/system/test_report_outages.py",
     ),
     "now": ("tests/live/test_status.py",),
+    "fleet": ("tests/system/test_fleet.py",),
     "demo": ("tests/demo/test_servers.py", "tests/system/test_demo.py"),
 }
 """What asks an engine, by what it is about."""
