@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -35,12 +36,12 @@ class _Generator(GenerateJsonSchema):
                 found["default"] = _written(found["default"], units)
         return found
 
-    def field_title_should_be_set(self, schema: CoreSchema) -> bool:  # type: ignore[override]  # noqa: ARG002
+    def field_title_should_be_set(self, schema: CoreSchema) -> bool:  # noqa: ARG002
         """A key is title enough."""
         return False
 
 
-def _written(value: float, units: dict[str, float]) -> str:
+def _written(value: float, units: Mapping[str, float]) -> str:
     """Returns `10m`: a value in the largest unit of which it is a whole number."""
     unit = max(
         (unit for unit in units if value % units[unit] == 0), key=lambda unit: units[unit] if value else -units[unit]

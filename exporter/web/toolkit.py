@@ -136,11 +136,11 @@ class _Tls(Section):
 
 
 class _Headers(Section):
-    content_security_policy: _Header | None = Field(None, alias="Content-Security-Policy")
-    x_frame_options: Literal["deny", "sameorigin", ""] | None = Field(None, alias="X-Frame-Options")
-    x_content_type_options: Literal["nosniff", ""] | None = Field(None, alias="X-Content-Type-Options")
-    x_xss_protection: _Header | None = Field(None, alias="X-XSS-Protection")
-    strict_transport_security: _Header | None = Field(None, alias="Strict-Transport-Security")
+    content_security_policy: _Header | None = Field(default=None, alias="Content-Security-Policy")
+    x_frame_options: Literal["deny", "sameorigin", ""] | None = Field(default=None, alias="X-Frame-Options")
+    x_content_type_options: Literal["nosniff", ""] | None = Field(default=None, alias="X-Content-Type-Options")
+    x_xss_protection: _Header | None = Field(default=None, alias="X-XSS-Protection")
+    strict_transport_security: _Header | None = Field(default=None, alias="Strict-Transport-Security")
 
 
 class _Http(Section):

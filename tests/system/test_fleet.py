@@ -231,6 +231,7 @@ def hold_to_the_closed_form(made: Made, seconds: float, span: Window) -> None:
     assert totals.capacity_gpu_hours * HOUR == pytest.approx(span.seconds)
     assert totals.owned_gpu_hours * HOUR == pytest.approx(span.seconds)
     assert totals.observed_gpu_hours * HOUR == pytest.approx(seconds, abs=0.01)
+    assert totals.owned_busy_gpu_hours is not None
     assert totals.owned_busy_gpu_hours * HOUR == pytest.approx(seconds / 2, abs=0.01)
     assert totals.efficiency_ratio == pytest.approx(0.5, rel=1e-6)
     assert {row.username: row.usage.energy_kwh for row in made.report.users} == {"anna": totals.energy_kwh}
