@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 
 DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) prometheus-alertmanager victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
-                 nginx-light openssl shellcheck systemd faketime
+                 nginx-light openssl apache2-utils shellcheck systemd faketime
 
 .PHONY: demo test test-libraries test-packages test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
         bench dist deb release clean

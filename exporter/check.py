@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from exporter.config import Config, Prometheus
+from exporter.config import Config, ConfigFile, Prometheus
 from exporter.devices.source import DeviceSource
 from exporter.errors import OF_ONE_GPU, ConfigError, DeliveryError, DeviceError, ExporterError, TasksError
 from exporter.model import Gpu, Health, Process, Reading
@@ -17,8 +17,10 @@ from exporter.report.delivery.send import try_url
 from exporter.report.delivery.target import url
 from exporter.tasks.refresher import clock_difference
 from exporter.tasks.source import task_source
+from exporter.web.settings import of_section
 from exporter.web.tls import Tls
 
+_NO_FILE = ConfigFile()
 _START_SECONDS = 35.0
 """A worker has 30 s to start."""
 
@@ -86,29 +88,32 @@ class _Look:
             self.settled.set()
 
 
-async def check(config: Config, source: DeviceSource) -> AsyncIterator[Finding]:
+async def check(config: Config, source: DeviceSource, file: ConfigFile = _NO_FILE) -> AsyncIterator[Finding]:
     """Probes one part after the other.
 
     Args:
         config: The settings; the files that they name are tried here.
         source: Where readings come from.
+        file: Where the settings are from, for messages.
     """
-    yield _endpoint(config)
+    yield _endpoint(config, file)
     look = _Look(two_sources=config.devices.source == "auto")
     async for finding in _devices(config, source, look):
         yield finding
     known = frozenset[str]().union(*(gpu.aliases for gpu in look.gpus.values()))
-    async for finding in _tasks(config, known):
+    async for finding in _tasks(config, file, known):
         yield finding
-    async for finding in _prometheus(config):
+    async for finding in _prometheus(config, file):
         yield finding
     async for finding in _deliveries(config):
         yield finding
 
 
-def _endpoint(config: Config) -> Finding:
+def _endpoint(config: Config, file: ConfigFile) -> Finding:
     try:
-        Tls.of(config.listen)
+        with file.named():
+            if (tls := of_section(config.listen).tls) is not None:
+                Tls(tls)
     except ConfigError as error:
         return Finding(Verdict.FAULT, "config", str(error))
     return Finding(Verdict.OK, "config", f"node {config.node_name}, endpoint {config.listen.host}:{config.listen.port}")
@@ -159,10 +164,11 @@ def _shown(reading: Reading) -> str:
     return f"utilization {utilization}, VRAM {vram}"
 
 
-async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding]:
+async def _tasks(config: Config, file: ConfigFile, known: frozenset[str]) -> AsyncIterator[Finding]:
     now = time.time()
     try:
-        source = task_source(config.tasks)
+        with file.named():
+            source = task_source(config.tasks)
         if source is None:
             yield Finding(Verdict.NOTE, "tasks", "tasks.url is not set: every GPU-second is booked to `unknown`")
             return
@@ -188,7 +194,7 @@ async def _tasks(config: Config, known: frozenset[str]) -> AsyncIterator[Finding
         yield Finding(Verdict.NOTE, "tasks", words)
 
 
-async def _prometheus(config: Config) -> AsyncIterator[Finding]:
+async def _prometheus(config: Config, file: ConfigFile) -> AsyncIterator[Finding]:
     settings = config.prometheus
     try:
         from exporter.report.history.client import PrometheusClient
@@ -201,8 +207,9 @@ async def _prometheus(config: Config) -> AsyncIterator[Finding]:
     # On a GPU node nobody sets it: Prometheus comes to us.
     unreachable = Verdict.NOTE if settings == Prometheus() else Verdict.FAULT
     try:
-        async with PrometheusClient(settings) as client:
-            found = await client.instant(PRESENCE.ask(client.scope()), time.time())
+        with file.named():
+            async with PrometheusClient(settings) as client:
+                found = await client.instant(PRESENCE.ask(client.scope()), time.time())
     except ExporterError as error:
         yield Finding(unreachable, "prometheus", f"{error}; only `exporter report` needs it")
         return

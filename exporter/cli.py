@@ -14,19 +14,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from exporter import __version__
-from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
+from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError, said_in
 from exporter.names import visible
 from exporter.report.options import Options, report_options
 
 if TYPE_CHECKING:
-    from exporter.config import Config
+    from exporter.config import Config, ConfigFile
     from exporter.devices.source import DeviceSource
+    from exporter.web.flags import WebFlags
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
@@ -35,13 +37,45 @@ _SWITCH_SECONDS = 0.001
 
 
 def _config_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds --config; the command gets the parsed Config, and the path as `config_path` if it asks for it."""
+    """Adds --config; the command gets `config_path`, which is named in errors about what the file says."""
+
+    @wraps(command)
+    def named(config_path: Path | None, **options: object) -> None:
+        with said_in(config_path):
+            command(config_path=config_path, **options)
+
     return click.option(
         "--config",
         "config_path",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Config file (YAML); without it every default holds.",
-    )(command)
+    )(named)
+
+
+def _web_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that all exporters have; the command gets them as `flags`."""
+
+    @wraps(command)
+    def told(web_addresses: tuple[str, ...], web_file: Path | None, **options: object) -> None:
+        from exporter.web.flags import WebFlags, address
+
+        command(flags=WebFlags(tuple(map(address, web_addresses)), web_file), **options)
+
+    listen = click.option(
+        "--web.listen-address",
+        "web_addresses",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Listen there, such as :9942 or [::1]:9942, and not where the config says; may be repeated.",
+    )
+    file = click.option(
+        "--web.config.file",
+        "web_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="TLS, passwords and headers from the file that all exporters of Prometheus share.",
+    )
+    return listen(file(told))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,7 +93,8 @@ def cli() -> None:
 
 @cli.command(short_help="Run the service of one node.")
 @_config_option
-def serve(config_path: Path | None) -> None:
+@_web_options
+def serve(config_path: Path | None, flags: WebFlags) -> None:
     """Run the service of one node: read its GPUs, follow their owners, answer /metrics.
 
     \b
@@ -69,16 +104,17 @@ def serve(config_path: Path | None) -> None:
     """
     import asyncio
 
-    from exporter import config as config_file
     from exporter import log
+    from exporter.config import ConfigFile
     from exporter.service import Service
 
-    config = config_file.load(config_path)
+    file = ConfigFile(config_path)
+    config = file.load()
     log.configure(config.log, waits=False)
-    service = Service(config, _device_source(config))
+    service = Service(config, _device_source(config), flags)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()  # a collection then walks what came since, not all that was imported, while readings wait
-    asyncio.run(service.run(lambda: config_file.load(config_path)))
+    asyncio.run(service.run(file))
 
 
 @cli.command(short_help="Account a day to users and tasks.")
@@ -176,7 +212,8 @@ def status(
 
 @cli.command(short_help="Serve the cluster's pages.")
 @_config_option
-def portal(config_path: Path | None) -> None:
+@_web_options
+def portal(config_path: Path | None, flags: WebFlags) -> None:
     """Serve the cluster's pages: every GPU now, each user, past reports. Asks Prometheus alone.
 
     \b
@@ -186,16 +223,17 @@ def portal(config_path: Path | None) -> None:
     """
     import asyncio
 
-    from exporter import config as config_file
     from exporter import log
+    from exporter.config import ConfigFile
 
     try:
         from exporter.portal.app import Portal
     except ImportError as error:
         raise _without_extra("portal", error) from error
-    config = config_file.load(config_path)
+    file = ConfigFile(config_path)
+    config = file.load()
     log.configure(config.log, waits=False)
-    asyncio.run(Portal(config).run(lambda: config_file.load(config_path)))
+    asyncio.run(Portal(config, flags).run(file))
 
 
 @cli.command(short_help="Run a simulated cluster, and report its days.")
@@ -244,23 +282,88 @@ def check(config_path: Path | None) -> None:
     import asyncio
     import logging
 
-    from exporter import config as config_file
+    from exporter.config import ConfigFile
 
-    config = config_file.load(config_path)
+    file = ConfigFile(config_path)
+    config = file.load()
     logging.disable()  # what the parts would log, the findings say
     try:
-        sound = asyncio.run(_check(config))
+        sound = asyncio.run(_check(config, file))
     finally:
         logging.disable(logging.NOTSET)
     if not sound:
         raise CheckFailedError("a fault was found")
 
 
-async def _check(config: Config) -> bool:
+@cli.group(short_help="Look at a config file itself.")
+def config() -> None:
+    """Look at a config file itself: nothing is probed, and no service need run.
+
+    \b
+    Examples:
+      exporter config schema > config.schema.json     for editors
+      exporter config check config.yaml               before it is used
+    """
+
+
+@config.command("schema", short_help="Print the JSON Schema of the config.")
+@_config_option
+def config_schema(config_path: Path | None) -> None:  # noqa: ARG001  all commands take it
+    """Print the JSON Schema of the config, for editors.
+
+    \b
+    Examples:
+      exporter config schema > config.schema.json
+      # yaml-language-server: $schema=config.schema.json      as the first line of config.yaml
+    """
+    from exporter.config.schema import schema
+
+    click.echo(schema(), nl=False)
+
+
+@config.command("check", short_help="Say whether a config file is right.")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@_config_option
+@click.option(
+    "--for",
+    "service",
+    type=click.Choice(["serve", "portal"]),
+    help="Read the certificates and the web configuration file that this service would, too.",
+)
+@_web_options
+def config_check(file: Path | None, config_path: Path | None, service: str | None, flags: WebFlags) -> None:
+    """Say whether a config file is right: each fault with file, key, what was expected and what was found.
+
+    \b
+    Examples:
+      exporter config check config.yaml
+      exporter config check --config config.yaml --for serve      before a reload
+
+    \b
+    Exit code: 0 right; 2 not.
+    """
+    from exporter.config import ConfigFile
+    from exporter.web.tls import Tls
+
+    if file is not None and config_path is not None:
+        raise UsageError("config check: expected one file, found FILE and --config")
+    chosen = ConfigFile(file or config_path)
+    if chosen.path is None:
+        raise UsageError("config check: expected a file: exporter config check config.yaml")
+    with chosen.named():
+        settings = chosen.load()
+        section = "portal" if service == "portal" else "listen"
+        told = flags.settings(settings.portal if service == "portal" else settings.listen, section)
+        if service is not None and told.tls is not None:
+            Tls(told.tls)
+    click.echo(f"{chosen.path}: right")
+
+
+async def _check(config: Config, file: ConfigFile) -> bool:
     from exporter.check import Verdict, check
 
     sound = True
-    async for finding in check(config, _device_source(config)):
+    async for finding in check(config, _device_source(config), file):
         click.echo(f"{finding.verdict:<6} {finding.part:<11} {finding.words}")
         sound = sound and finding.verdict is not Verdict.FAULT
     return sound

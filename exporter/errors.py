@@ -35,6 +35,8 @@ ExporterError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -47,7 +49,31 @@ class UsageError(ExporterError):
 
 
 class ConfigError(ExporterError):
-    """The config file, or a file it names, is not usable."""
+    """The config file, or a file it names, is not usable.
+
+    Args:
+        words: A line for each fault: `key: what is wrong, what to do`.
+        where: The file that says so; empty: not known yet, `said_in` fills it in.
+    """
+
+    def __init__(self, words: str, *, where: str = "") -> None:
+        super().__init__(words)
+        self.where = where
+
+    def __str__(self) -> str:
+        """Returns each fault as `file: key: …`."""
+        lines = super().__str__().splitlines()
+        return "\n".join(f"{self.where}: {line}" if self.where else line for line in lines)
+
+
+@contextmanager
+def said_in(file: object) -> Iterator[None]:
+    """Names a config file (None: there is none) in a ConfigError of the block that names none itself."""
+    try:
+        yield
+    except ConfigError as error:
+        error.where = error.where or str(file or "")
+        raise
 
 
 class ListenError(ExporterError):

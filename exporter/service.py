@@ -12,21 +12,23 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exporter import daemon, exposition, log
-from exporter.config import Config
+from exporter.config import Config, ConfigFile, changed_keys
 from exporter.devices.source import DeviceSource
 from exporter.errors import ConfigError, DeviceError, TasksError
 from exporter.model import Answer, Gpu, Health, Process, Reading, Scope
 from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.tasks.threads import in_daemon_thread
+from exporter.web.flags import WebFlags
 from exporter.web.node import NodePages
 from exporter.web.server import WebServer
 from exporter.weighing import weigh
 
 _log = logging.getLogger(__name__)
 
-_LIVE = ("log", "tasks")
-"""Sections that SIGHUP applies whole; of `listen` only TLS and auth."""
+_AT_START = ("hostname", "devices", "metering")
+"""Of the config, what SIGHUP does not apply; beside the addresses of `listen`."""
+_NO_FLAGS = WebFlags()
 _LIFETIME_SECONDS = 1.0
 """For which a rendering is given again while nothing is read: with it ends a value that has ceased to be fresh."""
 
@@ -38,6 +40,7 @@ class Service:
         self,
         config: Config,
         source: DeviceSource,
+        flags: WebFlags = _NO_FLAGS,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -47,10 +50,15 @@ class Service:
         Args:
             config: The settings.
             source: Where readings come from.
+            flags: What the command line says of the endpoint.
             monotonic: CLOCK_MONOTONIC.
             wall: Unix seconds.
+
+        Raises:
+            ConfigError: A file that the settings or flags name cannot be used.
         """
         self.config = config
+        self._flags = flags
         self._source = source
         self.refresher = TaskRefresher(config.tasks, now=wall)
         self.node = Node(config.node_name, config.devices, config.metering, config.tasks, monotonic, wall)
@@ -59,7 +67,8 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
-        self.web = WebServer(config.listen, NodePages(self.node.snapshot, rendered, lambda: self.node.ready).answer)
+        pages = NodePages(self.node.snapshot, rendered, lambda: self.node.ready)
+        self.web = WebServer(flags.settings(config.listen), pages.answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -80,11 +89,11 @@ class Service:
                 for task in running:
                     task.cancel()
 
-    async def run(self, reload: Callable[[], Config]) -> None:
-        """Runs until SIGTERM or SIGINT; SIGHUP reads the config again.
+    async def run(self, file: ConfigFile) -> None:
+        """Runs until SIGTERM or SIGINT.
 
         Args:
-            reload: Reads the config; a ConfigError from it keeps the old one.
+            file: Is read again at SIGHUP.
 
         Raises:
             ListenError: The endpoint cannot be opened.
@@ -92,42 +101,29 @@ class Service:
         """
         await daemon.run(
             self.running(),
-            lambda: f"serving {self.config.node_name} on {self.web.url}",
-            lambda: self._reload(reload),
+            lambda: f"serving {self.config.node_name} on {', '.join(self.web.urls)}",
+            file,
+            self.reconfigure,
         )
 
-    def _reload(self, reload: Callable[[], Config]) -> None:
-        try:
-            self.reconfigure(reload())
-        except ConfigError as error:
-            _log.error("the config stays as it was: %s", error)
-        else:
-            _log.info("config read again")
-
-    def reconfigure(self, new: Config) -> None:
-        """Applies what can be applied live, and names what needs a restart.
+    def reconfigure(self, new: Config) -> list[str]:
+        """Applies what can be applied live, and returns the keys that need a restart.
 
         Raises:
             ConfigError: A certificate or key cannot be used; the old settings stay.
         """
         self.refresher.reconfigure(new.tasks)
         try:
-            self.web.apply(new.listen)
+            self.web.apply(self._flags.settings(new.listen))
         except ConfigError:
             self.refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
-        waiting = [
-            name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report", "portal")
-        ]
-        changed = [name for name in waiting if getattr(new, name) != getattr(self.config, name)]
-        changed += [
-            f"listen.{key}" for key in ("host", "port") if getattr(new.listen, key) != getattr(self.config.listen, key)
-        ]
-        if changed:
-            _log.warning("config: %s changed: restart the service to apply", ", ".join(changed))
+        changed = [key for key in changed_keys(self.config, new) if key.split(".")[0] in _AT_START]
+        changed += self._flags.moved(self.config.listen, new.listen)
         self.config = self.config.model_copy(update={"log": new.log, "tasks": new.tasks})
         self.node.reconfigure(new.tasks)
+        return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.debian import Apt, UnavailableError, cache, one_at_a_time, run
@@ -20,16 +23,21 @@ _SUITES = ("trixie", "unstable")
 """Beside this machine's own, which `make test` uses."""
 _VERSIONS = "versions.txt"
 _PACKAGES = ("prometheus", "promtool", "victoria-metrics")
-_TESTS = (
-    "tests/deploy/test_rules.py",
-    "tests/deploy/test_dashboard_queries.py",
-    "tests/report/history/test_fetch.py",
-    "tests/live",
-    "tests/demo",
-    "tests/system/test_closed_forms.py",
-    "tests/system/test_report_accuracy.py",
-    "tests/system/test_report_outages.py",
-)
+_PARTS = {
+    "rules": ("tests/deploy/test_rules.py",),
+    "dashboards": ("tests/deploy/test_dashboard_queries.py",),
+    "report": (
+        "tests/report/history/test_fetch.py",
+        "tests/system/test_closed_forms.py",
+        "tests/system/test_report_accuracy.py",
+        "tests/system/test_report_outages.py",
+    ),
+    "now": ("tests/live/test_status.py",),
+    "fleet": ("tests/system/test_fleet.py",),
+    "demo": ("tests/demo/test_servers.py", "tests/system/test_demo.py"),
+}
+"""What asks an engine, by what it is about."""
+_ENGINES = {"prometheus": "Prometheus", "victoria-metrics": "VictoriaMetrics"}
 
 
 def unpacked(suite: str) -> Path:
@@ -55,38 +63,78 @@ def unpacked(suite: str) -> Path:
 
 
 def main() -> int:
-    """Runs the tests on each suite's engines.
+    """Runs the tests on each suite's engines, and prints how many passed on which.
 
     Returns:
         The exit code: 0 if none failed. A suite that cannot be had is said, and left out.
     """
-    failed, told = False, []
+    failed, missing, rows = False, [], []
     for suite in _SUITES:
         try:
             place = unpacked(suite)
         except UnavailableError as error:
-            told.append(f"SKIPPED: the engines of Debian {suite} cannot be had: {error}")
+            missing.append(f"NOT TESTED: the engines of Debian {suite} cannot be had: {error}")
             continue
-        versions = (place / _VERSIONS).read_text()
+        versions = dict(line.split(" ", 1) for line in (place / _VERSIONS).read_text().split(", "))
         sys.stdout.write(f"== {suite}: {versions}\n")
         sys.stdout.flush()
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--numprocesses",
-            "auto",
-            "--dist",
-            "loadfile",
-            *sys.argv[1:],
-            *_TESTS,
-        ]
-        path = f"{place / 'usr/bin'}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(command, cwd=_ROOT, env=os.environ | {"PATH": path}, check=False)
-        failed = failed or done.returncode != 0
-        told.append(f"{'FAILED' if done.returncode else 'passed'} on Debian {suite}: {versions}")
-    sys.stdout.write("\n".join(("", *told, "")))
+        with tempfile.NamedTemporaryFile(suffix=".xml") as results:
+            code = tested(place / "usr/bin", Path(results.name))
+            failed = failed or code != 0
+            if Path(results.name).stat().st_size:  # else pytest itself did not come to its end, and has said so
+                counts = counted(Path(results.name))
+                rows += [(f"{name} {versions[key]}, {suite}", counts[key]) for key, name in _ENGINES.items()]
+    sys.stdout.write("\n".join(("", *table(rows), *missing, "")))
     return int(failed)
+
+
+def tested(programs: Path, results: Path) -> int:
+    """Runs the tests with these programs first, and returns pytest's exit code.
+
+    Args:
+        programs: The folder of the engines.
+        results: Where pytest writes JUnit's XML.
+    """
+    command = [sys.executable, "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", f"--junitxml={results}"]
+    tests = [test for part in _PARTS.values() for test in part]
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path}
+    return subprocess.run([*command, *sys.argv[1:], *tests], cwd=_ROOT, env=environment, check=False).returncode
+
+
+def counted(results: Path) -> dict[str, dict[str, Counter[str]]]:
+    """Returns how many tests passed, failed or were skipped, by engine and part.
+
+    A test that runs on either says so in its name; the others run on Prometheus.
+    """
+    counts = {engine: {part: Counter[str]() for part in _PARTS} for engine in _ENGINES}
+    for case in ET.parse(results).iter("testcase"):
+        name = f"{case.get('classname')}[{case.get('name')}"
+        file = name.partition("[")[0].replace(".", "/")
+        part = next((part for part, tests in _PARTS.items() if file.startswith(tuple(map(_stem, tests)))), None)
+        engine = next((engine for engine in reversed(_ENGINES) if engine in name), "prometheus")
+        kinds = {kind.tag for kind in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        if part is not None:
+            counts[engine][part][outcome] += 1
+    return counts
+
+
+def table(rows: Sequence[tuple[str, Mapping[str, Counter[str]]]]) -> Iterator[str]:
+    """Yields the lines of a table: passed of those that ran, by engine and part."""
+    yield f"{'':<34}" + "".join(f"{part:>14}" for part in _PARTS)
+    for name, counts in rows:
+        yield f"{name:<34}" + "".join(f"{_shown(counts[part]):>14}" for part in _PARTS)
+
+
+def _shown(count: Counter[str]) -> str:
+    ran = count["passed"] + count["failed"]
+    skipped = f", {count['skipped']} not" if count["skipped"] else ""
+    return f"{count['passed']}/{ran}{skipped}" if ran or skipped else "–"
+
+
+def _stem(test: str) -> str:
+    return test.removesuffix(".py")
 
 
 def _version(package: Path) -> str:

@@ -27,9 +27,12 @@ def simulated(tmp_path: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("name", root.commands)
+COMMANDS = [name for name in root.commands if name != "config"] + ["config schema", "config check"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(name, "--help") == 0
+    assert run(*name.split(), "--help") == 0
     help_text = capsys.readouterr().out
     assert "Examples:\n    exporter " in help_text
     assert "--config FILE" in help_text
@@ -105,8 +108,8 @@ def test_check_tries_the_files_that_the_config_names(tmp_path: Path, capsys: pyt
 
     assert run("check", "--config", str(file)) == 1
     out = capsys.readouterr().out
-    assert "FAULT  config      listen.tls_cert: cannot read /nowhere" in out
-    assert "FAULT  tasks       tasks.ca_file: /nowhere" in out
+    assert f"FAULT  config      {file}: listen.tls_cert: cannot read /nowhere" in out
+    assert f"FAULT  tasks       {file}: tasks.ca_file: /nowhere" in out
     assert " prometheus " in out
 
 

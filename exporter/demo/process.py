@@ -13,6 +13,8 @@ from typing import Self
 from exporter.errors import ExporterError
 
 _KEPT_LINES = 20
+_START_SECONDS = 120.0
+"""After which one that still logs nothing that was waited for is given up."""
 _LINE_BYTES = 2**20
 """VictoriaMetrics logs a query it refuses in one line."""
 
@@ -52,7 +54,8 @@ class ServerProcess:
         """Starts it.
 
         Raises:
-            ExporterError: It is not installed, or ended before it was ready; with its last words.
+            ExporterError: It is not installed, or was not ready before it ended or two minutes went by; with its last
+                words.
         """
         if shutil.which(self._command[0]) is None:
             raise ExporterError(f"{self._command[0]}: not installed: apt-get install {self._package}")
@@ -69,7 +72,7 @@ class ServerProcess:
         self._drain = asyncio.create_task(self._read_log(ready))
         started = asyncio.create_task(ready.wait())
         try:
-            await asyncio.wait((started, self._drain), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((started, self._drain), timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             await self._stop()
             raise

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from exporter import daemon, log
-from exporter.config import Config
-from exporter.errors import ConfigError
+from exporter.config import Config, ConfigFile
 from exporter.portal.site import Site
 from exporter.report.history.client import PrometheusClient
+from exporter.web.flags import WebFlags
 from exporter.web.server import WebServer
 
-_log = logging.getLogger(__name__)
-
-_RESTART: Final = ("host", "port")
-"""Keys of the section `portal` that SIGHUP does not apply."""
+_NO_FLAGS: Final = WebFlags()
 
 
 class Portal:
@@ -30,14 +25,20 @@ class Portal:
 
     Args:
         settings: The config.
+        flags: What the command line says of the endpoint.
         now: Unix seconds.
+
+    Raises:
+        ConfigError: A file that the settings or flags name cannot be used.
     """
 
-    def __init__(self, settings: Config, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Config, flags: WebFlags = _NO_FLAGS, now: Callable[[], float] = time.time) -> None:
         self._settings = settings
+        self._started_with = settings.portal
+        self._flags = flags
         self._now = now
         self._site = Site(settings, now)
-        self.web = WebServer(settings.portal, self._answer, section="portal")
+        self.web = WebServer(flags.settings(settings.portal, "portal"), self._answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,40 +58,30 @@ class Portal:
                 first.cancel()
                 self._site.close()
 
-    async def run(self, reload: Callable[[], Config]) -> None:
-        """Runs until SIGTERM or SIGINT; SIGHUP reads the config again.
+    async def run(self, file: ConfigFile) -> None:
+        """Runs until SIGTERM or SIGINT.
 
         Args:
-            reload: Reads the config; a ConfigError from it keeps the old one.
+            file: Is read again at SIGHUP.
 
         Raises:
             ConfigError, ListenError: As `running` does.
         """
         await daemon.run(
-            self.running(), lambda: f"serving the cluster on {self.web.url}", partial(self._reload, reload)
+            self.running(), lambda: f"serving the cluster on {', '.join(self.web.urls)}", file, self.reconfigure
         )
 
-    def reconfigure(self, new: Config) -> None:
-        """Takes other settings, all but where to listen.
+    def reconfigure(self, new: Config) -> list[str]:
+        """Takes other settings, and returns the keys that need a restart: those that say where to listen.
 
         Raises:
             ConfigError: A certificate or key cannot be used; the old settings stay.
         """
-        self.web.apply(new.portal)
+        self.web.apply(self._flags.settings(new.portal, "portal"))
         log.configure(new.log, waits=False)
-        old = self._settings.portal
-        if changed := [f"portal.{key}" for key in _RESTART if getattr(new.portal, key) != getattr(old, key)]:
-            _log.warning("config: %s changed: restart the portal to apply", ", ".join(changed))
         self._site.close()
         self._settings, self._site = new, Site(new, self._now)
-
-    def _reload(self, reload: Callable[[], Config]) -> None:
-        try:
-            self.reconfigure(reload())
-        except ConfigError as error:
-            _log.error("the config stays as it was: %s", error)
-        else:
-            _log.info("config read again")
+        return self._flags.moved(self._started_with, new.portal, "portal")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._site.answer(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -27,11 +28,22 @@ _SILENT.disabled = True
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's HTTP/1.1 protocol, with a deadline for requests and a bound on what is held of them."""
+    """aiohttp's HTTP/1.1 protocol, with a deadline for requests and a bound on what is held of them.
 
-    __slots__ = ("_deadline", "_unanswered_bytes", "_wire", "closed", "served_at")
+    Args:
+        server: Answers requests.
+        loop: The running one.
+        admits: Whether a client may stay that has shown a certificate, as `ssl` tells it; None: without TLS.
+    """
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_admits", "_deadline", "_unanswered_bytes", "_wire", "closed", "served_at")
+
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        admits: Callable[[Mapping[str, object]], bool] | None,
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -47,6 +59,7 @@ class Connection(web.RequestHandler):
         self.closed: asyncio.Future[None] = loop.create_future()
         self.served_at = loop.time()
         """Event loop time of the last answer, at first of the connection."""
+        self._admits = admits
         self._wire: asyncio.WriteTransport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unanswered_bytes = 0
@@ -60,6 +73,8 @@ class Connection(web.RequestHandler):
         self._wire = transport
         super().connection_made(transport)
         self._set_deadline()
+        if self._admits is not None and not self._admits(transport.get_extra_info("peercert") or {}):
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes of a request, within the bounds."""

@@ -7,15 +7,16 @@ import contextlib
 import errno
 import logging
 import socket
-import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from exporter.errors import ListenError
 from exporter.web.connection import Connection
+from exporter.web.settings import Address
+from exporter.web.tls import Tls
 
 _log = logging.getLogger(__name__)
 
@@ -28,28 +29,23 @@ _PAUSE_SECONDS: Final = 1.0
 """After a failed accept, for instance when the process has no file descriptor left."""
 
 _ADVICE = {
-    errno.EADDRINUSE: "another process has that port; `ss -ltnp` shows which, {section}.port chooses another",
-    errno.EACCES: "no permission for that port; set {section}.port to 1024 or above",
-    errno.EADDRNOTAVAIL: "this machine has no such address; set {section}.host to one that `ip address` shows, "
+    errno.EADDRINUSE: "another process has that port; `ss -ltnp` shows which, {port} chooses another",
+    errno.EACCES: "no permission for that port; choose one of 1024 or above with {port}",
+    errno.EADDRNOTAVAIL: "this machine has no such address; set {host} to one that `ip address` shows, "
     "or to 0.0.0.0 for all",
 }
 
 
-async def open_socket(host: str, port: int, section: str) -> socket.socket:
-    """A listening socket on the first address that `host` resolves to; port 0 takes any free one.
-
-    Args:
-        host: A name or an address.
-        port: 0 to 65535.
-        section: The section of the config that says so, for messages.
+async def open_socket(where: Address) -> socket.socket:
+    """A listening socket on the first address that a host resolves to; port 0 takes any free one.
 
     Raises:
         ListenError: naming host and port.
     """
-    where = f"cannot listen on {host} port {port}"
+    fault = f"cannot listen on {where.host} port {where.port}"
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = await loop.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listener = socket.create_server(
             address,
@@ -59,11 +55,12 @@ async def open_socket(host: str, port: int, section: str) -> socket.socket:
         )
     except (socket.gaierror, UnicodeError) as error:
         raise ListenError(
-            f"{where}: the name does not resolve; set {section}.host to an address of this machine"
+            f"{fault}: the name does not resolve; set {where.host_setting} to an address of this machine"
         ) from error
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, str(error.strerror))
-        raise ListenError(f"{where}: {advice.format(section=section)}") from error
+        advice = advice.format(host=where.host_setting, port=where.port_setting)
+        raise ListenError(f"{fault}: {advice}") from error
     listener.setblocking(False)
     return listener
 
@@ -75,12 +72,13 @@ class Listener:
     address that has most. A flood from one address so displaces itself, never a Prometheus that scrapes from another.
     """
 
-    def __init__(self, sock: socket.socket, server: web.Server, tls: Callable[[], ssl.SSLContext | None]) -> None:
-        self._socket = sock
+    def __init__(self, sockets: Sequence[socket.socket], server: web.Server, tls: Callable[[], Tls | None]) -> None:
+        self._sockets = sockets
         self._server = server
         self._tls = tls
         self._clients: dict[Connection, tuple[str, asyncio.Task[None]]] = {}
-        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        loop = asyncio.get_running_loop()
+        self._accepting = [loop.create_task(self._accept(sock)) for sock in sockets]
 
     def retire(self) -> None:
         """Closes each open connection behind what is already answered; clients come back under new settings."""
@@ -92,9 +90,11 @@ class Listener:
 
     async def close(self, patience: float) -> None:
         """Stops accepting, waits `patience` seconds for answers under way, and drops what is left."""
-        self._accepting.cancel()
-        await asyncio.wait([self._accepting])
-        self._socket.close()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.wait(self._accepting)
+        for sock in self._sockets:
+            sock.close()
         self.retire()
         tasks = [task for _, task in self._clients.values()]
         if not tasks:
@@ -104,11 +104,11 @@ class Listener:
             task.cancel()
         await asyncio.wait(tasks)
 
-    async def _accept(self) -> None:
+    async def _accept(self, sock: socket.socket) -> None:
         loop, is_failing = asyncio.get_running_loop(), False
         while True:
             try:
-                client, address = await loop.sock_accept(self._socket)
+                client, address = await loop.sock_accept(sock)
             except OSError as error:
                 if not is_failing:
                     _log.warning("no new connection can be taken: %s; trying again each second", error.strerror)
@@ -120,8 +120,9 @@ class Listener:
             is_failing = False
             if len(self._clients) >= MAX_CONNECTIONS:
                 self._make_room()
-            connection = Connection(self._server, loop)
-            self._clients[connection] = (address[0], loop.create_task(self._serve(client, connection)))
+            tls = self._tls()
+            connection = Connection(self._server, loop, None if tls is None else tls.admits)
+            self._clients[connection] = (address[0], loop.create_task(self._serve(client, connection, tls)))
             # A task that is cancelled before its first step would never close its socket.
             await asyncio.sleep(0)
 
@@ -131,15 +132,14 @@ class Listener:
         _, task = self._clients.pop(min(theirs, key=lambda connection: connection.served_at))
         task.cancel()
 
-    async def _serve(self, client: socket.socket, connection: Connection) -> None:
+    async def _serve(self, client: socket.socket, connection: Connection, tls: Tls | None) -> None:
         """Keeps one connection from its TLS handshake to its end, which cancelling brings at once."""
-        tls = self._tls()
         try:
             with contextlib.suppress(OSError):  # a failed handshake is the client's affair, and TLS tells it
                 await asyncio.get_running_loop().connect_accepted_socket(
                     lambda: connection,
                     client,
-                    ssl=tls,
+                    ssl=None if tls is None else tls.context,
                     ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
                     ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if tls else None,
                 )

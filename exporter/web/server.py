@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import ssl
-from collections.abc import Awaitable, Callable
-from typing import Final, Self
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Self
 
 from aiohttp import web
 
-from exporter.config import Listen
+from exporter.errors import ListenError
 from exporter.web.auth import Authenticator, Verdict
 from exporter.web.listener import Listener, open_socket
+from exporter.web.rate import Bucket
 from exporter.web.responses import text
+from exporter.web.settings import WebSettings
 from exporter.web.tls import Tls
 
 _log = logging.getLogger(__name__)
@@ -28,22 +32,20 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class WebServer:
     """Serves what a callable answers, from `start` to `stop`, or as an async context manager."""
 
-    def __init__(self, settings: Listen, answer: Answer, *, section: str = "listen") -> None:
+    def __init__(self, settings: WebSettings, answer: Answer) -> None:
         """Opens nothing yet.
 
         Args:
             settings: Where and how to listen.
             answer: Answers each request.
-            section: The section of the config that the settings are from, for messages.
         """
         self._settings = settings
+        self._addresses = settings.addresses
         self._route = answer
-        self._section = section
         self._tls: Tls | None = None
         self._auth = Authenticator()
+        self._bucket: Bucket | None = None
         self._listener: Listener | None = None
-        self._host = settings.host
-        self._port = settings.port
         self._passwords_exposed = False
         self._failing: set[str] = set()
 
@@ -52,29 +54,41 @@ class WebServer:
 
         Raises:
             ConfigError: A TLS file is not usable.
-            ListenError: The address is not to be had.
+            ListenError: An address is not to be had.
         """
         self.apply(self._settings)
-        sock = await open_socket(self._host, self._port, self._section)
-        self._port = sock.getsockname()[1]
-        self._listener = Listener(sock, web.Server(self._answer), self._tls_context)
+        sockets: list[socket.socket] = []
+        try:
+            for address in self._addresses:
+                sockets.append(await open_socket(address))  # noqa: PERF401  those that are open are closed if one is not to be had
+        except ListenError:
+            for sock in sockets:
+                sock.close()
+            raise
+        self._addresses = tuple(
+            replace(address, port=sock.getsockname()[1]) for address, sock in zip(self._addresses, sockets, strict=True)
+        )
+        server = web.Server(self._answer, request_factory=self._request)
+        self._listener = Listener(sockets, server, lambda: self._tls)
 
-    def apply(self, settings: Listen) -> None:
-        """Takes over TLS and users; host and port stay as they were at the start.
+    def apply(self, settings: WebSettings) -> None:
+        """Takes over all but the addresses, which stay as they were at the start.
 
         Open connections are closed if TLS changes. On an error nothing changes.
 
         Raises:
             ConfigError: A TLS file is not usable.
         """
-        tls = Tls.of(settings, self._section)
-        before_exposed, self._passwords_exposed = self._passwords_exposed, bool(settings.basic_auth) and tls is None
+        tls = None if settings.tls is None else Tls(settings.tls)
+        before_exposed, self._passwords_exposed = self._passwords_exposed, bool(settings.users) and tls is None
         if self._passwords_exposed and not before_exposed:
-            _log.warning("%s.basic_auth without TLS: passwords cross the network readable", self._section)
+            _log.warning("%s without TLS: passwords cross the network readable", settings.users_setting)
         before, self._settings = self._settings, settings
         self._tls = tls
-        self._auth.apply(settings.basic_auth)
-        if self._listener is not None and _tls_files(before) != _tls_files(settings):
+        self._auth.apply(settings.users)
+        if self._bucket is None or before.rate_limit != settings.rate_limit:
+            self._bucket = None if settings.rate_limit is None else Bucket(settings.rate_limit)
+        if self._listener is not None and before.tls != settings.tls:
             self._listener.retire()
 
     async def stop(self) -> None:
@@ -93,20 +107,28 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """The port that is open, which port 0 in the config leaves to the system."""
-        return self._port
+        """The first port that is open, which port 0 in the config leaves to the system."""
+        return self._addresses[0].port
 
     @property
     def url(self) -> str:
         """Where this machine reaches `/`."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104  only compared
-        scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}/"
+        return self.urls[0]
 
-    def _tls_context(self) -> ssl.SSLContext | None:
-        return None if self._tls is None else self._tls.context
+    @property
+    def urls(self) -> list[str]:
+        """Where this machine reaches `/`, for each address."""
+        scheme = "http" if self._tls is None else "https"
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  only compared
+        hosts = [(here.get(address.host, address.host), address.port) for address in self._addresses]
+        return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/" for host, port in hosts]
+
+    def _request(self, *arguments: Any) -> web.BaseRequest:
+        return _Request(self._settings.headers, *arguments, asyncio.get_running_loop())
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._bucket is not None and not self._bucket.take():
+            return text("too many requests, try again", status=429, headers={"Retry-After": "1"})
         if request.body_exists:
             response = text("no request here takes a body", status=413)
             response.force_close()
@@ -136,5 +158,17 @@ class WebServer:
         return response
 
 
-def _tls_files(settings: Listen) -> tuple[object, ...]:
-    return settings.tls_cert, settings.tls_key, settings.client_ca
+class _Request(web.BaseRequest):
+    """Knows which headers every answer gets, however it is sent."""
+
+    ATTRS = web.BaseRequest.ATTRS | {"_on_every_answer"}
+
+    def __init__(self, headers: Mapping[str, str], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._on_every_answer = headers
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        for name, value in self._on_every_answer.items():
+            response.headers.pop(name, None)
+            if value:
+                response.headers[name] = value

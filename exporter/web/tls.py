@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from exporter.config import Listen
 from exporter.errors import ConfigError
+from exporter.web.settings import Pem, TlsSettings
 
 _log = logging.getLogger(__name__)
 
@@ -22,33 +23,27 @@ class Tls:
     a timer. Files that are not usable leave the last good context in place.
     """
 
-    def __init__(self, cert: Path, key: Path, client_ca: Path | None, section: str) -> None:
+    def __init__(self, settings: TlsSettings) -> None:
         """Reads the files.
 
         Args:
-            cert: PEM, the server's certificate first, then its intermediates.
-            key: PEM, not encrypted.
-            client_ca: PEM; clients must then show a certificate that one of these signed.
-            section: The section of the config that names them, for messages.
+            settings: Its certificate is PEM, the server's first, then its intermediates; its key PEM, not encrypted.
 
         Raises:
             ConfigError: naming the file and its fault.
         """
-        self._cert = cert
-        self._key = key
-        self._client_ca = client_ca
-        self._section = section
+        self._settings = settings
         self._stamp = self._look()
-        self._context = self._loaded()
-        if key.stat().st_mode & _OTHERS_MAY_READ:
-            _log.warning("%s.tls_key: every user of this machine can read %s; chmod 640 it", section, key)
+        self._context = _loaded(settings)
+        path = settings.key.path
+        if path is not None and path.stat().st_mode & _OTHERS_MAY_READ:
+            _log.warning("%s: every user of this machine can read %s; chmod 640 it", settings.key.setting, path)
 
-    @classmethod
-    def of(cls, settings: Listen, section: str = "listen") -> Tls | None:
-        """TLS as the config asks for it, None if it does not."""
-        if settings.tls_cert is None or settings.tls_key is None:
-            return None
-        return cls(settings.tls_cert, settings.tls_key, settings.client_ca, section)
+    def admits(self, certificate: Mapping[str, object]) -> bool:
+        """Returns whether a client may stay that has shown this certificate, as `SSLSocket.getpeercert` tells it."""
+        names = certificate.get("subjectAltName", ())
+        assert isinstance(names, tuple)
+        return not self._settings.names or any(name in self._settings.names for _, name in names)
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -61,18 +56,16 @@ class Tls:
 
     def _renew(self) -> None:
         try:
-            self._context = self._loaded()
+            self._context = _loaded(self._settings)
         except ConfigError as error:
             _log.warning("%s; the certificate read before stays in use", error)
         else:
             _log.info("the TLS files have changed, new connections use them")
 
-    def _loaded(self) -> ssl.SSLContext:
-        return _load(self._cert, self._key, self._client_ca, self._section)
-
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What changes whenever one of the files does."""
-        return tuple(_stamp(path) for path in (self._cert, self._key, self._client_ca) if path is not None)
+        given = (self._settings.cert, self._settings.key, self._settings.client_ca)
+        return tuple(_stamp(pem.path) for pem in given if pem is not None and pem.path is not None)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
@@ -83,36 +76,49 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _load(cert: Path, key: Path, client_ca: Path | None, section: str) -> ssl.SSLContext:
+def _loaded(settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _check_certificates(f"{section}.tls_cert", cert)
+    context.minimum_version, context.maximum_version = settings.minimum, settings.maximum
+    _check_certificates(settings.cert)
+    _load_chain(context, settings.cert, settings.key)
+    if settings.client_ca is not None:
+        _check_certificates(settings.client_ca)
+        with settings.client_ca.file() as file:
+            context.load_verify_locations(file)
+        context.verify_mode = settings.clients
+    if settings.ciphers is not None:
+        context.set_ciphers(settings.ciphers)
+    if not settings.prefers_own:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if settings.curve is not None:
+        context.set_ecdh_curve(settings.curve)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, cert: Pem, key: Pem) -> None:
     try:
-        context.load_cert_chain(cert, key, password=lambda: _refuse_encrypted(key, section))
+        with cert.file() as cert_file, key.file() as key_file:
+            context.load_cert_chain(cert_file, key_file, password=lambda: _refuse_encrypted(key))
     except ssl.SSLError as error:
         fault = (
             "is not the key of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else "has no usable PEM key"
         )
-        raise ConfigError(f"{section}.tls_key: {key} {fault} in {cert} ({error.reason or error})") from error
+        raise key.fault(f"{key} {fault} in {cert} ({error.reason or error})") from error
     except OSError as error:
-        raise ConfigError(f"{section}.tls_key: cannot read {key}: {error.strerror}") from error
-    if client_ca is not None:
-        _check_certificates(f"{section}.client_ca", client_ca)
-        context.load_verify_locations(client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+        raise key.fault(f"cannot read {key}: {error.strerror}") from error
 
 
-def _check_certificates(setting: str, path: Path) -> None:
+def _check_certificates(pem: Pem) -> None:
     """OpenSSL's errors do not name the file; a context of its own for each does."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+        with pem.file() as file:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
     except ssl.SSLError as error:
-        raise ConfigError(f"{setting}: {path} has no usable PEM certificate ({error.reason or error})") from error
+        raise pem.fault(f"{pem} has no usable PEM certificate ({error.reason or error})") from error
     except OSError as error:
-        raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from error
+        raise pem.fault(f"cannot read {pem}: {error.strerror}") from error
 
 
-def _refuse_encrypted(key: Path, section: str) -> NoReturn:
+def _refuse_encrypted(key: Pem) -> NoReturn:
     """Stands in for OpenSSL's own prompt, which would wait at the terminal for ever."""
-    raise ConfigError(f"{section}.tls_key: {key} is encrypted, and a service has nobody to ask; give it a plain key")
+    raise key.fault(f"{key} is encrypted, and a service has nobody to ask; give it a plain key")

@@ -68,13 +68,25 @@ expect "the service runs" inside systemctl is-active mi300x-exporter.service
 expect "the timer waits" inside systemctl is-active mi300x-report.timer
 
 step "With simulated GPUs"
-sed -i 's/source: amdsmi/source: simulated/' "$tree/etc/mi300x-exporter/config.yaml"
+sed -i 's/source: auto /source: simulated /' "$tree/etc/mi300x-exporter/config.yaml"
 inside systemctl restart mi300x-exporter.service
 metrics='import urllib.request as u; print(u.urlopen("http://127.0.0.1:9942/metrics").read().decode())'
 # The first readings come a moment after the start.
 until inside python3 -c "$metrics" | grep '^amdgpu_up{'; do sleep 0.2; done
 inside systemctl status --no-pager mi300x-exporter.service
 inside /root/source/deploy/install.sh --check
+
+step "A reload"
+config=$tree/etc/mi300x-exporter/config.yaml
+inside systemctl reload mi300x-exporter.service
+cp -p "$config" "$work/config.yaml"
+sed -i 's/interval: 1s/interval: soon/' "$config"
+expect "of a config that is not usable fails" test "$(inside systemctl reload mi300x-exporter.service || echo failed)" = failed
+inside journalctl --no-pager --output=cat --unit=mi300x-exporter | tee "$work/reload.log" | tail -5
+expect "it names file and key" grep 'config.yaml: devices.interval: expected a duration' "$work/reload.log"
+expect "the service goes on" inside systemctl is-active mi300x-exporter.service
+cp -p "$work/config.yaml" "$config"
+inside systemctl reload mi300x-exporter.service
 
 step "The daily report, though nobody answers"
 expect "the report fails" test "$(inside systemctl start mi300x-report.service >/dev/null 2>&1 || echo failed)" = failed

@@ -22,7 +22,7 @@ from exporter.demo.history import history
 from exporter.demo.remote_write import Column
 from exporter.demo.schedule import Faults
 from exporter.speech import SOURCE, speech
-from tests.support.engines import prometheus
+from tests.support.engines import ENGINES, prometheus
 from tests.support.panels import PanelQuery, View, ask, label_values, queries_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,9 +68,11 @@ async def day() -> list[Column]:
         return list(chain.from_iterable(await asyncio.gather(*nodes)))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(day: list[Column], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with prometheus(tmp_path_factory.mktemp("day"), day) as url:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+async def server(
+    request: pytest.FixtureRequest, day: list[Column], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    async with ENGINES[request.param](tmp_path_factory.mktemp("day"), day) as url:
         yield url
 
 

@@ -28,6 +28,7 @@ from exporter.report.period import Period, month, week
 from exporter.report.window import Window, window
 from exporter.tasks.consumption.client import ConsumptionClient
 from exporter.tasks.consumption.credentials import TokenReader
+from exporter.web.settings import of_section
 from exporter.web.tls import Tls
 from tests.fuzz.fuzzing import NUMBERS, SCALARS, TEXTS, dear, documents, mutated, reads_or_refuses
 
@@ -69,7 +70,8 @@ def use(settings: Config) -> None:
         with contextlib.suppress(ConfigError):
             ConsumptionClient(settings.tasks.url, settings.tasks)
     with contextlib.suppress(ConfigError):
-        Tls.of(settings.listen)
+        if (tls := of_section(settings.listen).tls) is not None:
+            Tls(tls)
     with contextlib.suppress(TasksAuthError):
         TokenReader(settings.tasks.token_file).read()
     with contextlib.suppress(OSError):

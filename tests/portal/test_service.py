@@ -49,7 +49,7 @@ async def test_sighup_applies_passwords_grafana_and_log_and_names_what_needs_a_r
             }
         )
         line = json.loads(await running.logged("need|restart"))
-        assert line["message"] == "config: portal.port changed: restart the portal to apply"
+        assert line["message"] == f"{running.config}: portal.port changed: restart the service to apply"
         await running.logged("config read again")
         async with aiohttp.ClientSession() as session:
             async with session.get(running.url) as refused:

@@ -15,6 +15,7 @@ from exporter.config import Listen
 from exporter.model import Snapshot
 from exporter.web.node import NodePages
 from exporter.web.server import WebServer
+from exporter.web.settings import WebSettings, of_section
 from tests.support import snapshots
 
 METRICS = b"# TYPE up gauge\nup 1\n" * 200
@@ -54,7 +55,10 @@ class Endpoint:
             method = options.pop("method", "GET")
             if tls is not None:
                 options["ssl"] = tls
-            async with session.request(method, self.server.url.rstrip("/") + path, **options) as response:
+            url = options.pop("url", self.server.url).rstrip("/")
+            if (host := options.pop("host", None)) is not None:
+                url = f"http://{host}:{self.port}"
+            async with session.request(method, url + path, **options) as response:
                 return Answer(response.status, response.headers, await response.read())
 
     async def send(self, data: bytes, *, local: str = "127.0.0.1") -> bytes:
@@ -86,17 +90,22 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
-    """An endpoint with these keys of the section `listen`."""
+async def serving(told: WebSettings) -> AsyncIterator[Endpoint]:
+    """An endpoint."""
     served = Endpoint()
     pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready)
-    served.server = WebServer(settings(**listen), pages.answer)
+    served.server = WebServer(told, pages.answer)
     async with served.server:
         yield served
 
 
-def settings(**listen: object) -> Listen:
-    return Listen.model_validate({"host": "127.0.0.1", "port": 0, **listen})
+def endpoint(**listen: object) -> contextlib.AbstractAsyncContextManager[Endpoint]:
+    """An endpoint with these keys of the section `listen`."""
+    return serving(settings(**listen))
+
+
+def settings(**listen: object) -> WebSettings:
+    return of_section(Listen.model_validate({"host": "127.0.0.1", "port": 0, **listen}))
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:

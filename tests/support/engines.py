@@ -17,6 +17,8 @@ from exporter.demo.remote_write import Column, write_series
 
 _STARTED = re.compile(r"started VictoriaMetrics in")
 """Versions since 2024 no longer say that they begin to listen."""
+_PENDING = re.compile(r"^vm_pending_rows\{[^}]*\} [1-9]", re.MULTILINE)
+_PATIENCE_SECONDS = 120.0
 
 
 @asynccontextmanager
@@ -39,16 +41,22 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
     )
     async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTED,)):
         url = f"http://127.0.0.1:{port}"
-        await asyncio.wait_for(_listening(port), timeout=30)
+        await asyncio.wait_for(_listening(port), timeout=_PATIENCE_SECONDS)
         await write_series(url, columns)
         await flushed(url)
         yield url
 
 
 async def flushed(url: str) -> None:
-    """Lets all that was written be read: VictoriaMetrics takes a second otherwise, and others know no such thing."""
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/internal/force_flush"):
-        pass
+    """Waits until all that was written can be read: VictoriaMetrics takes its time, and others know no such thing."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            async with session.get(f"{url}/internal/force_flush"):
+                pass
+            async with session.get(f"{url}/metrics") as metrics:
+                if not _PENDING.search(await metrics.text()):
+                    return
+            await asyncio.sleep(0.1)
 
 
 ENGINES = {"prometheus": prometheus, "victoria-metrics": victoria_metrics}

@@ -122,6 +122,7 @@ async def exporter(
     env: Mapping[str, str] | None = None,
     kind: str = "serve",
     program: Sequence[str] = (sys.executable, "-m", "exporter"),
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[ExporterProcess]:
     """Runs a service on a free loopback port until the block is left; a test may end it before.
 
@@ -131,12 +132,13 @@ async def exporter(
         env: Beside this process' own.
         kind: The command.
         program: Another exporter than that of this tree.
+        flags: More of its options.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": 0}, **settings}), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *program, kind, "--config", str(file),
+        *program, kind, "--config", str(file), *flags,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(env or {})},

@@ -56,7 +56,7 @@ async def portal(url: str, directory: Path, now: float = NOW, **keys: Any) -> As
         "report": {"timezone": ZONE.key, "directory": str(directory)},
         "portal": {"port": 0, **keys},
     }
-    served = Portal(parse(document, where="test"), lambda: now)
+    served = Portal(parse(document, where="test"), now=lambda: now)
     async with served.running(), aiohttp.ClientSession() as session:
         yield Client(served, session)
 

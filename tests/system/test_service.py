@@ -49,7 +49,7 @@ async def test_sighup_applies_log_and_tasks_live_and_names_what_needs_a_restart(
         line = json.loads(await running.logged("need|restart"))
         assert (line["level"], line["message"]) == (
             "warning",
-            "config: devices, listen.port changed: restart the service to apply",
+            f"{running.config}: devices.interval, listen.port changed: restart the service to apply",
         )
         await running.shows(lambda metrics: metrics.value("amdgpu_exporter_task_refreshes_total", result="ok") == 1)
 

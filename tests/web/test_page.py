@@ -174,7 +174,7 @@ def test_no_name_becomes_markup(name: str) -> None:
 
 def test_the_page_asks_for_nothing_elsewhere() -> None:
     markup = page.render(snapshots.EIGHT, ENGLISH)
-    assert re.findall(r'(?:href|src)="(?!data:)([^"]*)"', markup) == ["metrics"]
+    assert re.findall(r'(?:href|src)="(?!data:)([^"]*)"', markup) == ["metrics", "-/healthy", "-/ready"]
     assert "<script" not in markup
     assert " style=" not in markup
 

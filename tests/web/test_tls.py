@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -16,65 +15,15 @@ from cryptography.hazmat.primitives import serialization
 
 from exporter.errors import ConfigError
 from exporter.web import listener
+from tests.support.certificates import Files, made, replace
 from tests.support.endpoint import GET_METRICS, METRICS, Endpoint, answered, endpoint, settings, until_closed
 
 HOUR = dt.timedelta(hours=1)
 
 
-@dataclass
-class Files:
-    """A certification authority, and the files a service is given."""
-
-    directory: Path
-    ca: trustme.CA
-
-    @property
-    def cert(self) -> Path:
-        return self.directory / "cert.pem"
-
-    @property
-    def key(self) -> Path:
-        return self.directory / "key.pem"
-
-    @property
-    def client_ca(self) -> Path:
-        return self.directory / "ca.pem"
-
-    def issue(self, ca: trustme.CA | None = None) -> None:
-        """Puts a new certificate in place, as a renewal does."""
-        leaf = (ca or self.ca).issue_cert("127.0.0.1")
-        _replace(self.cert, leaf.cert_chain_pems[0].bytes())
-        _replace(self.key, leaf.private_key_pem.bytes())
-
-    def listen(self, *, client_ca: bool = False) -> dict[str, str]:
-        keys = {"tls_cert": str(self.cert), "tls_key": str(self.key)}
-        return keys | ({"client_ca": str(self.client_ca)} if client_ca else {})
-
-    def client(self, ca: trustme.CA | None = None, leaf: trustme.LeafCert | None = None) -> ssl.SSLContext:
-        """A client that trusts `ca`, by default this one, and shows `leaf`."""
-        context = ssl.create_default_context()
-        (ca or self.ca).configure_trust(context)
-        if leaf is not None:
-            leaf.configure_cert(context)
-        return context
-
-
-def _replace(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink()
-        return
-    new = path.with_suffix(".new")
-    new.write_bytes(content)
-    new.chmod(0o600)
-    new.replace(path)
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    files = Files(tmp_path, trustme.CA())
-    files.issue()
-    files.ca.cert_pem.write_to_path(files.client_ca)
-    return files
+    return made(tmp_path)
 
 
 async def serial(served: Endpoint, client: ssl.SSLContext) -> str:
@@ -197,7 +146,7 @@ async def test_a_broken_renewal_keeps_the_old_certificate_and_is_logged_once(
 ) -> None:
     async with endpoint(**files.listen()) as served:
         before = await serial(served, files.client())
-        _replace(files.cert, b"truncated")
+        replace(files.cert, b"truncated")
         assert [await serial(served, files.client()) for _ in range(3)] == [before] * 3
         assert len(caplog.records) == 1
         assert f"{files.cert} has no usable PEM certificate" in caplog.text
@@ -212,7 +161,7 @@ async def test_a_renewed_client_ca_counts_for_the_next_connection(files: Files) 
     async with endpoint(**files.listen(client_ca=True)) as served:
         client = files.client(leaf=files.ca.issue_cert("prometheus.test"))
         assert (await served.get("/metrics", tls=client)).status == 200
-        _replace(files.client_ca, trustme.CA().cert_pem.bytes())
+        replace(files.client_ca, trustme.CA().cert_pem.bytes())
         with pytest.raises(aiohttp.ClientError):
             await served.get("/metrics", tls=client)
 
@@ -277,7 +226,7 @@ async def test_a_bad_file_is_named_with_its_fault(
     files: Files, which: str, content: Callable[[], bytes | None], words: str
 ) -> None:
     path: Path = getattr(files, which)
-    _replace(path, content())
+    replace(path, content())
     with pytest.raises(ConfigError) as caught:
         async with endpoint(**files.listen(client_ca=True)):
             pass
