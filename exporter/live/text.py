@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from exporter.live.ask import Used
@@ -69,6 +69,19 @@ def usage(username: str, held_now: int, spans: Mapping[str, Used | None], words:
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
+def places(free: Iterable[GpuNow], words: Speech, width: int) -> Iterator[str]:
+    """Yields where free GPUs are, as lines: `Free: gpu1 0, 3; gpu2 5`.
+
+    Args:
+        free: The GPUs.
+        words: The language.
+        width: Columns of the terminal.
+    """
+    hosts = by_hostname(free, lambda gpu: gpu.hostname)
+    told = "; ".join(f"{visible(host)} {', '.join(gpu.gpu for gpu in gpus)}" for host, gpus in hosts.items())
+    return wrapped(words.named(words.gettext("Free"), told or words.gettext("none")), width, "  ")
+
+
 def _hours(seconds: float, words: Speech) -> str:
     return words.number(seconds / _SECONDS_PER_HOUR, 1)
 
@@ -80,10 +93,8 @@ def _sums(cluster: Cluster, words: Speech, width: int) -> Iterator[str]:
     told = " · ".join(f"{number} {words.gettext(kind.label)}" for kind, number in counts if number)
     gpus = words.ngettext("{count} GPU", "{count} GPUs", count).format(count=count)
     yield from wrapped(words.named(gpus, told), width, "  ")
-    free = by_hostname((gpu for gpu in cluster.gpus if gpu.standing is Standing.FREE), lambda gpu: gpu.hostname)
-    if free:
-        places = "; ".join(f"{visible(host)} {', '.join(gpu.gpu for gpu in gpus)}" for host, gpus in free.items())
-        yield from wrapped(words.named(words.gettext("Free"), places), width, "  ")
+    if free := [gpu for gpu in cluster.gpus if gpu.standing is Standing.FREE]:
+        yield from places(free, words, width)
     if cluster.scraped_at is not None and (age := cluster.time - cluster.scraped_at) > OLD_SECONDS:
         yield words.gettext("The newest sample came {ago}.").format(ago=words.ago(age))
 
