@@ -336,6 +336,7 @@ class Portal(Listen):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9943
+    url: Url | None = None
     grafana_url: Url | None = None
 
 

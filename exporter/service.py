@@ -20,6 +20,7 @@ from exporter.node import Node
 from exporter.tasks.refresher import TaskRefresher
 from exporter.tasks.threads import in_daemon_thread
 from exporter.web.node import NodePages
+from exporter.web.page import Surroundings
 from exporter.web.server import WebServer
 from exporter.weighing import weigh
 
@@ -59,7 +60,8 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
-        self.web = WebServer(config.listen, NodePages(self.node.snapshot, rendered, lambda: self.node.ready).answer)
+        self._pages = NodePages(self.node.snapshot, rendered, lambda: self.node.ready, Surroundings.of(config))
+        self.web = WebServer(config.listen, self._pages.answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -117,6 +119,7 @@ class Service:
             self.refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
+        self._pages.page.around = Surroundings.of(new)
         waiting = [
             name for name in type(new).model_fields if name not in (*_LIVE, "listen", "prometheus", "report", "portal")
         ]

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from exporter import __version__
 from exporter.config import Config
+from exporter.grafana import dashboard
 from exporter.live import text
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.names import visible
@@ -22,7 +23,7 @@ from exporter.pages import Page, environment
 from exporter.portal.days import COUNT, StoredDay
 from exporter.portal.reports import CALENDAR, Listing
 from exporter.portal.views import User, sections, users
-from exporter.speech import ABSENT, SOURCE, Speech, languages, speech
+from exporter.speech import ABSENT, Speech, languages, speech
 from exporter.standing import Standing
 
 _PAGE: Final = Page((("exporter.web", "page.css"), (__package__ or "", "portal.css")))
@@ -145,7 +146,7 @@ class Pages:
             count=COUNT,
             hours=partial(_hours, reader.words),
             most=max((had.owned for _, had in user.had if had), default=0.0),
-            grafana_user=self._dashboard("users", reader.words, "user", user.username),
+            grafana_user=dashboard(self._grafana, "users", reader.words, user=user.username),
         )
 
     def users(self, reader: Reader, state: State, days: Sequence[StoredDay]) -> str:
@@ -199,7 +200,7 @@ class Pages:
             notices=list(_notices(cluster, words)) if cluster else [],
             remarks=cluster.remarks if cluster else (),
             languages=[(other, speech(other).tag, speech(other).own_name) for other in languages()],
-            grafana=self._dashboard("cluster", words),
+            grafana=dashboard(self._grafana, "cluster", words),
             **{"refresh_seconds": None, "api": "api/v1/gpus"} | parts,
         )
 
@@ -237,14 +238,6 @@ class Pages:
             _share(used / total if used is not None and total else None, words),
             "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
         )
-
-    def _dashboard(self, name: str, words: Speech, variable: str = "", value: str = "") -> str | None:
-        """Returns the address of a dashboard of deploy/grafana; None where no Grafana is configured."""
-        if self._grafana is None:
-            return None
-        suffix = "" if words.language == SOURCE else f"-{words.language.lower()}"
-        query = f"?{urlencode({f'var-{variable}': value})}" if variable else ""
-        return f"{self._grafana}/d/mi300x-{name}{suffix}{query}"
 
 
 def _notices(cluster: Cluster, words: Speech) -> Iterator[str]:

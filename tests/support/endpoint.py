@@ -14,6 +14,7 @@ import aiohttp
 from exporter.config import Listen
 from exporter.model import Snapshot
 from exporter.web.node import NodePages
+from exporter.web.page import Surroundings
 from exporter.web.server import WebServer
 from tests.support import snapshots
 
@@ -89,7 +90,7 @@ class Answer:
 async def endpoint(**listen: object) -> AsyncIterator[Endpoint]:
     """An endpoint with these keys of the section `listen`."""
     served = Endpoint()
-    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready)
+    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready, Surroundings())
     served.server = WebServer(settings(**listen), pages.answer)
     async with served.server:
         yield served
