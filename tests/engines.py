@@ -19,9 +19,12 @@ _ROOT = Path(__file__).resolve().parents[1]
 _SUITES = ("trixie", "unstable")
 """Beside this machine's own, which `make test` uses."""
 _VERSIONS = "versions.txt"
-_PACKAGES = ("prometheus", "promtool", "victoria-metrics")
+_PACKAGES = ("prometheus", "promtool", "prometheus-alertmanager", "victoria-metrics")
 _TESTS = (
     "tests/deploy/test_rules.py",
+    "tests/deploy/test_alertmanager.py",
+    "tests/deploy/test_alertmanager_night.py",
+    "tests/deploy/test_alertmanager_chat.py",
     "tests/deploy/test_dashboard_queries.py",
     "tests/report/history/test_fetch.py",
     "tests/live",
