@@ -101,7 +101,6 @@ def _sums(cluster: Cluster, words: Speech, width: int) -> Iterator[str]:
 
 def _row(gpu: GpuNow, now: float, words: Speech) -> list[str]:
     since = gpu.since
-    used, total = gpu.vram_used_bytes, gpu.vram_total_bytes
     return [
         visible(gpu.hostname),
         visible(gpu.gpu),
@@ -111,9 +110,14 @@ def _row(gpu: GpuNow, now: float, words: Speech) -> list[str]:
         visible("+".join(gpu.task_types)),
         "" if since is None else _brief(now - since),
         "" if gpu.utilization is None else words.percent(gpu.utilization, 0),
-        "" if used is None or not total else words.percent(used / total, 0),
-        "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
+        "" if gpu.vram_ratio is None else words.percent(gpu.vram_ratio, 0),
+        power(gpu, words),
     ]
+
+
+def power(gpu: GpuNow, words: Speech) -> str:
+    """Returns `642 W`; empty where it is absent."""
+    return "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W"
 
 
 def state(gpu: GpuNow, now: float, words: Speech) -> str:
@@ -121,12 +125,12 @@ def state(gpu: GpuNow, now: float, words: Speech) -> str:
     label = words.gettext(gpu.standing.label)
     lasting = None
     if gpu.standing is Standing.HELD_IDLE:
-        lasting = gpu.idle_seconds(now)
+        lasting = gpu.idleness.seconds
     elif gpu.standing is Standing.SILENT and gpu.last_seen is not None:
         lasting = now - gpu.last_seen
     if lasting is None:
         return label
-    more = ">" if gpu.idleness.may_be_longer and lasting == gpu.idleness.seconds else ""
+    more = ">" if gpu.standing is Standing.HELD_IDLE and gpu.idleness.may_be_longer else ""
     return f"{label} {more}{_brief(lasting)}"
 
 

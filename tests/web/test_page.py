@@ -48,6 +48,14 @@ def test_totals_count_each_gpu_once() -> None:
     assert f"8 GPUs · as of 2025-07-22 08:19:32 UTC {totals} GPU readings" in shown
 
 
+def test_a_gpu_that_was_idle_before_its_holder_came_is_in_use() -> None:
+    idle = replace(owned(0, "alice", 0.0, 20), idle_seconds=7200.0)
+    (task,) = idle.tasks
+    for ago, word in ((300.0, "in use"), (900.0, "held, idle")):
+        came = replace(idle, tasks=(replace(task, start=snapshots.NOW - ago),))
+        assert f"id 24 {word} AMD Instinct MI300X alice" in render(came)
+
+
 def test_absent_is_a_dash_and_never_0() -> None:
     shown = render(owned(0, "alice", None, None))
     card = shown[shown.index("GPU 0") :]
