@@ -69,7 +69,7 @@ expect "the timer waits" inside systemctl is-active mi300x-report.timer
 expect "the portal runs" inside systemctl is-active mi300x-portal.service
 
 step "With simulated GPUs"
-sed -i 's/source: amdsmi/source: simulated/' "$tree/etc/mi300x-exporter/config.yaml"
+sed -i 's/source: auto /source: simulated /' "$tree/etc/mi300x-exporter/config.yaml"
 inside systemctl restart mi300x-exporter.service
 metrics='import urllib.request as u; print(u.urlopen("http://127.0.0.1:9942/metrics").read().decode())'
 # The first readings come a moment after the start.
