@@ -165,7 +165,7 @@ def report(config_path: Path | None, options: Options) -> None:
 def tasks(
     config_path: Path | None, date: str | None, users: Sequence[str], nodes: Sequence[str], as_json: bool
 ) -> None:
-    """Show who has which GPU, now or on a day, as the consumption API says.
+    """Show who has which GPU, now or on a day, as the consumption API says; and which are free now, as Prometheus says.
 
     \b
     Examples:
@@ -179,7 +179,16 @@ def tasks(
     config, now = config_file.load(config_path), time.time()
     day = window(date, None, config.report.timezone, now) if date else None
     start, end = (day.start, day.end) if day else (now, now + 1)
-    command.run(config, start, end, users=users, nodes=nodes, json=as_json)
+    held = command.run(config, start, end, users=users, nodes=nodes, json=as_json)
+    if day or users or as_json:
+        return
+    try:
+        from exporter.live.command import show_free
+    except ImportError as error:
+        click.echo(f"exporter: which GPUs are free is not known: {error}: that needs the extra: report", err=True)
+        return
+    click.echo()
+    show_free(config, nodes, held)
 
 
 @cli.command(short_help="Show every GPU now.")

@@ -21,6 +21,7 @@ from exporter.tasks.refresher import TaskRefresher
 from exporter.tasks.threads import in_daemon_thread
 from exporter.web.flags import WebFlags
 from exporter.web.node import NodePages
+from exporter.web.page import Surroundings
 from exporter.web.server import WebServer
 from exporter.weighing import weigh
 
@@ -67,8 +68,8 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
-        pages = NodePages(self.node.snapshot, rendered, lambda: self.node.ready)
-        self.web = WebServer(flags.settings(config.listen), pages.answer)
+        self._pages = NodePages(self.node.snapshot, rendered, lambda: self.node.ready, Surroundings.of(config))
+        self.web = WebServer(flags.settings(config.listen), self._pages.answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,6 +120,7 @@ class Service:
             self.refresher.reconfigure(self.config.tasks)
             raise
         log.configure(new.log, waits=False)
+        self._pages.page.around = Surroundings.of(new)
         changed = [key for key in changed_keys(self.config, new) if key.split(".")[0] in _AT_START]
         changed += self._flags.moved(self.config.listen, new.listen)
         self.config = self.config.model_copy(update={"log": new.log, "tasks": new.tasks})

@@ -10,7 +10,7 @@ from exporter.model import Ownership
 from exporter.speech import N_
 
 IDLE_AFTER_SECONDS: Final = 600.0
-"""A GPU that somebody holds counts as idle once it has been idle for so long: tasks load data, and people think."""
+"""A GPU counts as idle once whoever holds it has left it idle for so long: tasks load data, and people think."""
 
 
 class Standing(Enum):
@@ -39,6 +39,18 @@ class Standing(Enum):
         return self.name.lower()
 
 
+def left_idle(idle_seconds: float | None, held_seconds: float | None) -> float | None:
+    """Returns for how long those who hold a GPU have left it idle; of one that nobody holds, for how long it has been.
+
+    Args:
+        idle_seconds: For how long it has been idle, whoever held it; None where nobody observed it.
+        held_seconds: For how long its first task has held it; None without a task that tells.
+    """
+    if idle_seconds is None or held_seconds is None:
+        return idle_seconds
+    return max(0.0, min(idle_seconds, held_seconds))
+
+
 def standing(
     ownership: Ownership, *, utilization: float | None, idle_seconds: float | None, is_readable: bool = True
 ) -> Standing:
@@ -47,7 +59,7 @@ def standing(
     Args:
         ownership: Whose it is.
         utilization: 0 to 1; None where it is absent.
-        idle_seconds: For how long it has been idle; 0 where it is active, None where nobody observed it.
+        idle_seconds: For how long it has been `left_idle`; 0 where it is active, None where nobody observed it.
         is_readable: Whether its last reading is fresh.
     """
     if not is_readable:

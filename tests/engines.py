@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _SUITES = ("trixie", "unstable")
 """Beside this machine's own, which `make test` uses."""
 _VERSIONS = "versions.txt"
-_PACKAGES = ("prometheus", "promtool", "victoria-metrics")
+_PACKAGES = ("prometheus", "promtool", "prometheus-alertmanager", "victoria-metrics")
 _PARTS = {
     "rules": ("tests/deploy/test_rules.py",),
     "dashboards": ("tests/deploy/test_dashboard_queries.py",),
@@ -33,6 +33,11 @@ _PARTS = {
         "tests/system/test_report_outages.py",
     ),
     "now": ("tests/live/test_status.py",),
+    "alerts": (
+        "tests/deploy/test_alertmanager.py",
+        "tests/deploy/test_alertmanager_night.py",
+        "tests/deploy/test_alertmanager_chat.py",
+    ),
     "fleet": ("tests/system/test_fleet.py",),
     "demo": ("tests/demo/test_servers.py", "tests/system/test_demo.py"),
 }

@@ -67,7 +67,7 @@ ONLY_FROM: dict[str, set[str]] = {
     "exporter.report.command": {"exporter.cli"},
     "exporter.service": {"exporter.cli", "exporter.demo"},
     "exporter.demo": {"exporter.cli"},
-    "exporter.portal": {"exporter.cli"},
+    "exporter.portal": {"exporter.cli", "exporter.demo"},
     "exporter.tasks.consumption": {"exporter.tasks.source", "exporter.demo.api"},
 }
 """Who alone may import a part, beside itself."""

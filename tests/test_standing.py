@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.model import Ownership
-from exporter.standing import IDLE_AFTER_SECONDS, Standing, standing
+from exporter.standing import IDLE_AFTER_SECONDS, Standing, left_idle, standing
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_where_a_gpu_stands_follows_from_whose_it_is_and_for_how_long_it_is_idle
     assert standing(ownership, utilization=utilization, idle_seconds=idle) is where
     unread = standing(ownership, utilization=utilization, idle_seconds=idle, is_readable=False)
     assert unread is Standing.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("idle", "held", "left"),
+    [(5000.0, 900.0, 900.0), (300.0, 900.0, 300.0), (300.0, -2.0, 0.0), (300.0, None, 300.0), (None, 900.0, None)],
+)
+def test_nobody_leaves_a_gpu_idle_for_longer_than_they_hold_it(
+    idle: float | None, held: float | None, left: float | None
+) -> None:
+    assert left_idle(idle, held) == left

@@ -22,6 +22,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from deploy.grafana.panels import DATASOURCE
+from exporter.grafana import uid
 from exporter.speech import SOURCE, Speech
 
 PORTAL: Final = "https://gpu.example.org"
@@ -35,7 +36,7 @@ def framed(name: str, title: str, description: str, words: Speech) -> Dashboard:
     others = DashboardLink("MI300X").type(DashboardLinkType.DASHBOARDS).tags([tag]).include_vars(include_vars=True)
     return (
         Dashboard(title)
-        .uid(_uid(name, words))
+        .uid(uid(name, words))
         .description(description)
         .tags([tag])
         .link(others.keep_time(keep_time=True))
@@ -52,12 +53,12 @@ def framed(name: str, title: str, description: str, words: Speech) -> Dashboard:
 
 def to_node(words: Speech) -> str:
     """Where a click on a node leads."""
-    return f"/d/{_uid('node', words)}?var-host={_VALUE}&${{__url_time_range}}"
+    return f"/d/{uid('node', words)}?var-host={_VALUE}&${{__url_time_range}}"
 
 
 def to_user(words: Speech) -> str:
     """Where a click on a user leads."""
-    return f"/d/{_uid('users', words)}?var-user={_VALUE}&${{__url_time_range}}"
+    return f"/d/{uid('users', words)}?var-user={_VALUE}&${{__url_time_range}}"
 
 
 def host(words: Speech, *, multi: bool) -> QueryVariable:
@@ -93,10 +94,6 @@ def _address(title: str, url: str) -> DashboardLink:
 
 def _suffix(words: Speech) -> str:
     return "" if words.language == SOURCE else f"-{words.language}"
-
-
-def _uid(name: str, words: Speech) -> str:
-    return f"mi300x-{name}{_suffix(words).lower()}"
 
 
 def _any_number(variable: QueryVariable, pattern: str, words: Speech) -> QueryVariable:

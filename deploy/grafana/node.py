@@ -165,6 +165,7 @@ def _exporter(board: Dashboard, words: Speech) -> None:
             Series(queries.age("devices"), _("GPU readings")),
             Series(queries.age("tasks"), _("Task ownership")),
             Series(queries.UNBOOKED, _("not yet booked")),
+            alert_above=300,
             size=(8, 8),
         )
     )

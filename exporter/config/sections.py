@@ -198,6 +198,7 @@ class Portal(Listen):
 
     host: str = "127.0.0.1"
     port: Port = 9943
+    url: Url | None = None
     grafana_url: Url | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import time as unix_time
+from typing import Any
 
 from exporter import config
 from exporter.config import Config
@@ -28,6 +29,7 @@ from exporter.demo.settings import demo_settings, write_settings
 from exporter.demo.workers import spread, workers
 from exporter.devices.simulated import SimulatedSource
 from exporter.model import Task
+from exporter.portal.app import Portal
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.service import Service
@@ -54,6 +56,7 @@ class Demo:
 
     prometheus: str
     api: str
+    portal: str
     pages: tuple[str, ...]
     """Of each node."""
     settings: Config
@@ -97,15 +100,18 @@ async def running(given: Config | None, folder: Path, words: Speech) -> AsyncIte
         await _remember(old, past, prometheus.url, pool, words)
         api = await stack.enter_async_context(StandInApi(partial(_tasks, old, present, began)))
         file, settings = write_settings(folder, prometheus.url, api.url, api.token, report)
+        portal = Portal(settings)
+        await stack.enter_async_context(portal.running())
+        around = {"portal": {"url": portal.web.url}, "report": {"timezone": settings.report.timezone}}
         services = [
-            Service(_node_config(name, api.url, folder / "token"), source) for name, source in _sources(present)
+            Service(_node_config(name, api.url, folder / "token", around), source) for name, source in _sources(present)
         ]
         for service in services:
             await stack.enter_async_context(service.running())
         listening = [f"127.0.0.1:{service.web.port}" for service in services]
         targets.write_text(json.dumps([{"targets": listening}]), encoding="utf-8")
         pages = tuple(service.web.url for service in services)
-        yield Demo(prometheus.url, api.url, pages, settings, file, past, pool)
+        yield Demo(prometheus.url, api.url, portal.web.url, pages, settings, file, past, pool)
 
 
 async def scraped(demo: Demo, seconds: int) -> None:
@@ -146,8 +152,9 @@ def _sources(cluster: Cluster) -> Iterator[tuple[str, SimulatedSource]]:
         yield name, SimulatedSource(config.Devices(), hardware)
 
 
-def _node_config(hostname: str, api: str, token: Path) -> Config:
+def _node_config(hostname: str, api: str, token: Path, around: Mapping[str, Any]) -> Config:
     settings = {
+        **around,
         "hostname": hostname,
         "listen": {"host": "127.0.0.1", "port": 0},
         "devices": {"source": "simulated", "expected": 8},

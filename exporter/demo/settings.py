@@ -68,6 +68,7 @@ def write_settings(
         "tasks": {"url": api, "token_file": str(token_file)},
         "prometheus": {"url": prometheus},
         "report": {"directory": str(folder / "reports"), **report},
+        "portal": {"port": 0},
     }
     text = "# Of `exporter demo`, while it runs: the ports of its servers are others each time.\n"
     text += yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)

@@ -90,6 +90,7 @@ def _addresses(cluster: Demo, words: Speech) -> str:
         ("", ""),
         [
             (_("Reports"), index.as_uri()),
+            (_("Portal"), cluster.portal),
             (_("Nodes"), first),
             *(("", page) for page in others),
             (_("Metrics"), f"{first}metrics"),
@@ -106,6 +107,8 @@ def _suggestions(cluster: Demo, words: Speech) -> str:
     week = next(one for one in reversed(cluster.past.periods()) if one.kind == "week")
     commands = (
         f"cd {shlex.quote(str(Path.cwd()))}",
+        f"{call} status --config {config}",
+        f"{call} status --config {config} --watch",
         f"{call} tasks --config {config}",
         f"{call} report --config {config}",
         f"{call} report --config {config} --week {week.name}",

@@ -57,7 +57,7 @@ async def cluster(client: PrometheusClient, now: float) -> Cluster:
     gpus = gpus_now([(series.labels, float(series.values[-1])) for series in gauges], known)
     idle, seen = await asyncio.gather(_idle(client, gpus, now), _last_seen(client, gpus, now))
     newest = max((float(series.values[-1]) for series in scraped), default=None)
-    return Cluster(now, with_histories(gpus, idle, seen), newest, tuple(remark.text for remark in client.remarks))
+    return Cluster(now, with_histories(gpus, idle, seen, now), newest, tuple(remark.text for remark in client.remarks))
 
 
 async def used(client: PrometheusClient, username: str, start: float, now: float) -> Used | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from exporter.live.idleness import Idleness
 from exporter.model import Ownership
 from exporter.names import natural
-from exporter.standing import Standing, standing
+from exporter.standing import Standing, left_idle, standing
 
 _IDLE_UNTOLD = Idleness(None, may_be_longer=False)
 
@@ -47,6 +47,7 @@ class GpuNow:
     is_readable: bool = False
     reports: bool = True
     idleness: Idleness = _IDLE_UNTOLD
+    """For how long its holders have left it idle; of one that nobody holds, for how long it has been."""
     instance: str = ""
     """The address that Prometheus asks its exporter at, as its label says."""
     last_seen: float | None = None
@@ -69,10 +70,11 @@ class GpuNow:
         """When the first of its tasks started, in Unix seconds."""
         return min((task.start for task in self.tasks if task.start is not None), default=None)
 
-    def idle_seconds(self, now: float) -> float | None:
-        """Returns for how long its holders have left it idle; of one that nobody holds, for how long it has been."""
-        idle, since = self.idleness.seconds, self.since
-        return idle if idle is None or since is None else max(0.0, min(idle, now - since))
+    @property
+    def vram_ratio(self) -> float | None:
+        """The share of its VRAM in use, 0 to 1."""
+        used, total = self.vram_used_bytes, self.vram_total_bytes
+        return used / total if used is not None and total else None
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -125,13 +127,22 @@ def gpus_now(samples: Iterable[Sample], known: Iterable[Mapping[str, str]] = ())
 
 
 def with_histories(
-    gpus: Iterable[GpuNow], idle: Mapping[str, Idleness], last_seen: Mapping[str, float]
+    gpus: Iterable[GpuNow], idle: Mapping[str, Idleness], last_seen: Mapping[str, float], now: float
 ) -> tuple[GpuNow, ...]:
-    """Returns the GPUs with what their history says, by unique id."""
+    """Returns the GPUs with what their history says, by unique id, as of some time in Unix seconds."""
     return tuple(
-        replace(gpu, idleness=idle.get(gpu.gpu_uuid, _IDLE_UNTOLD), last_seen=last_seen.get(gpu.gpu_uuid))
+        replace(
+            gpu,
+            idleness=_left_idle(gpu, idle.get(gpu.gpu_uuid, _IDLE_UNTOLD), now),
+            last_seen=last_seen.get(gpu.gpu_uuid),
+        )
         for gpu in gpus
     )
+
+
+def _left_idle(gpu: GpuNow, idle: Idleness, now: float) -> Idleness:
+    seconds = left_idle(idle.seconds, None if gpu.since is None else now - gpu.since)
+    return Idleness(seconds, may_be_longer=idle.may_be_longer and seconds == idle.seconds)
 
 
 def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:

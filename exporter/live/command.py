@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,10 +15,11 @@ import click
 
 from exporter.aliases import HostNames
 from exporter.config import Config
-from exporter.errors import ReportError, UsageError
+from exporter.errors import ExporterError, ReportError, UsageError
 from exporter.live import ask, text
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.live.document import document, used_document
+from exporter.names import visible
 from exporter.report.history.client import PrometheusClient
 from exporter.speech import N_, speech
 from exporter.standing import Standing
@@ -68,6 +69,24 @@ def run(settings: Config, choice: Choice, *, as_json: bool, watch: bool) -> None
     from exporter.live.watch import watch as watched  # noqa: PLC0415  few look for long
 
     asyncio.run(watched(settings, choice))
+
+
+def show_free(settings: Config, nodes: Collection[str], held: Collection[str]) -> None:
+    """Prints which GPUs are free; or, on stderr and in one line, why that is not known.
+
+    Args:
+        settings: The settings.
+        nodes: Only of these hosts; empty: all.
+        held: Unique ids of GPUs that are taken, though Prometheus may not know that yet.
+    """
+    try:
+        found = asyncio.run(look(settings, Choice(is_free=True, nodes=tuple(nodes)), time.time()))
+    except ExporterError as error:
+        click.echo(f"exporter: which GPUs are free is not known: {visible(' '.join(str(error).split()))}", err=True)
+        return
+    free = [gpu for gpu in found.shown if gpu.gpu_uuid not in held]
+    for line in text.places(free, speech(settings.report.language), terminal_width()):
+        click.echo(line)
 
 
 async def look(settings: Config, choice: Choice, now: float) -> Look:

@@ -79,12 +79,12 @@ def document(cluster: Cluster, zone: ZoneInfo) -> ClusterDocument:
         time=moment(cluster.time, zone),
         scraped_at=_instant(cluster.scraped_at, zone),
         standings={kind.key: cluster.count(kind) for kind in Standing},
-        gpus=[gpu_document(gpu, cluster.time, zone) for gpu in cluster.gpus],
+        gpus=[gpu_document(gpu, zone) for gpu in cluster.gpus],
     )
 
 
-def gpu_document(gpu: GpuNow, now: float, zone: ZoneInfo) -> GpuDocument:
-    """Returns one GPU as it was at some time, in Unix seconds."""
+def gpu_document(gpu: GpuNow, zone: ZoneInfo) -> GpuDocument:
+    """Returns one GPU."""
     return GpuDocument(
         hostname=gpu.hostname,
         gpu=int(gpu.gpu) if gpu.gpu.isdecimal() else None,
@@ -95,7 +95,7 @@ def gpu_document(gpu: GpuNow, now: float, zone: ZoneInfo) -> GpuDocument:
         usernames=list(gpu.usernames),
         task_types=list(gpu.task_types),
         since=_instant(gpu.since, zone),
-        idle_seconds=gpu.idle_seconds(now),
+        idle_seconds=gpu.idleness.seconds,
         utilization_ratio=gpu.utilization,
         vram_used_bytes=gpu.vram_used_bytes,
         vram_total_bytes=gpu.vram_total_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from exporter.live.ask import Used
@@ -69,6 +69,19 @@ def usage(username: str, held_now: int, spans: Mapping[str, Used | None], words:
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
+def places(free: Iterable[GpuNow], words: Speech, width: int) -> Iterator[str]:
+    """Yields where free GPUs are, as lines: `Free: gpu1 0, 3; gpu2 5`.
+
+    Args:
+        free: The GPUs.
+        words: The language.
+        width: Columns of the terminal.
+    """
+    hosts = by_hostname(free, lambda gpu: gpu.hostname)
+    told = "; ".join(f"{visible(host)} {', '.join(gpu.gpu for gpu in gpus)}" for host, gpus in hosts.items())
+    return wrapped(words.named(words.gettext("Free"), told or words.gettext("none")), width, "  ")
+
+
 def _hours(seconds: float, words: Speech) -> str:
     return words.number(seconds / _SECONDS_PER_HOUR, 1)
 
@@ -80,17 +93,14 @@ def _sums(cluster: Cluster, words: Speech, width: int) -> Iterator[str]:
     told = " · ".join(f"{number} {words.gettext(kind.label)}" for kind, number in counts if number)
     gpus = words.ngettext("{count} GPU", "{count} GPUs", count).format(count=count)
     yield from wrapped(words.named(gpus, told), width, "  ")
-    free = by_hostname((gpu for gpu in cluster.gpus if gpu.standing is Standing.FREE), lambda gpu: gpu.hostname)
-    if free:
-        places = "; ".join(f"{visible(host)} {', '.join(gpu.gpu for gpu in gpus)}" for host, gpus in free.items())
-        yield from wrapped(words.named(words.gettext("Free"), places), width, "  ")
+    if free := [gpu for gpu in cluster.gpus if gpu.standing is Standing.FREE]:
+        yield from places(free, words, width)
     if cluster.scraped_at is not None and (age := cluster.time - cluster.scraped_at) > OLD_SECONDS:
         yield words.gettext("The newest sample came {ago}.").format(ago=words.ago(age))
 
 
 def _row(gpu: GpuNow, now: float, words: Speech) -> list[str]:
     since = gpu.since
-    used, total = gpu.vram_used_bytes, gpu.vram_total_bytes
     return [
         visible(gpu.hostname),
         visible(gpu.gpu),
@@ -100,9 +110,14 @@ def _row(gpu: GpuNow, now: float, words: Speech) -> list[str]:
         visible("+".join(gpu.task_types)),
         "" if since is None else _brief(now - since),
         "" if gpu.utilization is None else words.percent(gpu.utilization, 0),
-        "" if used is None or not total else words.percent(used / total, 0),
-        "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
+        "" if gpu.vram_ratio is None else words.percent(gpu.vram_ratio, 0),
+        power(gpu, words),
     ]
+
+
+def power(gpu: GpuNow, words: Speech) -> str:
+    """Returns `642 W`; empty where it is absent."""
+    return "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W"
 
 
 def state(gpu: GpuNow, now: float, words: Speech) -> str:
@@ -110,12 +125,12 @@ def state(gpu: GpuNow, now: float, words: Speech) -> str:
     label = words.gettext(gpu.standing.label)
     lasting = None
     if gpu.standing is Standing.HELD_IDLE:
-        lasting = gpu.idle_seconds(now)
+        lasting = gpu.idleness.seconds
     elif gpu.standing is Standing.SILENT and gpu.last_seen is not None:
         lasting = now - gpu.last_seen
     if lasting is None:
         return label
-    more = ">" if gpu.idleness.may_be_longer and lasting == gpu.idleness.seconds else ""
+    more = ">" if gpu.standing is Standing.HELD_IDLE and gpu.idleness.may_be_longer else ""
     return f"{label} {more}{_brief(lasting)}"
 
 

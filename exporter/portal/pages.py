@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from exporter import __version__
 from exporter.config import Config
+from exporter.grafana import dashboard
 from exporter.live import text
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.names import visible
@@ -22,7 +23,7 @@ from exporter.pages import Page, environment
 from exporter.portal.days import COUNT, StoredDay
 from exporter.portal.reports import CALENDAR, Listing
 from exporter.portal.views import User, sections, users
-from exporter.speech import ABSENT, SOURCE, Speech, languages, speech
+from exporter.speech import ABSENT, Speech, languages, speech
 from exporter.standing import Standing
 
 _PAGE: Final = Page((("exporter.web", "page.css"), (__package__ or "", "portal.css")))
@@ -71,25 +72,6 @@ class State:
     """None if there has been no answer."""
     problem: str | None
     """Why it is not of now, in English."""
-
-
-class Line(NamedTuple):
-    """A GPU of a table, in words."""
-
-    hostname: str
-    page: str | None
-    """The address of its node's page."""
-    gpu: str
-    gpu_id: str
-    state: str
-    users: list[tuple[str, str]]
-    """Names, and links to their pages."""
-    types: str
-    held: str
-    utilization: tuple[str, int] | None
-    """In words, and in percent."""
-    vram: tuple[str, int] | None
-    power: str
 
 
 _NOTHING: Final = State(None, None)
@@ -145,7 +127,7 @@ class Pages:
             count=COUNT,
             hours=partial(_hours, reader.words),
             most=max((had.owned for _, had in user.had if had), default=0.0),
-            grafana_user=self._dashboard("users", reader.words, "user", user.username),
+            grafana_user=dashboard(self._grafana, "users", reader.words, user=user.username),
         )
 
     def users(self, reader: Reader, state: State, days: Sequence[StoredDay]) -> str:
@@ -199,7 +181,7 @@ class Pages:
             notices=list(_notices(cluster, words)) if cluster else [],
             remarks=cluster.remarks if cluster else (),
             languages=[(other, speech(other).tag, speech(other).own_name) for other in languages()],
-            grafana=self._dashboard("cluster", words),
+            grafana=dashboard(self._grafana, "cluster", words),
             **{"refresh_seconds": None, "api": "api/v1/gpus"} | parts,
         )
 
@@ -215,36 +197,20 @@ class Pages:
         words = reader.words
         rendered = _ENVIRONMENT.get_template("table.html").render(
             _=words.gettext,
-            sections=[
-                (kind, [self._line(reader, gpu, cluster.time) for gpu in found]) for kind, found in sections(gpus)
-            ],
+            words=words,
+            to_user=reader.to_user,
+            to_node=self._to_node,
+            state=partial(text.state, now=cluster.time, words=words),
+            power=partial(text.power, words=words),
+            bar=lambda ratio: round(100 * min(max(ratio, 0.0), 1.0)),
+            now=cluster.time,
+            sections=sections(gpus),
         )
         return Markup(rendered)  # noqa: S704  a template that escapes
 
-    def _line(self, reader: Reader, gpu: GpuNow, now: float) -> Line:
-        words = reader.words
-        used, total = gpu.vram_used_bytes, gpu.vram_total_bytes
-        return Line(
-            gpu.hostname,
-            f"{self._scheme}://{gpu.instance}/" if _ADDRESS.fullmatch(gpu.instance) else None,
-            gpu.gpu,
-            gpu.gpu_id,
-            text.state(gpu, now, words),
-            [(name, reader.to_user(name)) for name in gpu.usernames],
-            " + ".join(gpu.task_types),
-            "" if gpu.since is None else words.duration(now - gpu.since),
-            _share(gpu.utilization, words),
-            _share(used / total if used is not None and total else None, words),
-            "" if gpu.power_watts is None else f"{words.number(gpu.power_watts, 0)} W",
-        )
-
-    def _dashboard(self, name: str, words: Speech, variable: str = "", value: str = "") -> str | None:
-        """Returns the address of a dashboard of deploy/grafana; None where no Grafana is configured."""
-        if self._grafana is None:
-            return None
-        suffix = "" if words.language == SOURCE else f"-{words.language.lower()}"
-        query = f"?{urlencode({f'var-{variable}': value})}" if variable else ""
-        return f"{self._grafana}/d/mi300x-{name}{suffix}{query}"
+    def _to_node(self, gpu: GpuNow) -> str | None:
+        """Returns the address of the page of a GPU's node."""
+        return f"{self._scheme}://{gpu.instance}/" if _ADDRESS.fullmatch(gpu.instance) else None
 
 
 def _notices(cluster: Cluster, words: Speech) -> Iterator[str]:
@@ -252,11 +218,6 @@ def _notices(cluster: Cluster, words: Speech) -> Iterator[str]:
         yield words.gettext("Prometheus has no GPU of the last day.")
     if cluster.scraped_at is not None and (age := cluster.time - cluster.scraped_at) > text.OLD_SECONDS:
         yield words.gettext("The newest sample came {ago}.").format(ago=words.ago(age))
-
-
-def _share(ratio: float | None, words: Speech) -> tuple[str, int] | None:
-    """Returns a share in words, and in percent of a bar."""
-    return None if ratio is None else (words.percent(ratio, 0), round(100 * min(max(ratio, 0.0), 1.0)))
 
 
 def _hours(words: Speech, hours: float | None) -> str:

@@ -168,7 +168,7 @@ def user_answer(user: User, problem: str | None, zone: ZoneInfo) -> UserAnswer:
         username=user.username,
         time=moment(cluster.time, zone) if cluster else None,
         problem=problem,
-        gpus=[gpu_document(gpu, cluster.time, zone) for gpu in user.gpus] if cluster else None,
+        gpus=[gpu_document(gpu, zone) for gpu in user.gpus] if cluster else None,
         today=used_document(user.today) if user.has_today else None,
         days=[
             DayDocument(

@@ -9,7 +9,7 @@ from typing import Final
 from exporter.model import GpuState, Ownership, Process
 from exporter.origins import origin
 from exporter.speech import ABSENT, Speech
-from exporter.standing import Standing, standing
+from exporter.standing import Standing, left_idle, standing
 
 _GIB: Final = 2**30
 _SPACE: Final = "\N{NO-BREAK SPACE}"
@@ -76,7 +76,7 @@ def card(state: GpuState, now: float, words: Speech) -> Card:
         words: The language.
     """
     _ = words.gettext
-    where = _standing(state)
+    where = _standing(state, now)
     reading = state.reading
     utilization = reading.utilization if reading else None
     used = reading.vram_used_bytes if reading else None
@@ -114,14 +114,19 @@ def _owners(state: GpuState) -> tuple[str, ...]:
     return tuple(sorted({task.username for task in state.tasks})) or (state.owner.username,)
 
 
-def _standing(state: GpuState) -> Standing:
+def _standing(state: GpuState, now: float) -> Standing:
     reading = state.reading
     return standing(
         state.owner.ownership,
         utilization=reading.utilization if reading else None,
-        idle_seconds=state.idle_seconds,
+        idle_seconds=left_idle(state.idle_seconds, _held(state, now)),
         is_readable=reading is not None,
     )
+
+
+def _held(state: GpuState, now: float) -> float | None:
+    """Returns for how many seconds the first of its tasks has held a GPU; None without tasks."""
+    return max(0.0, now - min(task.start for task in state.tasks)) if state.tasks else None
 
 
 def _detail(state: GpuState, now: float, words: Speech) -> str:
@@ -129,11 +134,11 @@ def _detail(state: GpuState, now: float, words: Speech) -> str:
         return ""
     sharing = words.gettext("shared") if state.owner.ownership is Ownership.SHARED else ""
     types = " + ".join(sorted({task.task_type for task in state.tasks} - {""}))
-    held = now - min(task.start for task in state.tasks)
-    since = words.gettext("for {duration}").format(duration=words.duration(held))
+    held = _held(state, now)
+    since = words.gettext("for {duration}").format(duration=words.duration(held or 0.0))
     idle = ""
-    if _standing(state) is Standing.HELD_IDLE and state.idle_seconds is not None:
-        idle = words.gettext("idle for {duration}").format(duration=words.duration(min(held, state.idle_seconds)))
+    if _standing(state, now) is Standing.HELD_IDLE and (seconds := left_idle(state.idle_seconds, held)) is not None:
+        idle = words.gettext("idle for {duration}").format(duration=words.duration(seconds))
     return " · ".join(part for part in (sharing, types, since, idle) if part)
 
 

@@ -21,6 +21,7 @@ class NodePages:
         snapshot: Callable[[], Snapshot],
         exposition: Callable[[str | None], tuple[bytes, str]],
         ready: Callable[[], bool],
+        around: page.Surroundings,
     ) -> None:
         """Asks nothing yet.
 
@@ -28,8 +29,9 @@ class NodePages:
             snapshot: The node as the page shows it.
             exposition: Body and content type of /metrics for the value of a header Accept.
             ready: Whether there were readings yet.
+            around: What is around the node.
         """
-        self._page = page.Page(snapshot)
+        self.page = page.Page(snapshot, around)
         self._exposition = exposition
         self._ready = ready
         self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
@@ -54,7 +56,7 @@ class NodePages:
         words = speech(preferred_language(request.headers.get("Accept-Language", "")))
         headers = {"Content-Language": words.tag, "Content-Security-Policy": page.CONTENT_SECURITY_POLICY}
         vary = "Accept-Encoding, Accept-Language"
-        return document(self._page(words), "text/html; charset=utf-8", request, vary=vary, headers=headers)
+        return document(self.page(words), "text/html; charset=utf-8", request, vary=vary, headers=headers)
 
     def _readiness(self, _: web.BaseRequest) -> web.Response:
         return text("ready") if self._ready() else text("not ready: no GPU has been read yet", status=503)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from time import monotonic
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from exporter import __version__
+from exporter.config import Config
+from exporter.grafana import dashboard
 from exporter.model import Snapshot, SourceState
 from exporter.origins import stand_ins
 from exporter.pages import Page as Shared
@@ -20,11 +23,27 @@ from exporter.web.card import card
 REFRESH_SECONDS: Final = 15
 _LIFETIME_SECONDS: Final = 1.0
 
-_SHARED: Final = Shared(((__package__ or "", "page.css"),))
+_SHARED: Final = Shared(((__package__ or "", "page.css"),), ((__package__ or "", "clock.js"),))
 _TEMPLATE: Final = environment(__package__).get_template("page.html")
 
 CONTENT_SECURITY_POLICY: Final = f"{_SHARED.policy}; frame-ancestors 'none'"
-"""Nothing but the page's own style sheet and its icon: no script, no request elsewhere."""
+"""Nothing but the page's own style sheet, its one script and its icon: no request elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around the node."""
+
+    zone: tzinfo = UTC
+    """By whose clock the page tells times where no script makes that the reader's."""
+    portal: str | None = None
+    """The address of the cluster's pages; None: unknown."""
+    grafana: str | None = None
+
+    @classmethod
+    def of(cls, settings: Config) -> Surroundings:
+        """Returns what the config tells."""
+        return cls(ZoneInfo(settings.report.timezone), settings.portal.url, settings.portal.grafana_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +63,15 @@ class Page:
 
     Args:
         snapshot: Returns the node as it is now.
+        around: What is around it; may be replaced.
         monotonic: CLOCK_MONOTONIC.
     """
 
-    def __init__(self, snapshot: Callable[[], Snapshot], monotonic: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], around: Surroundings, monotonic: Callable[[], float] = monotonic
+    ) -> None:
         self._snapshot = snapshot
+        self.around = around
         self._monotonic = monotonic
         self._rendered: dict[str, tuple[float, bytes]] = {}
         """When, and what, by language."""
@@ -60,17 +83,18 @@ class Page:
             rendered_at, body = self._rendered[words.language]
             if now - rendered_at < _LIFETIME_SECONDS:
                 return body
-        body = render(self._snapshot(), words).encode(errors="replace")
+        body = render(self._snapshot(), words, self.around).encode(errors="replace")
         self._rendered[words.language] = now, body
         return body
 
 
-def render(snapshot: Snapshot, words: Speech) -> str:
+def render(snapshot: Snapshot, words: Speech, around: Surroundings) -> str:
     """Returns the page as HTML.
 
     Args:
         snapshot: The node.
         words: The language.
+        around: What is around the node.
     """
     _ = words.gettext
     # Tasks began by the API's clock.
@@ -89,11 +113,20 @@ def render(snapshot: Snapshot, words: Speech) -> str:
             _source(_("Task ownership"), snapshot.tasks, snapshot.time, words),
         ],
         notices=list(_notices(snapshot, words)),
-        time=datetime.fromtimestamp(snapshot.time, UTC),
+        time=_by_offset(snapshot.time, around.zone),
+        portal=around.portal,
+        grafana=dashboard(around.grafana, "node", words, host=snapshot.hostname),
         version=__version__,
         refresh_seconds=REFRESH_SECONDS,
         style=_SHARED.style,
+        script=_SHARED.script,
     )
+
+
+def _by_offset(seconds: float, zone: tzinfo) -> datetime:
+    """Returns Unix seconds in a zone that names itself `UTC+08:00`: its own short name may be that of several."""
+    here = datetime.fromtimestamp(seconds, zone)
+    return here.replace(tzinfo=timezone(here.utcoffset() or timedelta()))
 
 
 def _source(

@@ -59,13 +59,14 @@ boot
 inside cat /etc/debian_version
 
 step "install.sh --dry-run"
-inside /root/source/deploy/install.sh --dry-run node report
+inside /root/source/deploy/install.sh --dry-run node report portal
 expect "nothing was installed" test ! -e "$tree/opt/mi300x-exporter"
 
 step "install.sh"
-inside /root/source/deploy/install.sh node report
+inside /root/source/deploy/install.sh node report portal
 expect "the service runs" inside systemctl is-active mi300x-exporter.service
 expect "the timer waits" inside systemctl is-active mi300x-report.timer
+expect "the portal runs" inside systemctl is-active mi300x-portal.service
 
 step "With simulated GPUs"
 sed -i 's/source: auto /source: simulated /' "$tree/etc/mi300x-exporter/config.yaml"
@@ -93,6 +94,24 @@ expect "the report fails" test "$(inside systemctl start mi300x-report.service >
 inside journalctl --no-pager --output=cat --unit=mi300x-report | tee "$work/report.log"
 expect "it says that Prometheus does not answer" grep 127.0.0.1:9090 "$work/report.log"
 
+step "The portal, though nobody answers it"
+asked='
+import sys, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen("http://127.0.0.1:9943" + sys.argv[1])
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode())'
+ask() { inside python3 -c "$asked" "$1"; }
+ask /-/healthy | tee "$work/healthy"
+ask / >"$work/page"
+ask /reports/ >"$work/reports"
+expect "it is healthy" grep --quiet '^200 ' "$work/healthy"
+expect "its page says that Prometheus has not answered" grep --quiet 'Prometheus has not answered' "$work/page"
+expect "it says that there are no reports yet" grep --quiet 'There are no reports yet' "$work/reports"
+inside systemctl reload mi300x-portal.service
+expect "it goes on with its config read again" inside systemctl is-active mi300x-portal.service
+
 step "install.sh again"
 touch "$work/before"
 inside /root/source/deploy/install.sh | tee "$work/again"
@@ -107,6 +126,7 @@ inside /root/source/deploy/install.sh
 expect "another version is in use" test "$(readlink "$tree/opt/mi300x-exporter/current")" != "$before"
 expect "the old one is gone" test ! -e "$tree$before"
 expect "the service runs" inside systemctl is-active mi300x-exporter.service
+expect "so does the portal" inside systemctl is-active mi300x-portal.service
 
 step "install.sh --uninstall"
 inside /root/source/deploy/install.sh --uninstall

@@ -5,15 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +15,18 @@ import aiohttp
 import numpy as np
 import pytest
 import yaml
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from exporter.demo.process import ServerProcess
 from exporter.demo.prometheus import PrometheusServer
 from exporter.demo.remote_write import Column, write_series
+from tests.support.alertmanager import ALERTMANAGER, CONFIG, Mails, alertmanager, delivered, mail_server, text
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-ALERTMANAGER = DEPLOY / "alertmanager"
-CONFIG = ALERTMANAGER / "alertmanager.yml"
-RULES = DEPLOY / "prometheus"
+RULES = ALERTMANAGER.parent / "prometheus"
 ALERTS = [
     rule
     for group in yaml.safe_load((RULES / "alerts.rules.yml").read_text())["groups"]
     for rule in group["rules"]
     if "alert" in rule
 ]
-LISTENING = re.compile(r'msg="Listening on".* address=(\S+)')
 INSTANCE = {"instance": "n1:9942"}
 AWAY_SECONDS = 630.0
 """So old are the newest owners that Prometheus knows at first; what they did since then is told later."""
@@ -106,63 +95,13 @@ def test_a_username_becomes_one_address_or_the_administrators(user: str, address
     assert rendered == address
 
 
-@dataclass
-class Mails:
-    """A mail server's handler that keeps mail, and tells when there is more."""
-
-    kept: list[EmailMessage] = field(default_factory=list)
-    _more: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  as aiosmtpd calls it
-        assert isinstance(envelope.content, bytes)
-        self.kept.append(message_from_bytes(envelope.content, _class=EmailMessage, policy=default))
-        self._more.set()
-        return "250 OK"
-
-    async def arrived(self, to: str, subject: str, *words: str) -> EmailMessage:
-        """The first mail with this recipient, subject and text, now or later."""
-        async with asyncio.timeout(120):
-            while True:
-                for mail in self.kept:
-                    if mail["To"] == to and mail["Subject"] == subject and all(word in text(mail) for word in words):
-                        return mail
-                self._more.clear()
-                await self._more.wait()
-
-
-def text(mail: EmailMessage) -> str:
-    content = mail.get_body(("plain",))
-    assert content is not None
-    return str(content.get_content()).replace("\r\n", "\n")
-
-
-@asynccontextmanager
-async def mail_server(mails: Mails) -> AsyncIterator[int]:
-    server = await asyncio.get_running_loop().create_server(lambda: SMTP(mails), "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-@asynccontextmanager
-async def alertmanager(directory: Path, mail_port: int) -> AsyncIterator[str]:
-    """Alertmanager with the delivered files; only its waits are short, and its night is over."""
-    shutil.copytree(ALERTMANAGER, directory)
-    config = yaml.safe_load(CONFIG.read_text())
-    config["global"]["smtp_smarthost"] = f"127.0.0.1:{mail_port}"
+def hurried(mail_port: int) -> dict[str, Any]:
+    """The delivered config; only its waits are short, and its night is over."""
+    config = delivered(mail_port)
     for route in (config["route"], *config["route"]["routes"]):
         route.update(group_wait="2s", group_interval="1s")
         route.pop("mute_time_intervals", None)
-    (directory / CONFIG.name).write_text(yaml.safe_dump(config))
-    command = (
-        "prometheus-alertmanager",
-        f"--config.file={directory / CONFIG.name}",
-        f"--storage.path={directory / 'data'}",
-        "--web.listen-address=127.0.0.1:0",
-        "--cluster.listen-address=",
-    )
-    server = ServerProcess(command, package="prometheus-alertmanager", milestones=(LISTENING,))
-    async with server:
-        yield server.found[0][1]
+    return config
 
 
 def rules(directory: Path) -> list[str]:
@@ -251,14 +190,17 @@ async def knows_alertmanager(url: str) -> None:
 async def test_mails_tell_of_idle_gpus_of_a_lost_one_and_of_a_silent_api_and_when_each_is_over(tmp_path: Path) -> None:
     mails = Mails()
     admins = "root@localhost"
-    async with mail_server(mails) as port, alertmanager(tmp_path / "alertmanager", port) as address:
+    async with (
+        mail_server(mails) as port,
+        alertmanager(tmp_path / "alertmanager", hurried(port)) as manager,
+    ):
         config: dict[str, Any] = {
             "global": {"evaluation_interval": "1s", "external_labels": {"cluster": "main"}},
             "rule_files": rules(tmp_path),
             "storage": {
                 "tsdb": {"out_of_order_time_window": "1d"}
             },  # the rules write the present before the past is in
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]},
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [manager.address]}]}]},
         }
         async with PrometheusServer(tmp_path / "prometheus", yaml.safe_dump(config)) as prometheus:
             await knows_alertmanager(prometheus.url)

@@ -21,6 +21,11 @@ BOARDS = [json.loads(path.read_text()) for path in sorted(DIRECTORY.glob("*/*.js
 ENGLISH = boards(speech(SOURCE))
 QUERIES = [query for board in ENGLISH.values() for query in queries_of(board)]
 SHOWN = {"title", "description", "label", "legendFormat", "text", "displayName", "titleFormat"}
+ALERTS = [
+    rule["expr"]
+    for group in yaml.safe_load((GRAFANA.parent / "prometheus" / "alerts.rules.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
 UNITS = {value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str)}
 
 
@@ -74,6 +79,48 @@ def test_shares_are_drawn_up_to_the_whole_and_every_curve_has_its_mean_and_highe
             defaults = panel["fieldConfig"]["defaults"]
             assert defaults["min"] == 0
             assert (defaults.get("max") == 1) == (defaults["unit"] == units.PercentUnit), panel["title"]
+
+
+@every_board
+def test_red_begins_where_an_alert_about_the_same_metric_does(board: dict[str, Any]) -> None:
+    for panel in panels_of(board):
+        steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
+        metrics = set().union(*(metrics_in(target["expr"]) for target in panel["targets"]))
+        for limit in [step["value"] for step in steps if step["color"] == "red"]:
+            shown = "0" if limit < 1e-6 else f"{limit:g}"  # from the first one on
+            about = [alert for alert in ALERTS if metrics & metrics_in(alert)]
+            assert any(re.search(rf"> {shown}(?![\d.])", alert) for alert in about), (panel["title"], limit)
+
+
+def test_every_limit_of_an_alert_about_a_gauge_is_drawn() -> None:
+    drawn = {
+        (board["title"], panel["title"])
+        for board in ENGLISH.values()
+        for panel in panels_of(board)
+        if panel["type"] == "timeseries" and "thresholds" in panel["fieldConfig"]["defaults"]
+    }
+    assert drawn == {
+        ("MI300X cluster", "Age of the sources"),
+        ("MI300X cluster", "Throttling"),
+        ("MI300X node", "VRAM used, by GPU"),
+        ("MI300X node", "Throttling"),
+        ("MI300X node", "Age of the sources"),
+    }
+
+
+@every_board
+def test_restarts_are_marked_and_where_gpus_are_followed_changes_of_owner(board: dict[str, Any]) -> None:
+    marked = [metrics_in(mark["expr"]) for mark in board["annotations"]["list"] if mark["enable"]]
+    expected = [{"amdgpu_observed_seconds_total"}, {"amdgpu_utilization_ratio"}]
+    assert marked == (expected if "-node" in board["uid"] else expected[:1])
+
+
+@every_board
+def test_links_lead_to_the_others_to_the_portal_and_to_its_reports(board: dict[str, Any]) -> None:
+    links = {link.get("url") for link in board["links"] if link["type"] == "link"}
+    assert links == {"$portal/", "$portal/reports/"}
+    assert [link["includeVars"] for link in board["links"] if link["type"] == "dashboards"] == [True]
+    assert [one["type"] for one in board["templating"]["list"] if one["name"] == "portal"] == ["constant"]
 
 
 @every_board

@@ -69,5 +69,8 @@ def test_one_that_was_replaced_or_has_moved_is_not() -> None:
 
 
 def test_holders_are_not_blamed_for_the_idleness_before_them() -> None:
-    (gpu,) = with_histories(gpus_now(owned()), {A["gpu_uuid"]: Idleness(5000.0, may_be_longer=True)}, {})
-    assert gpu.idle_seconds(now=1900.0) == 900.0
+    before = {A["gpu_uuid"]: Idleness(5000.0, may_be_longer=True)}
+    for now, standing in ((1300.0, Standing.IN_USE), (1900.0, Standing.HELD_IDLE)):
+        (gpu,) = with_histories(gpus_now(owned()), before, {}, now)
+        assert gpu.idleness == Idleness(now - 1000.0, may_be_longer=False)
+        assert gpu.standing is standing

@@ -26,13 +26,12 @@ import yaml
 
 from exporter import cli
 from exporter.config import Config, parse
-from exporter.demo.remote_write import Column
 from exporter.errors import HistoryError, ReportError, UsageError
 from exporter.live.command import Choice, Look, look, shown
 from exporter.standing import Standing
 from exporter.table import width_of
 from tests.support.engines import ENGINES, free_port
-from tests.support.live import BEGAN, CLUSTER, HOUR, NOW, gpu
+from tests.support.live import BEGAN, CLUSTER, HOUR, NOW, gpu, moved
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
@@ -67,9 +66,8 @@ async def test_every_gpu_stands_where_its_history_says(url: str) -> None:
 
 async def test_it_says_for_how_long_holders_leave_a_gpu_idle_and_a_gpu_is_silent(url: str) -> None:
     gpus = {(gpu.hostname, gpu.gpu): gpu for gpu in (await status(url)).shown}
-    assert gpus["colab-gpu1", "1"].idle_seconds(NOW) == pytest.approx(3 * HOUR, abs=300)
-    assert gpus["colab-gpu2", "1"].idle_seconds(NOW) == 0.5 * HOUR
-    assert gpus["colab-gpu2", "1"].idleness.seconds == pytest.approx(26 * HOUR, abs=HOUR)
+    assert gpus["colab-gpu1", "1"].idleness.seconds == pytest.approx(3 * HOUR, abs=300)
+    assert gpus["colab-gpu2", "1"].idleness.seconds == 0.5 * HOUR
     assert NOW - (gpus["colab-gpu2", "0"].last_seen or 0) == pytest.approx(2 * HOUR, abs=600)
 
 
@@ -136,11 +134,7 @@ async def test_a_gpu_whose_counters_stand_still_is_not_called_active(tmp_path: P
 @pytest_asyncio.fixture(loop_scope="module")
 async def now(tmp_path: Path) -> AsyncIterator[Path]:
     """A config for a Prometheus that holds two GPUs of just now."""
-    moved = time.time() - NOW
-    columns = [
-        Column(column.labels, column.times_ms + round(moved * 1000), column.values)
-        for column in [*gpu(0, user="=cmd()"), *gpu(1, active_until=BEGAN)]
-    ]
+    columns = moved([*gpu(0, user="=cmd()"), *gpu(1, active_until=BEGAN)], time.time())
     async with ENGINES["prometheus"](tmp_path / "engine", columns) as where:
         file = tmp_path / "config.yaml"
         file.write_text(yaml.safe_dump({"prometheus": {"url": where}}))

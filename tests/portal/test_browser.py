@@ -109,6 +109,18 @@ async def test_the_browser_has_nothing_to_complain_of_and_no_script_to_run(page:
     assert page.complaints == []
 
 
+async def test_every_gpu_is_a_row_of_a_table_with_heads(page: Page, site: Client) -> None:
+    await page.show(1280, 800, dark=False)
+    await page.goto(site.portal.web.url)
+    total = await page.evaluate(
+        "[...document.querySelectorAll('.totals b')].reduce((sum, b) => sum + +b.textContent, 0)"
+    )
+    assert await page.evaluate("document.querySelectorAll('table.rows tbody tr:not(.head)').length") == total > 0
+    cells = "[...document.querySelectorAll('table.rows tbody tr:not(.head)')].map(row => row.cells.length)"
+    heads = await page.evaluate("document.querySelectorAll('table.rows thead th').length")
+    assert set(await page.evaluate(cells)) == {heads}
+
+
 async def test_keys_reach_every_link_and_the_first_leads_to_the_content(page: Page, site: Client) -> None:
     await page.goto(site.portal.web.url)
     reached = set()

@@ -14,6 +14,7 @@ import aiohttp
 from exporter.config import Listen
 from exporter.model import Snapshot
 from exporter.web.node import NodePages
+from exporter.web.page import Surroundings
 from exporter.web.server import WebServer
 from exporter.web.settings import WebSettings, of_section
 from tests.support import snapshots
@@ -93,7 +94,7 @@ class Answer:
 async def serving(told: WebSettings) -> AsyncIterator[Endpoint]:
     """An endpoint."""
     served = Endpoint()
-    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready)
+    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready, Surroundings())
     served.server = WebServer(told, pages.answer)
     async with served.server:
         yield served

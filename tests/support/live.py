@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ def gpu(
         yield one("amdgpu_owner_idle_seconds_total", np.minimum(idle, owned), **owner)
         yield one("amdgpu_task_info", 1.0, task_id=f"t{index}", username=user, task_type="LAB", gpu_id="27")
         yield one("amdgpu_task_start_timestamp_seconds", NOW - held, task_id=f"t{index}")
+
+
+def moved(columns: Iterable[Column], to: float) -> list[Column]:
+    """The same as of another time than NOW."""
+    by = round((to - NOW) * 1000)
+    return [Column(column.labels, column.times_ms + by, column.values) for column in columns]
 
 
 CLUSTER = [

@@ -10,12 +10,15 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from exporter import config
 from exporter.demo import run, show
 from exporter.demo.past import Past
 from exporter.report import days
+from exporter.speech import speech
+from tests.support.command_line import run as command
 
 
 async def test_it_ends_with_the_brief_the_month_and_the_addresses_and_leaves_all_reports(
@@ -46,6 +49,27 @@ async def test_it_ends_with_the_brief_the_month_and_the_addresses_and_leaves_all
     totals = json.loads((reports / month / "report.json").read_text())["totals"]
     assert totals["coverage_ratio"] == pytest.approx(1.0, abs=1e-6)
     assert totals["capacity_gpu_hours"] == 24 * 8 * len(past.periods()[-1].days())
+
+
+async def test_its_portal_and_status_show_every_gpu_and_pages_lead_to_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "NODES", 1)
+    async with run.running(None, tmp_path / "demo", speech("en")) as demo:
+        await run.scraped(demo, run.SCRAPE_SECONDS)
+        code, out, err = await asyncio.to_thread(command, ["status", "--config", str(demo.config_file)])
+        assert (code, err) == (0, "")
+        assert out.startswith("8 GPUs: ")
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{demo.portal}api/v1/gpus") as answer:
+                gpus = (await answer.json())["gpus"]
+            async with session.get(demo.portal) as answer:
+                page = await answer.text()
+            async with session.get(demo.pages[0]) as answer:
+                node = await answer.text()
+    assert len(gpus) == 8
+    assert all(f'href="{address}"' in page for address in demo.pages)
+    assert f'href="{demo.portal}"' in node
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

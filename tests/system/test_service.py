@@ -34,7 +34,7 @@ async def test_it_is_ready_with_the_first_readings(tmp_path: Path) -> None:
         assert "colab-gpu1" in await running.get("/")
 
 
-async def test_sighup_applies_log_and_tasks_live_and_names_what_needs_a_restart(tmp_path: Path) -> None:
+async def test_sighup_applies_log_tasks_and_links_live_and_names_what_needs_a_restart(tmp_path: Path) -> None:
     api = StandInApi([])
     async with api, exporter(tmp_path, SIMULATED) as running:
         token = tmp_path / "token"
@@ -44,7 +44,7 @@ async def test_sighup_applies_log_and_tasks_live_and_names_what_needs_a_restart(
             SIMULATED
             | {"devices": {"source": "simulated", "interval": "2s"}}
             | {"tasks": {"url": api.url, "token_file": str(token)}, "log": {"format": "json"}}
-            | {"listen": {"host": "127.0.0.1", "port": 1}}
+            | {"listen": {"host": "127.0.0.1", "port": 1}, "portal": {"url": "https://gpu.example.org"}}
         )
         line = json.loads(await running.logged("need|restart"))
         assert (line["level"], line["message"]) == (
@@ -52,6 +52,7 @@ async def test_sighup_applies_log_and_tasks_live_and_names_what_needs_a_restart(
             f"{running.config}: devices.interval, listen.port changed: restart the service to apply",
         )
         await running.shows(lambda metrics: metrics.value("amdgpu_exporter_task_refreshes_total", result="ok") == 1)
+        assert 'href="https://gpu.example.org/"' in await running.get("/")
 
 
 @pytest.mark.parametrize("text", ["tasks: {refresh: fast}", "listen: {tls_cert: /nowhere, tls_key: /nowhere}"])

@@ -3,20 +3,24 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.config import parse
 from exporter.model import UNALLOCATED, UNKNOWN, GpuState, Owner, Ownership, Process, Snapshot, SourceState
 from exporter.speech import Speech, languages, speech
 from exporter.standing import Standing
 from exporter.web import page
+from exporter.web.page import Surroundings
 from tests.support import snapshots
 from tests.support.snapshots import node, owned, served_from, shared, state, used_by
 
 ALICE = Owner("alice", "LAB", Ownership.OWNED)
 ENGLISH, CHINESE = speech("en"), speech("zh-TW")
+ALONE = Surroundings()
 BOTH = Owner("alice+bob", "LAB", Ownership.SHARED)
 
 
@@ -24,10 +28,10 @@ def render(*states: GpuState, words: Speech = ENGLISH) -> str:
     return text_of(node(*states), words)
 
 
-def text_of(snapshot: Snapshot, words: Speech = ENGLISH) -> str:
+def text_of(snapshot: Snapshot, words: Speech = ENGLISH, around: Surroundings = ALONE) -> str:
     """What a reader sees, on one line."""
-    markup = page.render(snapshot, words)
-    body = re.sub(r"<(style|svg|title)\b.*?</\1>|<(?!/?bdi>)[^>]*>", " ", markup, flags=re.DOTALL)
+    markup = page.render(snapshot, words, around)
+    body = re.sub(r"<(style|script|svg|title)\b.*?</\1>|<(?!/?bdi>)[^>]*>", " ", markup, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub("</?bdi>", "", body)).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
@@ -42,6 +46,14 @@ def test_totals_count_each_gpu_once() -> None:
     shown = text_of(snapshots.EIGHT)
     totals = "1 free 3 in use 1 held, idle 1 busy, no task 1 owner unknown 1 unreadable"
     assert f"8 GPUs · as of 2025-07-22 08:19:32 UTC {totals} GPU readings" in shown
+
+
+def test_a_gpu_that_was_idle_before_its_holder_came_is_in_use() -> None:
+    idle = replace(owned(0, "alice", 0.0, 20), idle_seconds=7200.0)
+    (task,) = idle.tasks
+    for ago, word in ((300.0, "in use"), (900.0, "held, idle")):
+        came = replace(idle, tasks=(replace(task, start=snapshots.NOW - ago),))
+        assert f"id 24 {word} AMD Instinct MI300X alice" in render(came)
 
 
 def test_absent_is_a_dash_and_never_0() -> None:
@@ -162,21 +174,41 @@ def test_oddities_of_the_node_are_listed() -> None:
 
 @given(st.text())
 def test_no_name_becomes_markup(name: str) -> None:
+    everywhere = Surroundings(portal="https://gpu.example.org")
+
     def render(name: str) -> str:
         process = Process(1, 1, name or "-", name or "-", name or "-")
         booked = used_by(owned(0, name, 0.5, 1, name), process)
         unbooked = served_from(used_by(state(1, UNALLOCATED, 0.5, 1), process), "both", name or "-")
-        return page.render(node(booked, unbooked, hostname=name), ENGLISH)
+        return page.render(node(booked, unbooked, hostname=name), ENGLISH, everywhere)
 
     plain, named = render("alice"), render(name)
     assert re.findall(r"<[^>]*>", named) == re.findall(r"<[^>]*>", plain)
 
 
 def test_the_page_asks_for_nothing_elsewhere() -> None:
-    markup = page.render(snapshots.EIGHT, ENGLISH)
+    markup = page.render(snapshots.EIGHT, ENGLISH, ALONE)
     assert re.findall(r'(?:href|src)="(?!data:)([^"]*)"', markup) == ["metrics", "-/healthy", "-/ready"]
-    assert "<script" not in markup
+    assert markup.count("<script") == 1
     assert " style=" not in markup
+
+
+def test_without_a_script_times_are_by_the_clock_of_the_reports() -> None:
+    shown = text_of(snapshots.EIGHT, around=Surroundings(ZoneInfo("Asia/Kolkata")))
+    assert "as of 2025-07-22 13:49:32 UTC+05:30" in shown
+
+
+def test_portal_and_grafana_are_linked_where_they_are_known() -> None:
+    around = Surroundings.of(
+        parse({"portal": {"url": "https://gpu.example.org", "grafana_url": "https://grafana.example.org/g"}}, where="")
+    )
+    for words, suffix in ((ENGLISH, ""), (CHINESE, "-zh-tw")):
+        markup = page.render(node(hostname="a&b"), words, around)
+        assert re.findall(r'<a href="(.*?)"', markup) == [
+            "https://gpu.example.org/",
+            f"https://grafana.example.org/g/d/mi300x-node{suffix}?var-host=a%26b",
+            "metrics",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +258,7 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
     )
     names = r"GPU|VRAM|amdsmi|GiB|UTC|W|°C|Prometheus|mi300x-exporter|AMD Instinct MI300X|LAB|WEBAPP"
     for snapshot in (odd, node(hostname="節點")):
-        markup = page.render(snapshot, CHINESE)
+        markup = page.render(snapshot, CHINESE, ALONE)
         labels = [label or title for label, title in re.findall('aria-label="(.*?)"|<title>(.*?)<', markup)]
         shown = " ".join((*labels, text_of(snapshot, CHINESE)))
         assert re.findall("[A-Za-z]+", re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z])", "", shown)) == []
@@ -234,7 +266,7 @@ def test_in_chinese_nothing_but_names_and_units_is_english() -> None:
 
 @pytest.mark.parametrize("language", languages())
 def test_the_page_names_its_language_and_that_of_what_logs_say(language: str) -> None:
-    markup = page.render(snapshots.EIGHT, speech(language))
+    markup = page.render(snapshots.EIGHT, speech(language), ALONE)
     assert f'<html lang="{speech(language).tag}">' in markup
     assert '<p class="problem" lang="en">A read did not come back' in markup
 
@@ -247,7 +279,7 @@ def test_the_page_is_made_once_a_second_in_each_language() -> None:
         asked.append(now[0])
         return snapshots.EIGHT
 
-    shown = page.Page(snapshot, lambda: now[0])
+    shown = page.Page(snapshot, ALONE, lambda: now[0])
     english = shown(ENGLISH)
     now[0] = 100.9
     assert shown(ENGLISH) is english
