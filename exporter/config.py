@@ -184,6 +184,11 @@ class Listen(_Section):
         Field(default_factory=dict)
     )
 
+    @property
+    def own_host(self) -> str:
+        """Where this machine itself reaches it."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104  only compared
+
     @model_validator(mode="after")
     def _complete(self) -> Listen:
         if (self.tls_cert is None) != (self.tls_key is None):

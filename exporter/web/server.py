@@ -43,6 +43,7 @@ class WebServer:
         self._auth = Authenticator()
         self._listener: Listener | None = None
         self._host = settings.host
+        self._own_host = settings.own_host
         self._port = settings.port
         self._passwords_exposed = False
         self._failing: set[str] = set()
@@ -99,7 +100,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """Where this machine reaches `/`."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104  only compared
+        host = self._own_host
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}/"
 

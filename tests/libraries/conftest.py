@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tests.libraries.machine import Machine
 from tests.libraries.made_up_sys import Node
 from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import Library, MachineMaker, Recorder, served_from
+from tests.support import not_tested
 from tests.support.debian import UnavailableError
 from tests.support.exporter import Metrics
 
@@ -71,6 +71,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rows:
         terminalreporter.section("real libraries over made-up nodes: GPU 0 … GPU 7")
         terminalreporter.write_line(table(_HEADINGS, sorted(map(tuple, rows))))
-    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
-    for reason, count in reasons.items():
-        terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({count} tests)", yellow=True, bold=True)
+    not_tested.tell(terminalreporter)
