@@ -8,8 +8,8 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) prometheus-alertmanager victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl apache2-utils shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-packages test-engines test-lowest fuzz soak spreadsheets check audit format lint types messages \
-        bench dist deb release clean
+.PHONY: demo test test-libraries test-packages test-engines test-image test-ansible test-lowest fuzz soak spreadsheets check audit \
+        format lint types messages bench dist deb release clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -44,6 +44,16 @@ test-engines: ## on Prometheus and VictoriaMetrics of other Debian suites, which
 	@deploy/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/python -m tests.engines $(ARGS)
+
+test-image: ## the container image, built and run; downloads a Debian and the exporter's dependencies, needs root
+	@deploy/debian-packages.sh podman crun mmdebstrap
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -p no:xdist -m image $(ARGS) tests/image
+
+test-ansible: ## the roles on a Debian that systemd boots; downloads it and the exporter's dependencies, needs root
+	@deploy/debian-packages.sh mmdebstrap systemd-container openssh-client
+	@$(MAKE) --no-print-directory $(VENV)/dev $(VENV)/ansible
+	$(BIN)/pytest -p no:xdist -m ansible $(ARGS) tests/ansible
 
 LOWEST := $(VENV)/lowest-versions
 

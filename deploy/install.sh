@@ -13,11 +13,11 @@ units=/etc/systemd/system
 tree=$(cd "$(dirname "$0")/.." && pwd)
 needed_kib=500000
 
-dry_run='' action=install purge='' roles='' changed='' failed=''
+dry_run='' action=install purge='' roles='' given='' changed='' failed=''
 
 usage() {
     cat <<'END'
-Usage: deploy/install.sh [--dry-run] [node] [report] [portal]
+Usage: deploy/install.sh [--dry-run] [--config FILE] [node] [report] [portal]
        deploy/install.sh [--dry-run] --uninstall [--purge]
        deploy/install.sh --check
 
@@ -25,12 +25,13 @@ Usage: deploy/install.sh [--dry-run] [node] [report] [portal]
   report       the daily report; on one machine that reaches Prometheus and the consumption API
   portal       the cluster's pages; on a machine that reaches Prometheus, best the one with the reports
                (none of these words: what is installed already, else node)
+  --config     take this file for the config; one that is not usable changes nothing
   --dry-run    show what would be done
   --uninstall  remove the program and its units; keep config, token and reports
   --purge      with --uninstall: remove those too, and the user
   --check      run `exporter check` as the service's user
 
-It can be run again at any time: what is up to date is left alone, and a config is never overwritten.
+It can be run again at any time: what is up to date is left alone, and a config is only overwritten by --config.
 END
 }
 
@@ -54,6 +55,11 @@ parse() {
     while [ $# -gt 0 ]; do
         case $1 in
             node | report | portal) roles="$roles $1" ;;
+            --config)
+                [ $# -gt 1 ] || { usage >&2 && exit 2; }
+                shift
+                given=$1
+                ;;
             --dry-run) dry_run=yes ;;
             --uninstall) action=uninstall ;;
             --purge) purge=yes ;;
@@ -64,6 +70,7 @@ parse() {
         shift
     done
     if [ -n "$purge" ] && [ "$action" != uninstall ]; then usage >&2 && exit 2; fi
+    if [ -n "$given" ] && [ "$action" != install ]; then usage >&2 && exit 2; fi
     [ ! -e "$units/mi300x-exporter.service" ] || roles="$roles node"
     [ ! -e "$units/mi300x-report.timer" ] || roles="$roles report"
     [ ! -e "$units/mi300x-portal.service" ] || roles="$roles portal"
@@ -125,6 +132,7 @@ install_program() {
     venv=$app/$(fingerprint)
     if [ "$(readlink "$app/current" || :)" = "$venv" ] && [ -x "$venv/bin/exporter" ]; then
         say "= $venv"
+        try_config
         return
     fi
     find_space
@@ -132,9 +140,48 @@ install_program() {
     run "$python" -m venv "$venv"
     run "$venv/bin/pip" install --quiet --disable-pip-version-check "$tree$extra"
     run install -D -m 0644 "$tree/deploy/report_missing.py" "$venv/libexec/report_missing.py"
+    try_config
     run ln -sfn "$venv" "$app/next"
     run mv -T "$app/next" "$app/current"
     changed=yes
+}
+
+# A copy of the config given, which may be a pipe, that nobody else can read.
+read_config() {
+    [ -n "$given" ] || return 0
+    kept=$(umask 077 && mktemp)
+    trap 'rm -f "$kept"' EXIT
+    cat "$given" >"$kept" || die "$given cannot be read"
+}
+
+# By the version that is to read it.
+try_config() {
+    [ -n "$given" ] && [ -x "$venv/bin/python" ] || return 0
+    "$venv/bin/python" -I - "$kept" "$given" <<'END' || die "nothing was changed"
+import sys
+from pathlib import Path
+from exporter import config
+from exporter.errors import ConfigError
+try:
+    config.load(Path(sys.argv[1]))
+except ConfigError as error:
+    sys.exit(str(error).replace(*sys.argv[1:]))
+END
+}
+
+install_config() {
+    if [ -n "$given" ]; then
+        if cmp -s "$kept" "$etc/config.yaml"; then
+            say "= $etc/config.yaml"
+        else
+            run install -m 0640 -g "$user" "$kept" "$etc/config.yaml"
+            changed=yes
+        fi
+    elif [ -e "$etc/config.yaml" ]; then
+        say "= $etc/config.yaml (yours)"
+    else
+        run install -m 0640 -g "$user" "$tree/config.example.yaml" "$etc/config.yaml"
+    fi
 }
 
 install_files() {
@@ -142,11 +189,7 @@ install_files() {
     put "$tree/deploy/systemd/mi300x-exporter.tmpfiles.conf" /etc/tmpfiles.d/mi300x-exporter.conf
     run systemd-sysusers /etc/sysusers.d/mi300x-exporter.conf
     run systemd-tmpfiles --create /etc/tmpfiles.d/mi300x-exporter.conf
-    if [ -e "$etc/config.yaml" ]; then
-        say "= $etc/config.yaml (yours)"
-    else
-        run install -m 0640 -g "$user" "$tree/config.example.yaml" "$etc/config.yaml"
-    fi
+    install_config
     if wants node; then put "$tree/deploy/systemd/mi300x-exporter.service" "$units/mi300x-exporter.service"; fi
     if wants report; then
         put "$tree/deploy/systemd/mi300x-report.service" "$units/mi300x-report.service"
@@ -193,6 +236,7 @@ check() {
 
 install_all() {
     find_python
+    read_config
     install_program
     install_files
     start_units

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+_HEALTH_SECONDS = 4.0
 _SWITCH_SECONDS = 0.001
 """After which the thread that reads an answer of megabytes lets a scrape go on; Python's own 5 ms add up to 40."""
 
@@ -302,6 +303,25 @@ def check(config_path: Path | None) -> None:
         logging.disable(logging.NOTSET)
     if not sound:
         raise CheckFailedError("a fault was found")
+
+
+@cli.command(short_help="Ask the service of this machine whether it answers.")
+@_config_option
+@_web_options
+def health(config_path: Path | None, flags: WebFlags) -> None:
+    """Ask the service of this machine whether it answers, on the port and by the scheme of its config and options.
+
+    \b
+    Examples:
+      exporter health --config /etc/mi300x-exporter/config.yaml
+
+    \b
+    Exit code: 0 it does; 1 not within 4 s.
+    """
+    from exporter.config import ConfigFile
+    from exporter.web.health import ask
+
+    ask(flags.settings(ConfigFile(config_path).load().listen), _HEALTH_SECONDS)
 
 
 @cli.group(short_help="Look at a config file itself.")

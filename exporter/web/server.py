@@ -119,8 +119,7 @@ class WebServer:
     def urls(self) -> list[str]:
         """Where this machine reaches `/`, for each address."""
         scheme = "http" if self._tls is None else "https"
-        here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  only compared
-        hosts = [(here.get(address.host, address.host), address.port) for address in self._addresses]
+        hosts = [(address.own_host, address.port) for address in self._addresses]
         return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/" for host, port in hosts]
 
     def _request(self, *arguments: Any) -> web.BaseRequest:

@@ -25,6 +25,11 @@ class Address:
     host_setting: str
     port_setting: str
 
+    @property
+    def own_host(self) -> str:
+        """Where this machine itself reaches it."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104  only compared
+
 
 @dataclass(frozen=True, slots=True)
 class Pem:

@@ -78,13 +78,29 @@ def test_the_environment_is_another_when_anything_in_it_is(tmp_path: Path) -> No
     assert environment() != first
 
 
+def test_a_config_that_is_given_replaces_what_is_there(tmp_path: Path) -> None:
+    (config := tmp_path / "config.yaml").write_text("listen: {port: 9000}\n")
+    planned = install("--dry-run", "--config", str(config)).stdout
+    assert "install -m 0640 -g mi300x-exporter" in planned
+    assert "config.example.yaml" not in planned
+
+
+def test_a_config_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+    refused = install("--dry-run", "--config", str(tmp_path / "config.yaml"))
+    assert refused.returncode == 1
+    assert "config.yaml cannot be read" in refused.stderr
+    assert "+ " not in refused.stdout
+
+
 def test_uninstall_where_nothing_is_has_nothing_to_do() -> None:
     planned = install("--dry-run", "--uninstall")
     assert planned.returncode == 0, planned.stderr
     assert "+ " not in planned.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--purge",), ("--unknown",), ("cluster",)])
+@pytest.mark.parametrize(
+    "arguments", [("--purge",), ("--unknown",), ("cluster",), ("--config",), ("--uninstall", "--config", "config.yaml")]
+)
 def test_a_wrong_command_line_is_refused(arguments: tuple[str, ...]) -> None:
     refused = install(*arguments)
     assert refused.returncode == 2

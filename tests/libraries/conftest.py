@@ -13,9 +13,9 @@ from tests.libraries.machine import Machine
 from tests.libraries.made_up_sys import Node
 from tests.libraries.suites import SUITES, Suite, bindings_version
 from tests.libraries.watching import Library, MachineMaker, Recorder, served_from
+from tests.support import not_tested
 from tests.support.debian import UnavailableError
 from tests.support.exporter import Metrics
-from tests.support.skipped import tell_what_was_skipped
 
 _HEADINGS = ("library", "scenario", "served from", "version", "utilization", "VRAM GiB", "power W", "energy J", "right")
 _ROW = "row"
@@ -71,4 +71,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rows:
         terminalreporter.section("real libraries over made-up nodes: GPU 0 … GPU 7")
         terminalreporter.write_line(table(_HEADINGS, sorted(map(tuple, rows))))
-    tell_what_was_skipped(terminalreporter)
+    not_tested.tell(terminalreporter)

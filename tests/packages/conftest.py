@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.debian import UnavailableError, run
-from tests.support.skipped import tell_what_was_skipped
+from tests.support import not_tested
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,4 +45,4 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what was not tested."""
-    tell_what_was_skipped(terminalreporter)
+    not_tested.tell(terminalreporter)

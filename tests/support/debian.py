@@ -1,16 +1,19 @@
-"""Packages of other Debian suites, fetched and unpacked into a cache: nothing is installed.
+"""Packages of Debian's suites, fetched and unpacked, or installed in a root of their own, in a cache.
 
 apt resolves and downloads with a state of its own, from the mirror that this machine uses, and dpkg-deb unpacks.
+Nothing is installed on this machine.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +91,34 @@ class Apt:
 
     def _get(self, *command: str, folder: Path | None = None) -> None:
         run("apt-get", "-qq", *self._options, *command, folder=folder)
+
+
+def bootstrapped(kind: str, suite: str, name: str, *options: str) -> Path:
+    """Returns a suite's essential packages, installed by mmdebstrap, made if they are not in the cache.
+
+    Args:
+        kind: Of the cache.
+        suite: Debian's name of it.
+        name: Of what is made: a tar file if it ends so, else a folder.
+        options: For mmdebstrap, such as the packages to add.
+
+    Raises:
+        UnavailableError: A package cannot be had, or this is not root.
+    """
+    if os.geteuid() != 0:
+        raise UnavailableError("installing Debian in a folder needs root")
+    recipe = hashlib.sha256(repr((name, options)).encode()).hexdigest()[:12]
+    place = cache(kind) / f"{suite}-{recipe}"
+    with one_at_a_time(place):
+        if not place.exists():
+            with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{suite}-") as folder:
+                (made := Path(folder, "made")).mkdir()
+                # A mirror may be frozen, and a machine's clock off.
+                how = ("--quiet", "--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"', *options)
+                run("mmdebstrap", *how, suite, str(made / name), f"deb {mirror()} {suite} main")
+                made.rename(place)
+        os.utime(place)
+    return place / name
 
 
 def mirror() -> str:

@@ -1,4 +1,4 @@
-"""Tests that something was missing for are told loudly, at the end of what pytest prints."""
+"""The end of a suite that tests what this machine can have: what it could not is told where nobody overlooks it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 
-def tell_what_was_skipped(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints each reason once, and how many tests it kept from running."""
+def tell(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the reason of each skip, with how many tests it cost."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({count} tests)", yellow=True, bold=True)
