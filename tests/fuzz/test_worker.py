@@ -40,7 +40,7 @@ SAMPLES = [
         2.0,
         health=[(ADDRESS, Health({"correctable": 3}, 1))],
         processes=[(ADDRESS, (Process(1, 2**30, "python3", "4f9d", "root"),))],
-        failures=[(ADDRESS, Failure("gpu_lost", "it fell off the bus"))],
+        failures=[(ADDRESS, 1.5, Failure("gpu_lost", "it fell off the bus"))],
         library=LibraryNews(LibraryState.SERVING, listed=[ADDRESS], given_up={ADDRESS: Failure("timeout", "late")}),
         covered=[ADDRESS],
     ),
@@ -171,7 +171,8 @@ BATCHES = st.fixed_dictionaries(
             max_size=1,
         ),
         "failures": st.lists(
-            st.tuples(st.just(ADDRESS) | TEXTS, st.fixed_dictionaries({"kind": TEXTS, "message": TEXTS})), max_size=2
+            st.tuples(st.just(ADDRESS) | TEXTS, NUMBERS, st.fixed_dictionaries({"kind": TEXTS, "message": TEXTS})),
+            max_size=2,
         ),
         "present": st.lists(st.just(ADDRESS) | TEXTS, max_size=3),
         "covered": st.lists(TEXTS, max_size=3),
