@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from exporter import __version__
+from exporter.encoding import Group
 from exporter.labels import MAX_SERIES
 from exporter.model import GpuState, Health, Reading, Snapshot
 
@@ -35,6 +37,8 @@ class Family(Generic[Source]):
     labels: Labels
     help: str
     samples: Callable[[Source], Samples]
+    basis: Callable[[Source], tuple[object, ...]] | None = None
+    """All objects that a GPU's samples are made of, if these stay the same for several scrapes."""
 
     @property
     def scraped_as(self) -> str:
@@ -75,10 +79,20 @@ def _owned_gauge(name: str, help_: str, field: str) -> Family[GpuState]:
 
 
 def _by(
-    name: str, kind: str, label: str, help_: str, values: Callable[[GpuState], Mapping[str, float]]
+    name: str,
+    kind: str,
+    label: str,
+    help_: str,
+    values: Callable[[GpuState], Mapping[str, float]],
+    *,
+    basis: Callable[[GpuState], tuple[object, ...]] | None = None,
 ) -> Family[GpuState]:
     """One series for each key of a mapping."""
-    return Family(name, kind, (label,), help_, lambda state: (((key,), value) for key, value in values(state).items()))
+
+    def samples(state: GpuState) -> Samples:
+        return (((key,), value) for key, value in values(state).items())
+
+    return Family(name, kind, (label,), help_, samples, basis)
 
 
 def _counter(name: str, help_: str, field: str) -> Family[GpuState]:
@@ -97,7 +111,23 @@ def _owner_counter(name: str, help_: str, field: str) -> Family[GpuState]:
     def samples(state: GpuState) -> Samples:
         return ((owner, getattr(amounts, field)) for owner, amounts in state.accounts)
 
-    return Family(name, "counter", OWNER, help_, samples)
+    return Family(name, "counter", OWNER, help_, samples, _accounts)
+
+
+def _accounts(state: GpuState) -> tuple[object, ...]:
+    return (state.accounts,)
+
+
+def _gpu(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu,)
+
+
+def _health(state: GpuState) -> tuple[object, ...]:
+    return (state.health,)
+
+
+def _gpu_and_tasks(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu, *state.tasks)
 
 
 def _identity(state: GpuState) -> Samples:
@@ -182,6 +212,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ),
         "Identity of the GPU.",
         _identity,
+        _gpu,
     ),
     Family(
         "amdgpu_alias_info",
@@ -189,6 +220,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("alias",),
         "Another unique id that the GPU goes by, as those of its partitions: a task may name it by any of them.",
         _aliases,
+        _gpu,
     ),
     Family(
         "amdgpu_up",
@@ -209,6 +241,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         (),
         "VRAM of the GPU.",
         lambda state: _optional(state.gpu.vram_total_bytes),
+        _gpu,
     ),
     _gauge(
         "amdgpu_memory_controller_utilization_ratio",
@@ -260,6 +293,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "severity",
         "ECC errors by severity: correctable, uncorrectable, deferred.",
         lambda state: (state.health or _NO_HEALTH).ecc_errors,
+        basis=_health,
     ),
     _by(
         "amdgpu_throttled_seconds",
@@ -274,6 +308,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         (),
         "VRAM pages retired for errors.",
         lambda state: _optional((state.health or _NO_HEALTH).retired_pages),
+        _health,
     ),
     Family(
         "amdgpu_pcie_replays",
@@ -310,6 +345,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "VRAM that processes hold, by container (12 digits of its id, or the Slurm job) and user of the node; empty "
         f"where not told. The {MOST_HOLDERS - 1} that hold most, the rest as other.",
         _holders,
+        lambda state: (state.processes,),
     ),
     _owner_counter("amdgpu_owner_seconds", "Observed time booked to an owner.", "observed_seconds"),
     _owner_counter("amdgpu_owner_busy_seconds", "Integral of utilization booked to an owner.", "busy_seconds"),
@@ -329,6 +365,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
             if state.energy_joules is not None
             else ()
         ),
+        lambda state: (state.accounts,) if state.energy_joules is not None else (),
     ),
     Family(
         "amdgpu_task_info",
@@ -336,6 +373,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("task_id", "username", "task_type", "project_uuid", "image", "gpu_id"),
         "A task that runs on the GPU; gpu_id is the cluster-wide number of the consumption API.",
         _task_info,
+        _gpu_and_tasks,
     ),
     Family(
         "amdgpu_task_start_timestamp_seconds",
@@ -343,6 +381,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("task_id",),
         "Unix time at which the task started.",
         _task_starts,
+        _gpu_and_tasks,
     ),
     Family(
         "amdgpu_exporter_unbooked_seconds",
@@ -437,13 +476,13 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shown(Generic[Source]):
-    """A family as one snapshot has it."""
+    """A family as one snapshot has it; without series it is not shown."""
 
     family: Family[Source]
     names: Labels
     """Of all its labels."""
-    series: list[tuple[Labels, float]]
-    """Their values, and its own."""
+    groups: Sequence[Group[Labels]]
+    is_shown_empty: bool = False
 
     @property
     def name(self) -> str:
@@ -456,13 +495,20 @@ class Shown(Generic[Source]):
 
 
 def shown(snapshot: Snapshot) -> Iterator[Shown[GpuState] | Shown[Snapshot]]:
-    """Yields every family of one snapshot, those without samples left out."""
-    devices = [(state, (snapshot.hostname, str(state.gpu.index), state.gpu.uuid)) for state in snapshot.gpus]
+    """Yields every family of one snapshot."""
+    devices = [((snapshot.hostname, str(state.gpu.index), state.gpu.uuid), state) for state in snapshot.gpus]
     for of_gpus in GPU_FAMILIES:
-        samples = of_gpus.samples
-        series = [(device + labels, value) for state, device in devices for labels, value in samples(state)]
-        if series:
-            yield Shown(of_gpus, DEVICE + of_gpus.labels, series)
+        if (basis := of_gpus.basis) is None:
+            groups = [Group((), None, partial(_series, of_gpus, devices))]
+        else:
+            groups = [
+                Group(device, basis(state), partial(_series, of_gpus, [(device, state)])) for device, state in devices
+            ]
+        yield Shown(of_gpus, DEVICE + of_gpus.labels, groups)
     for of_node in NODE_FAMILIES:
-        if own := list(of_node.samples(snapshot)):
-            yield Shown(of_node, of_node.labels, own)
+        yield Shown(of_node, of_node.labels, [Group((), None, partial(_series, of_node, [((), snapshot)]))])
+
+
+def _series(family: Family[Source], sources: Iterable[tuple[Labels, Source]]) -> list[tuple[Labels, float]]:
+    samples = family.samples
+    return [(device + labels, value) for device, source in sources for labels, value in samples(source)]

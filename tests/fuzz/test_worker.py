@@ -23,6 +23,7 @@ from exporter.errors import DeviceError, WorkerCrashedError
 from exporter.model import Gpu, Health, Process, Reading
 from exporter.node import Node
 from tests.fuzz.fuzzing import NUMBERS, SCALARS, TEXTS, dear, documents, mutated, reads_or_refuses
+from tests.support.loopless import at_once
 
 ADDRESS = "0000:05:00"
 UUID = "52f67b3700dcc6f3"
@@ -120,7 +121,7 @@ def tell(batches: Sequence[Batch]) -> None:
         for failure in (said.nothing, said.library.error if said.library else None):
             if failure is not None:
                 failure.error()
-        sink.exposition("")
+        at_once(sink.exposition(""))
     for state in sink.node.snapshot().gpus:
         assert all(math.isfinite(value) and value >= 0 for value in state.counters or ())
 

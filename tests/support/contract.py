@@ -41,7 +41,8 @@ def served() -> dict[str, frozenset[str]]:
 
 def families(snapshot: Snapshot) -> list[Metric]:
     """All that is served of a node, as prometheus_client has it."""
-    return [shown.metric(shown.series) for shown in metrics.shown(snapshot)]
+    series = ((shown, [one for group in shown.groups for one in group.series()]) for shown in metrics.shown(snapshot))
+    return [shown.metric(those) for shown, those in series if those]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Endpoint:
     """The headers Accept that /metrics was asked with."""
     server: WebServer = field(init=False)
 
-    def exposition(self, accept: str | None) -> tuple[bytes, str]:
+    async def exposition(self, accept: str | None) -> tuple[bytes, str]:
         self.accepts.append(accept)
         if self.failure is not None:
             raise self.failure
