@@ -10,8 +10,8 @@ it is asked once for each series: it encodes the family with only those that are
 before the value is kept. Of a family without series it makes the head (HELP and TYPE), and of no family at all the end
 of the format. So it stays the author of every byte. All that this module knows is that a format is heads, lines and
 an end, that a line ends with its value, and that values are written by `floatToGoString`. A value is not even written
-anew if it is the very object that was written last. And a family's series on one GPU are not even looked at if they
-are made of the very objects that they were made of last, as are those of owners until the API answers again.
+anew if it is the very object that was written last. And a family's series are not even looked at if they are made of
+the very objects that they were made of last, as are those of owners until the API answers again.
 
 Series that are new are learned some at a time, and between two times others have their turn: after an answer of
 thousands of tasks a scrape takes longer, and nobody else waits for it.
@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import is_
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client.core import Metric
 from prometheus_client.utils import floatToGoString
@@ -40,18 +40,6 @@ _AT_A_TIME = 250
 """Series that are learned before others have their turn: some milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group(Generic[Key]):
-    """Some series of one family."""
-
-    key: Hashable
-    """What tells it from the family's other groups."""
-    basis: Sequence[object] | None
-    """All that its series are made of, beside the keys; None where that is another at each scrape."""
-    series: Callable[[], Sequence[tuple[Key, float]]]
-    """Returns what tells each series from the others of the group, and its value; in the order of their lines."""
-
-
 class Table(Protocol[Key]):
     """One metric family as it is now."""
 
@@ -60,12 +48,15 @@ class Table(Protocol[Key]):
         """What tells it from all other families."""
 
     @property
-    def groups(self) -> Iterable[Group[Key]]:
-        """All its series."""
+    def basis(self) -> Sequence[object] | None:
+        """All that the series are made of; None where that is other objects at each scrape."""
 
     @property
     def is_shown_empty(self) -> bool:
         """Whether it is shown without series, too."""
+
+    def series(self) -> Sequence[tuple[Key, float]]:
+        """Returns what tells each series from the others of the family, and its value; in the order of their lines."""
 
     def metric(self, series: Iterable[tuple[Key, float]]) -> Metric:
         """Returns the family with these of its series."""
@@ -84,21 +75,14 @@ class _Line:
 
 
 @dataclass(slots=True)
-class _Lines:
-    """What is kept of one group."""
-
-    by_key: dict[Any, _Line] = field(default_factory=dict)
-    basis: Sequence[object] | None = None
-    text: str = ""
-    """All of them, where there is a basis."""
-
-
-@dataclass(slots=True)
 class _Known:
     """What is kept of one family."""
 
     head: str
-    groups: dict[Hashable, _Lines] = field(default_factory=dict)
+    lines: dict[Any, _Line] = field(default_factory=dict)
+    basis: Sequence[object] | None = None
+    text: str = ""
+    """All lines."""
 
 
 class Encoding:
@@ -122,54 +106,37 @@ class Encoding:
         parts: list[str] = []
         for table in tables:
             known = before.get(table.name) or _Known(self._text(table.metric(())))
-            lines = yield from self._lines(table, known)
-            if lines or table.is_shown_empty:
+            basis = table.basis
+            if basis is None or known.basis is None or not _are_the_same(known.basis, basis):
+                lines = yield from self._lines(table, known)
+                known.text, known.basis = "".join(lines), basis
+            if known.text or table.is_shown_empty:
                 self._known[table.name] = known
-                parts.append(known.head)
-                parts += lines
+                parts += known.head, known.text
         parts.append(self._end)
         return "".join(parts).encode()
 
     def _lines(self, table: Table[Any], known: _Known) -> Generator[None, None, list[str]]:
-        before, known.groups = known.groups, {}
-        parts: list[str] = []
-        for group in table.groups:
-            kept = known.groups[group.key] = before.get(group.key) or _Lines()
-            if kept.basis is not None and group.basis is not None and _are_the_same(kept.basis, group.basis):
-                parts.append(kept.text)
-                continue
-            lines = yield from self._written(group.series(), kept, table, known.head)
-            kept.basis = group.basis
-            if group.basis is None:
-                parts += lines
-            else:
-                kept.text = "".join(lines)
-                parts.append(kept.text)
-        return [part for part in parts if part]
-
-    def _written(
-        self, series: Sequence[tuple[Any, float]], kept: _Lines, table: Table[Any], head: str
-    ) -> Generator[None, None, list[str]]:
-        lines = kept.by_key
+        series, lines = table.series(), known.lines
         if new := [one for one in series if one[0] not in lines]:
             for first in range(0, len(new), _AT_A_TIME):
-                self._learn(new[first : first + _AT_A_TIME], lines, table, head)
+                self._learn(new[first : first + _AT_A_TIME], table, known)
                 yield
-        parts = []
+        texts = []
         for key, value in series:
             line = lines[key]
             if line.value is not value:
                 line.value, line.text = value, line.beginning + floatToGoString(value) + "\n"  # type: ignore[no-untyped-call]  # it only lacks annotations
-            parts.append(line.text)
+            texts.append(line.text)
         if len(lines) > len(series):
-            kept.by_key = {key: lines[key] for key, _ in series}
-        return parts
+            known.lines = {key: lines[key] for key, _ in series}
+        return texts
 
-    def _learn(self, new: Iterable[tuple[Any, float]], lines: dict[Any, _Line], table: Table[Any], head: str) -> None:
-        written = self._text(table.metric(new)).removeprefix(head).removesuffix("\n").split("\n")
+    def _learn(self, new: Iterable[tuple[Any, float]], table: Table[Any], known: _Known) -> None:
+        written = self._text(table.metric(new)).removeprefix(known.head).removesuffix("\n").split("\n")
         for (key, value), line in zip(new, written, strict=True):
             labels, space, _ = line.rpartition(" ")
-            lines[key] = _Line(labels + space, value, line + "\n")
+            known.lines[key] = _Line(labels + space, value, line + "\n")
 
     def _text(self, metric: Metric) -> str:
         return self._encoder(_Registry((metric,))).decode().removesuffix(self._end)
@@ -202,16 +169,16 @@ class InstrumentTable:
         return self.collected.name
 
     @property
-    def groups(self) -> Iterable[Group[_Named]]:
+    def basis(self) -> None:
         """See Table."""
-        return (Group((), None, self._series),)
 
     @property
     def is_shown_empty(self) -> bool:
         """See Table."""
         return True
 
-    def _series(self) -> Sequence[tuple[_Named, float]]:
+    def series(self) -> Sequence[tuple[_Named, float]]:
+        """See Table."""
         return [((sample.name, tuple(sample.labels.items())), sample.value) for sample in self.collected.samples]
 
     def metric(self, series: Iterable[tuple[_Named, float]]) -> Metric:

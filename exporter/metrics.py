@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from exporter import __version__
-from exporter.encoding import Group
 from exporter.labels import MAX_SERIES
 from exporter.model import GpuState, Health, Reading, Snapshot
 
@@ -38,7 +36,7 @@ class Family(Generic[Source]):
     help: str
     samples: Callable[[Source], Samples]
     basis: Callable[[Source], tuple[object, ...]] | None = None
-    """All objects that a GPU's samples are made of, if these stay the same for several scrapes."""
+    """All objects that a GPU's series are made of, if these stay the same for several scrapes."""
 
     @property
     def scraped_as(self) -> str:
@@ -115,7 +113,7 @@ def _owner_counter(name: str, help_: str, field: str) -> Family[GpuState]:
 
 
 def _accounts(state: GpuState) -> tuple[object, ...]:
-    return (state.accounts,)
+    return (state.gpu, state.accounts)
 
 
 def _gpu(state: GpuState) -> tuple[object, ...]:
@@ -123,7 +121,7 @@ def _gpu(state: GpuState) -> tuple[object, ...]:
 
 
 def _health(state: GpuState) -> tuple[object, ...]:
-    return (state.health,)
+    return (state.gpu, state.health)
 
 
 def _gpu_and_tasks(state: GpuState) -> tuple[object, ...]:
@@ -345,7 +343,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "VRAM that processes hold, by container (12 digits of its id, or the Slurm job) and user of the node; empty "
         f"where not told. The {MOST_HOLDERS - 1} that hold most, the rest as other.",
         _holders,
-        lambda state: (state.processes,),
+        lambda state: (state.gpu, state.processes),
     ),
     _owner_counter("amdgpu_owner_seconds", "Observed time booked to an owner.", "observed_seconds"),
     _owner_counter("amdgpu_owner_busy_seconds", "Integral of utilization booked to an owner.", "busy_seconds"),
@@ -365,7 +363,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
             if state.energy_joules is not None
             else ()
         ),
-        lambda state: (state.accounts,) if state.energy_joules is not None else (),
+        lambda state: (state.gpu, state.accounts if state.energy_joules is not None else None),
     ),
     Family(
         "amdgpu_task_info",
@@ -481,13 +479,27 @@ class Shown(Generic[Source]):
     family: Family[Source]
     names: Labels
     """Of all its labels."""
-    groups: Sequence[Group[Labels]]
+    hostname: str
+    sources: Sequence[tuple[Labels, Source]]
+    """Each with the labels that tell which GPU it is."""
     is_shown_empty: bool = False
 
     @property
     def name(self) -> str:
         """The family's."""
         return self.family.name
+
+    @property
+    def basis(self) -> list[object] | None:
+        """All objects that the series are made of, where these stay the same for several scrapes."""
+        if (basis := self.family.basis) is None:
+            return None
+        return [self.hostname, *(one for _, source in self.sources for one in basis(source))]
+
+    def series(self) -> list[tuple[Labels, float]]:
+        """Returns the values of the labels, and the series' own."""
+        samples = self.family.samples
+        return [(device + labels, value) for device, source in self.sources for labels, value in samples(source)]
 
     def metric(self, series: Samples) -> Metric:
         """Returns the family with these of its series."""
@@ -498,17 +510,6 @@ def shown(snapshot: Snapshot) -> Iterator[Shown[GpuState] | Shown[Snapshot]]:
     """Yields every family of one snapshot."""
     devices = [((snapshot.hostname, str(state.gpu.index), state.gpu.uuid), state) for state in snapshot.gpus]
     for of_gpus in GPU_FAMILIES:
-        if (basis := of_gpus.basis) is None:
-            groups = [Group((), None, partial(_series, of_gpus, devices))]
-        else:
-            groups = [
-                Group(device, basis(state), partial(_series, of_gpus, [(device, state)])) for device, state in devices
-            ]
-        yield Shown(of_gpus, DEVICE + of_gpus.labels, groups)
+        yield Shown(of_gpus, DEVICE + of_gpus.labels, snapshot.hostname, devices)
     for of_node in NODE_FAMILIES:
-        yield Shown(of_node, of_node.labels, [Group((), None, partial(_series, of_node, [((), snapshot)]))])
-
-
-def _series(family: Family[Source], sources: Iterable[tuple[Labels, Source]]) -> list[tuple[Labels, float]]:
-    samples = family.samples
-    return [(device + labels, value) for device, source in sources for labels, value in samples(source)]
+        yield Shown(of_node, of_node.labels, snapshot.hostname, [((), snapshot)])

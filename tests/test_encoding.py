@@ -138,8 +138,7 @@ def test_no_more_is_kept_than_is_shown(course: list[Snapshot]) -> None:
         shown = sum(not line.startswith(b"#") for line in scraped.scrape(TEXT).split(b"\n")[:-1])
 
         (encoding,) = scraped.exposition._encodings.values()
-        groups = [group for known in encoding._known.values() for group in known.groups.values()]
-        assert sum(len(group.by_key) for group in groups) <= shown
+        assert sum(len(known.lines) for known in encoding._known.values()) <= shown
 
 
 @pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])

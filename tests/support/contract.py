@@ -41,8 +41,7 @@ def served() -> dict[str, frozenset[str]]:
 
 def families(snapshot: Snapshot) -> list[Metric]:
     """All that is served of a node, as prometheus_client has it."""
-    series = ((shown, [one for group in shown.groups for one in group.series()]) for shown in metrics.shown(snapshot))
-    return [shown.metric(those) for shown, those in series if those]
+    return [shown.metric(series) for shown in metrics.shown(snapshot) if (series := shown.series())]
 
 
 @dataclass(frozen=True, slots=True)
