@@ -105,14 +105,15 @@ class Encoding:
         before, self._known = self._known, {}
         parts: list[str] = []
         for table in tables:
-            known = before.get(table.name) or _Known(self._text(table.metric(())))
+            known = self._known[table.name] = before.get(table.name) or _Known(self._text(table.metric(())))
             basis = table.basis
             if basis is None or known.basis is None or not _are_the_same(known.basis, basis):
                 lines = yield from self._lines(table, known)
                 known.text, known.basis = "".join(lines), basis
             if known.text or table.is_shown_empty:
-                self._known[table.name] = known
                 parts += known.head, known.text
+            else:
+                del self._known[table.name]
         parts.append(self._end)
         return "".join(parts).encode()
 

@@ -492,9 +492,10 @@ class Shown(Generic[Source]):
     @property
     def basis(self) -> list[object] | None:
         """All objects that the series are made of, where these stay the same for several scrapes."""
-        if (basis := self.family.basis) is None:
+        objects = self.family.basis
+        if objects is None:
             return None
-        return [self.hostname, *(one for _, source in self.sources for one in basis(source))]
+        return [self.hostname, *(one for _, source in self.sources for one in objects(source))]
 
     def series(self) -> list[tuple[Labels, float]]:
         """Returns the values of the labels, and the series' own."""

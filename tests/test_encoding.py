@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -154,3 +157,57 @@ def test_a_value_that_equals_the_last_one_and_reads_otherwise_is_written_anew(ac
         scraped.sweep(replace(scraped.snapshot, api_clock_offset=offset))
 
         assert b"\namdgpu_exporter_api_clock_offset_seconds" + shown in scraped.scrape(accept)
+
+
+def crowded(tasks_of_a_gpu: int) -> Snapshot:
+    """Eight GPUs, on each of which tasks have just begun."""
+    gpus = [
+        replace(state, tasks=tuple(snapshots.task(1000 * index + n, "itrd", "LAB", 0.0) for n in range(tasks_of_a_gpu)))
+        for index, state in enumerate(snapshots.EIGHT.gpus)
+    ]
+    return replace(snapshots.EIGHT, gpus=tuple(gpus))
+
+
+@pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])
+def test_of_thousands_of_new_series_only_some_are_encoded_before_others_have_their_turn(accept: str) -> None:
+    scraped = Scraped(crowded(200))
+    rendering = scraped.exposition(accept)
+    learned = [0]
+    with contextlib.suppress(StopIteration):
+        while True:
+            rendering.send(None)
+            (encoding,) = scraped.exposition._encodings.values()
+            learned.append(sum(len(known.lines) for known in encoding._known.values()))
+
+    assert max(later - earlier for earlier, later in pairwise(learned)) <= 300
+    assert learned[-1] > 3000
+    assert scraped.scrape(accept) == scraped.encoded(accept)
+
+
+async def test_whoever_asks_while_it_is_rendered_is_given_the_same() -> None:
+    exposition = Scraped(crowded(200)).exposition
+    answers = await asyncio.gather(*(exposition(TEXT) for _ in range(3)))
+
+    assert len({id(body) for body, _ in answers}) == 1
+
+
+def test_what_was_read_while_it_is_rendered_is_shown_to_the_next() -> None:
+    scraped = Scraped(crowded(200))
+    rendering = scraped.exposition(TEXT)
+    rendering.send(None)
+    scraped.sweep(replace(scraped.snapshot, api_clock_offset=77.0))
+    first, _ = at_once(rendering)
+
+    assert b"77.0" not in first
+    assert b"amdgpu_exporter_api_clock_offset_seconds 77.0" in scraped.scrape(TEXT)
+
+
+def test_a_client_that_is_gone_in_the_middle_leaves_the_next_a_whole_scrape() -> None:
+    scraped = Scraped(crowded(200))
+    for accept in (TEXT, TEXT, OPENMETRICS):
+        rendering = scraped.exposition(accept)
+        rendering.send(None)
+        rendering.close()
+
+    for accept in (TEXT, OPENMETRICS):
+        assert scraped.scrape(accept) == scraped.encoded(accept)

@@ -251,6 +251,7 @@ async def test_a_library_that_fails_on_every_gpu_is_stood_in_for(machine: Machin
     async with source(machine) as sink:
         await sink.until(lambda: len(sink.gpus) == 8 and all("error 43" in gpu.stand_in for gpu in sink.gpus))
         await sink.more(machine.uuids)
+        assert {source for source, _ in sink.origins} == {"sysfs"}
         assert not sink.failures
 
 
@@ -280,6 +281,17 @@ async def test_a_library_that_does_not_begin_costs_no_reading(
         while "sysfs" in sources(sink):
             await sink.more(machine.uuids, 1)
         assert not sink.failures
+
+
+async def test_a_library_that_is_slow_to_begin_is_waited_for(
+    machine: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_START_SECONDS", 15.0)
+    library.init.delay_us = 6_000_000  # well beyond the third in which a call is looked upon as late
+    async with source(machine) as sink:
+        await sink.until(lambda: "sysfs" not in sources(sink) and len(sink.gpus) == 8)
+        assert ("sysfs", "amdsmi does not begin") not in sink.origins
+        assert not sink.restarts
 
 
 async def test_a_wedged_gpu_that_hangs_calls_and_starts_costs_no_reading(

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
+from exporter.devices.protocol import Batch
 from exporter.devices.worker.outbox import Outbox
 from exporter.devices.worker.rota import PATIENCE, Beat, Rota
 from exporter.model import Health
@@ -106,10 +108,14 @@ def test_one_who_is_always_slow_has_a_thread_for_itself(eight: Round) -> None:
     eight.until(lambda: third.threads[-1] not in {gpu.threads[-1] for gpu in eight.gpus if gpu is not third})
 
 
+def _tell_of(address: str, batch: Batch) -> None:
+    batch.health.append((address, Health()))
+
+
 def test_what_a_round_brings_is_sent_when_it_is_over() -> None:
     outbox = Outbox()
     for address in ("0000:05:00", "0000:07:00"):
-        outbox.put(lambda batch, address=address: batch.health.append((address, Health())), waits=True)
+        outbox.put(partial(_tell_of, address), waits=True)
         assert not outbox.wait(0)
     outbox.flush()
     assert outbox.wait(0)

@@ -18,6 +18,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.gpus: list[Gpu] = []
+        self.origins: set[tuple[str, str]] = set()
+        """Every source that was ever told of a GPU, and why the kernel's files stood in."""
         self.readings: dict[str, list[Reading]] = {}
         self.health: dict[str, Health] = {}
         self.processes: dict[str, tuple[Process, ...]] = {}
@@ -28,6 +30,7 @@ class Recorder:
 
     def found(self, gpus: Sequence[Gpu]) -> None:
         self.gpus = list(gpus)
+        self.origins.update((gpu.source, gpu.stand_in) for gpu in gpus)
         self._news.set()
 
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
