@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from exporter.config import Devices
-from exporter.devices.supervisor import HardwareSource
-from exporter.devices.supervisor import source as supervisor
+from exporter.devices.supervisor import HardwareSource, supervision
+from exporter.devices.supervisor import source as hardware
 from exporter.errors import GpuLostError, ImplausibleError, ReadFailedError, ReadTimeoutError
 from exporter.model import Process
 from tests.libraries.gpu_metrics import Telemetry, pack
@@ -27,6 +27,7 @@ from tests.libraries.made_up_gpu import device_folder
 from tests.libraries.made_up_sys import MadeUpGpu, Node
 from tests.support.amdsmi import Call, SimulatedLibrary
 from tests.support.recorder import Recorder, faults_told
+from tests.support.workers import children
 
 GIB = 2**30
 
@@ -79,8 +80,8 @@ def machine(tmp_path: Path, library: SimulatedLibrary) -> Machine:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 0.5)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(hardware, "_CHECK_SECONDS", 0.5)
 
 
 @asynccontextmanager
@@ -98,10 +99,6 @@ async def source(machine: Machine, kind: str = "auto", limit: float = 2.0, **set
 
 def sources(sink: Recorder) -> list[str]:
     return [gpu.source for gpu in sink.gpus]
-
-
-def children() -> set[int]:
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 @contextmanager
@@ -176,7 +173,7 @@ async def test_where_both_agree_both_serve_and_nothing_stands_in(agreeing: Machi
 async def test_a_library_that_agrees_is_not_asked_at_each_reading(
     agreeing: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(hardware, "_CHECK_SECONDS", 3600.0)
 
     def calls() -> list[int]:
         return [gpu.calls(Call.METRICS) for gpu in library]
@@ -206,7 +203,7 @@ async def test_a_library_that_begins_to_misread_is_found_out_and_its_word_never_
 async def test_what_the_library_alone_tells_is_asked_for_at_each_reading(
     agreeing: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(hardware, "_CHECK_SECONDS", 3600.0)
     table = pack(Telemetry(average_gfx_activity=40, pcie_replay_count_acc=2**64 - 1), "1.8", 1)
     agreeing.says(3, "gpu_metrics", table)
     async with source(agreeing) as sink:
@@ -272,7 +269,7 @@ async def test_a_call_that_hangs_costs_no_reading(machine: Machine, library: Sim
 async def test_a_library_that_does_not_begin_costs_no_reading(
     machine: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(hardware, "_START_SECONDS", 1.0)
     library.init.hang = True
     async with source(machine) as sink:
         while sink.restarts["retry"] < 2:  # it was left out, and tried again
@@ -286,7 +283,7 @@ async def test_a_library_that_does_not_begin_costs_no_reading(
 async def test_a_library_that_is_slow_to_begin_is_waited_for(
     machine: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 15.0)
+    monkeypatch.setattr(hardware, "_START_SECONDS", 15.0)
     library.init.delay_us = 6_000_000  # well beyond the third in which a call is looked upon as late
     async with source(machine) as sink:
         await sink.until(lambda: "sysfs" not in sources(sink) and len(sink.gpus) == 8)
@@ -297,7 +294,7 @@ async def test_a_library_that_is_slow_to_begin_is_waited_for(
 async def test_a_wedged_gpu_that_hangs_calls_and_starts_costs_no_reading(
     machine: Machine, library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(hardware, "_START_SECONDS", 1.0)
     async with source(machine) as sink:
         await sink.until(lambda: "sysfs" not in sources(sink) and len(sink.gpus) == 8)
         library[3].fault(Call.METRICS, hang=True)

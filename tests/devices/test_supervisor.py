@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from exporter.config import Devices
-from exporter.devices.supervisor import HardwareSource
-from exporter.devices.supervisor import source as supervisor
+from exporter.devices.supervisor import HardwareSource, supervision
+from exporter.devices.supervisor import source as hardware
 from exporter.errors import (
     DriverMissingError,
     GpuLostError,
@@ -28,6 +28,7 @@ from exporter.errors import (
 )
 from tests.support.amdsmi import Call, SimulatedLibrary
 from tests.support.recorder import Recorder, faults_told
+from tests.support.workers import children
 
 
 @asynccontextmanager
@@ -45,10 +46,6 @@ async def source(interval: float = 0.1, limit: float = 3.0, **settings: Any) -> 
 
 def uuids(library: SimulatedLibrary, *without: int) -> list[str]:
     return [gpu.uuid for index, gpu in enumerate(library) if index not in without]
-
-
-def children() -> set[int]:
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 def descriptors() -> set[str]:
@@ -179,7 +176,7 @@ async def test_a_gpu_that_comes_and_goes_stays_away_longer_each_time(library: Si
 async def test_a_worker_killed_while_idle_is_nobodys_fault(
     library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
     for index in range(1, 8):
         library[index].state.present = False
     async with source(interval=1.0) as sink:
@@ -241,7 +238,7 @@ async def test_a_start_that_fails_is_tried_again(
     library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "exporter.devices")
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
     library.init.error = 34
     async with source() as sink:
         await sink.until(lambda: sink.restarts["start"] == 2)
@@ -254,8 +251,8 @@ async def test_a_start_that_fails_is_tried_again(
 
 
 async def test_an_init_that_hangs_is_tried_again(library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 2.0)
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(hardware, "_START_SECONDS", 2.0)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
     library.init.hang = True
     async with source() as sink:
         await sink.until(lambda: sink.failures)
@@ -267,7 +264,7 @@ async def test_an_init_that_hangs_is_tried_again(library: SimulatedLibrary, monk
 async def test_a_library_that_is_not_there_does_not_end_the_source(
     library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
     with monkeypatch.context() as missing:
         missing.setenv("ROCM_HOME", str(tmp_path))
         missing.setenv("ROCM_PATH", str(tmp_path))
@@ -281,7 +278,7 @@ async def test_a_library_that_is_not_there_does_not_end_the_source(
 async def test_without_access_to_any_gpu_the_source_says_what_to_do(
     library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE", 0.05)
     for gpu in library:
         gpu.state.no_access = True
     async with source() as sink:
@@ -310,7 +307,7 @@ async def test_two_gpus_with_one_id_are_not_confused(library: SimulatedLibrary) 
 async def test_an_expected_gpu_that_was_missing_at_the_start_is_found(
     library: SimulatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_SEARCH_SECONDS", 0.2)
+    monkeypatch.setattr(supervision, "_SEARCH_SECONDS", 0.2)
     library[7].state.present = False
     async with source(expected=8) as sink:
         await sink.more(uuids(library, 7), 1)
