@@ -6,13 +6,15 @@ The service runs as a process, with the real bindings over the simulated library
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import sweep
+from benchmarks import floor, sweep
 from benchmarks.bare import bare_server
 from benchmarks.figures import Figure
 from benchmarks.node import Node, busy_library, node
@@ -143,12 +145,14 @@ async def _hour(directory: Path, setting: str, *, gpus: int, tasks: int, hangs: 
         if hangs:
             served.library[0].fault(Call.METRICS, hang=True)
         before = _Spent.by(pid)
+        bare = None if hangs else asyncio.create_task(_floor(served))
         with Client(served.service.port) as client:
             for _ in range(0, _MEASURED_SECONDS, _SCRAPE_INTERVAL_SECONDS):
                 await asyncio.to_thread(client.scrape)
                 await asyncio.sleep(_SCRAPE_INTERVAL_SECONDS)
         after = _Spent.by(pid)
         of_service, of_workers = memory(pid), [memory(worker) for worker in children(pid)]
+        beside = "" if bare is None else f"the same calls and nothing else {await bare:.2%}"
     seconds = after.at - before.at
     service, family = (after.service - before.service) / seconds, (after.family - before.family) / seconds
     is_aimed_at = gpus == 8
@@ -158,6 +162,7 @@ async def _hour(directory: Path, setting: str, *, gpus: int, tasks: int, hangs: 
             f"CPU over {seconds:.0f} s: service + worker",
             f"{service:.2%} + {family - service:.2%} = {family:.2%} of a core, {family * 3600:.0f} s per hour",
             _AIMS[gpus],
+            beside,
         ),
         Figure(
             setting,
@@ -172,6 +177,12 @@ async def _hour(directory: Path, setting: str, *, gpus: int, tasks: int, hangs: 
             "< 30 MiB" if is_aimed_at else "",
         ),
     ]
+
+
+async def _floor(served: Node) -> float:
+    """Returns the part of a core that a process takes which makes the same calls, and nothing else."""
+    command = (sys.executable, "-m", "benchmarks.floor", str(_MEASURED_SECONDS), "calls")
+    return await floor.measure(command, {**os.environ, **served.library.env})
 
 
 def _ms(seconds: float) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from benchmarks import floor
 from benchmarks.figures import Figure
 from benchmarks.procfs import children, cpu_seconds, family_cpu_seconds, memory
 from tests.libraries.machine import Machine
@@ -22,6 +23,9 @@ _SECONDS = 60
 _WARM_UP_SECONDS = 5
 _REVISION = {"trixie": "1.5", "unstable": "1.8"}
 """Of gpu_metrics: the newest that both this library and the kernel's decoder read alike."""
+
+_FLOORS = {"amdsmi": "calls", "sysfs": "files", "auto": "files"}
+"""What of `benchmarks.floor` each source comes down to."""
 
 
 async def figures() -> AsyncIterator[Figure]:
@@ -44,7 +48,7 @@ async def _measured(suite: Suite, source: str) -> Figure:
             await asyncio.sleep(_WARM_UP_SECONDS)
             pid = running.process.pid
             began, service, family = time.monotonic(), cpu_seconds(pid), family_cpu_seconds(pid)
-            await asyncio.sleep(_SECONDS)
+            bare = await floor.measure(machine.python("-m", "benchmarks.floor", str(_SECONDS), _FLOORS[source]))
             seconds = time.monotonic() - began
             ours, all_ = (cpu_seconds(pid) - service) / seconds, (family_cpu_seconds(pid) - family) / seconds
             resident = " + ".join(f"{memory(one).rss:.1f}" for one in (pid, *children(pid)))
@@ -54,4 +58,5 @@ async def _measured(suite: Suite, source: str) -> Figure:
         f"{ours:.2%} + {all_ - ours:.2%} = {all_:.2%} of a core, {(all_ - ours) * 1e3:.1f} ms of the worker a sweep; "
         f"{resident} MiB",
         "≤ 0.35 %",
+        f"the {_FLOORS[source]} and nothing else {bare:.2%}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -112,9 +113,10 @@ class Exposition:
         self._rendered: dict[Encoder, bytes] = {}
         self._encodings: dict[Encoder, Encoding] = {}
         self._outdated_at = -math.inf
+        self._rendering = asyncio.Lock()
 
-    def __call__(self, accept: str | None) -> tuple[bytes, str]:
-        """Renders for the value of a header Accept.
+    async def __call__(self, accept: str | None) -> tuple[bytes, str]:
+        """Renders for the value of a header Accept; the loop has its turns meanwhile.
 
         Returns:
             The body, and its content type: Prometheus text or OpenMetrics.
@@ -122,22 +124,33 @@ class Exposition:
         encoder, content_type = _chosen(accept or "")
         if self._monotonic() - self._outdated_at >= self._lifetime:
             self.outdated()
-        if encoder not in self._rendered:
-            self._rendered[encoder] = self._render(encoder)
-        return self._rendered[encoder], content_type
+        if (body := self._rendered.get(encoder)) is not None:
+            return body, content_type
+        async with self._rendering:
+            if (body := self._rendered.get(encoder)) is None:  # by one who asked the same and came first
+                rendered = self._rendered
+                body = rendered[encoder] = await self._render(encoder)
+        return body, content_type
 
     def outdated(self) -> None:
-        """Takes note that something was read anew."""
-        self._rendered.clear()
+        """Takes note that something was read anew; what is being rendered is not kept."""
+        self._rendered = {}
         self._outdated_at = self._monotonic()
 
-    def _render(self, encoder: Encoder) -> bytes:
+    async def _render(self, encoder: Encoder) -> bytes:
         encoding = self._encodings.get(encoder)
         if encoding is None:
             if len(self._encodings) >= _FORMATS:
                 self._encodings.clear()
             encoding = self._encodings[encoder] = Encoding(encoder)
-        return encoding(self._tables())
+        steps = encoding.encode(self._tables())
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                body: bytes = done.value
+                return body
+            await asyncio.sleep(0)
 
     def _tables(self) -> Iterator[Table[Any]]:
         yield from metrics.shown(self._snapshot())

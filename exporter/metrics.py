@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -35,6 +35,8 @@ class Family(Generic[Source]):
     labels: Labels
     help: str
     samples: Callable[[Source], Samples]
+    basis: Callable[[Source], tuple[object, ...]] | None = None
+    """All objects that a GPU's series are made of, if these stay the same for several scrapes."""
 
     @property
     def scraped_as(self) -> str:
@@ -75,10 +77,20 @@ def _owned_gauge(name: str, help_: str, field: str) -> Family[GpuState]:
 
 
 def _by(
-    name: str, kind: str, label: str, help_: str, values: Callable[[GpuState], Mapping[str, float]]
+    name: str,
+    kind: str,
+    label: str,
+    help_: str,
+    values: Callable[[GpuState], Mapping[str, float]],
+    *,
+    basis: Callable[[GpuState], tuple[object, ...]] | None = None,
 ) -> Family[GpuState]:
     """One series for each key of a mapping."""
-    return Family(name, kind, (label,), help_, lambda state: (((key,), value) for key, value in values(state).items()))
+
+    def samples(state: GpuState) -> Samples:
+        return (((key,), value) for key, value in values(state).items())
+
+    return Family(name, kind, (label,), help_, samples, basis)
 
 
 def _counter(name: str, help_: str, field: str) -> Family[GpuState]:
@@ -97,7 +109,23 @@ def _owner_counter(name: str, help_: str, field: str) -> Family[GpuState]:
     def samples(state: GpuState) -> Samples:
         return ((owner, getattr(amounts, field)) for owner, amounts in state.accounts)
 
-    return Family(name, "counter", OWNER, help_, samples)
+    return Family(name, "counter", OWNER, help_, samples, _accounts)
+
+
+def _accounts(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu, state.accounts)
+
+
+def _gpu(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu,)
+
+
+def _health(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu, state.health)
+
+
+def _gpu_and_tasks(state: GpuState) -> tuple[object, ...]:
+    return (state.gpu, *state.tasks)
 
 
 def _identity(state: GpuState) -> Samples:
@@ -182,6 +210,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ),
         "Identity of the GPU.",
         _identity,
+        _gpu,
     ),
     Family(
         "amdgpu_alias_info",
@@ -189,6 +218,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("alias",),
         "Another unique id that the GPU goes by, as those of its partitions: a task may name it by any of them.",
         _aliases,
+        _gpu,
     ),
     Family(
         "amdgpu_up",
@@ -209,6 +239,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         (),
         "VRAM of the GPU.",
         lambda state: _optional(state.gpu.vram_total_bytes),
+        _gpu,
     ),
     _gauge(
         "amdgpu_memory_controller_utilization_ratio",
@@ -260,6 +291,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "severity",
         "ECC errors by severity: correctable, uncorrectable, deferred.",
         lambda state: (state.health or _NO_HEALTH).ecc_errors,
+        basis=_health,
     ),
     _by(
         "amdgpu_throttled_seconds",
@@ -274,6 +306,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         (),
         "VRAM pages retired for errors.",
         lambda state: _optional((state.health or _NO_HEALTH).retired_pages),
+        _health,
     ),
     Family(
         "amdgpu_pcie_replays",
@@ -310,6 +343,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "VRAM that processes hold, by container (12 digits of its id, or the Slurm job) and user of the node; empty "
         f"where not told. The {MOST_HOLDERS - 1} that hold most, the rest as other.",
         _holders,
+        lambda state: (state.gpu, state.processes),
     ),
     _owner_counter("amdgpu_owner_seconds", "Observed time booked to an owner.", "observed_seconds"),
     _owner_counter("amdgpu_owner_busy_seconds", "Integral of utilization booked to an owner.", "busy_seconds"),
@@ -329,6 +363,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
             if state.energy_joules is not None
             else ()
         ),
+        lambda state: (state.gpu, state.accounts if state.energy_joules is not None else None),
     ),
     Family(
         "amdgpu_task_info",
@@ -336,6 +371,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("task_id", "username", "task_type", "project_uuid", "image", "gpu_id"),
         "A task that runs on the GPU; gpu_id is the cluster-wide number of the consumption API.",
         _task_info,
+        _gpu_and_tasks,
     ),
     Family(
         "amdgpu_task_start_timestamp_seconds",
@@ -343,6 +379,7 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         ("task_id",),
         "Unix time at which the task started.",
         _task_starts,
+        _gpu_and_tasks,
     ),
     Family(
         "amdgpu_exporter_unbooked_seconds",
@@ -437,18 +474,33 @@ NODE_FAMILIES: tuple[Family[Snapshot], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shown(Generic[Source]):
-    """A family as one snapshot has it."""
+    """A family as one snapshot has it; without series it is not shown."""
 
     family: Family[Source]
     names: Labels
     """Of all its labels."""
-    series: list[tuple[Labels, float]]
-    """Their values, and its own."""
+    hostname: str
+    sources: Sequence[tuple[Labels, Source]]
+    """Each with the labels that tell which GPU it is."""
+    is_shown_empty: bool = False
 
     @property
     def name(self) -> str:
         """The family's."""
         return self.family.name
+
+    @property
+    def basis(self) -> list[object] | None:
+        """All objects that the series are made of, where these stay the same for several scrapes."""
+        objects = self.family.basis
+        if objects is None:
+            return None
+        return [self.hostname, *(one for _, source in self.sources for one in objects(source))]
+
+    def series(self) -> list[tuple[Labels, float]]:
+        """Returns the values of the labels, and the series' own."""
+        samples = self.family.samples
+        return [(device + labels, value) for device, source in self.sources for labels, value in samples(source)]
 
     def metric(self, series: Samples) -> Metric:
         """Returns the family with these of its series."""
@@ -456,13 +508,9 @@ class Shown(Generic[Source]):
 
 
 def shown(snapshot: Snapshot) -> Iterator[Shown[GpuState] | Shown[Snapshot]]:
-    """Yields every family of one snapshot, those without samples left out."""
-    devices = [(state, (snapshot.hostname, str(state.gpu.index), state.gpu.uuid)) for state in snapshot.gpus]
+    """Yields every family of one snapshot."""
+    devices = [((snapshot.hostname, str(state.gpu.index), state.gpu.uuid), state) for state in snapshot.gpus]
     for of_gpus in GPU_FAMILIES:
-        samples = of_gpus.samples
-        series = [(device + labels, value) for state, device in devices for labels, value in samples(state)]
-        if series:
-            yield Shown(of_gpus, DEVICE + of_gpus.labels, series)
+        yield Shown(of_gpus, DEVICE + of_gpus.labels, snapshot.hostname, devices)
     for of_node in NODE_FAMILIES:
-        if own := list(of_node.samples(snapshot)):
-            yield Shown(of_node, of_node.labels, own)
+        yield Shown(of_node, of_node.labels, snapshot.hostname, [((), snapshot)])

@@ -73,7 +73,9 @@ class Node:
     """Of the last answer."""
     _server_offset: float | None = None
     """The server's Unix time less monotonic time, where it is known to differ from the wall clock's."""
-    _device_state: SourceState = field(default_factory=SourceState)
+    _read_at: float | None = None
+    """Unix seconds of the last reading."""
+    _device_problem: str | None = None
     _task_state: SourceState = field(default_factory=SourceState)
 
     def reconfigure(self, tasks: config.Tasks) -> None:
@@ -102,7 +104,7 @@ class Node:
         if not package.meter.may_bridge(reading):
             package.ledger.extend(reading.taken, counters)
         package.idle_clock.observe(reading.taken, counters)
-        self._device_state = replace(self._device_state, last_success=self.wall())
+        self._read_at = self.wall()
         now = self.monotonic()
         if not self.tasks.has_source:
             package.ledger.book(now, None, now)
@@ -120,14 +122,14 @@ class Node:
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """Keeps what is wrong with a GPU, or with the whole source."""
         if gpu is None:
-            self._device_state = replace(self._device_state, problem=str(error))
+            self._device_problem = str(error)
         elif gpu.uuid in self._packages:
             self._packages[gpu.uuid].problem = error
 
     def recovered(self, gpu: Gpu | None) -> None:
         """Forgets what was wrong."""
         if gpu is None:
-            self._device_state = replace(self._device_state, problem=None)
+            self._device_problem = None
         elif gpu.uuid in self._packages:
             self._packages[gpu.uuid].problem = None
 
@@ -213,7 +215,7 @@ class Node:
     @property
     def ready(self) -> bool:
         """Whether there were readings."""
-        return self._device_state.last_success is not None
+        return self._read_at is not None
 
     def snapshot(self) -> Snapshot:
         """Returns the whole node as it is now."""
@@ -223,7 +225,7 @@ class Node:
             hostname=self.hostname,
             time=self.wall(),
             gpus=tuple(self._state(package) for package in packages),
-            devices=self._device_state,
+            devices=SourceState(self._read_at, self._device_problem),
             tasks=self._task_state if self.tasks.has_source else _NOBODY_TO_ASK,
             expected_gpus=self.devices.expected,
             unmatched_gpus=len(oddities.unmatched),

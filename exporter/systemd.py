@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
+
+_log = logging.getLogger(__name__)
 
 
 def notify(state: str) -> None:
@@ -28,7 +31,12 @@ async def feed_watchdog() -> None:
     """Tells the watchdog (WatchdogSec=) twice per period, for ever, that the event loop turns."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return
-    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    told = os.environ.get("WATCHDOG_USEC", "0")
+    try:
+        period = max(0, int(told)) / 1e6
+    except ValueError:
+        _log.warning("WATCHDOG_USEC is %r, which is no number of microseconds: the watchdog is not fed", told)
+        return
     while period:
         notify("WATCHDOG=1")
         await asyncio.sleep(period / 2)

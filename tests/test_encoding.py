@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from exporter.exposition import Exposition, Instruments
 from exporter.model import Amounts, Gpu, GpuState, Health, Owner, Ownership, Process, Reading, Snapshot, SourceState
 from tests.support import snapshots
 from tests.support.contract import Registry
+from tests.support.loopless import at_once
 
 TEXT, OPENMETRICS = "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"
 
@@ -35,6 +39,7 @@ readings = st.builds(
     temperatures_celsius=by_name,
     xgmi_read_bytes=st.dictionaries(names, st.integers(0, 2**64), max_size=2),
 )
+KEPT = ("gpu", "accounts", "tasks", "health", "processes", "energy_joules", "reading")
 tasks = st.builds(snapshots.task, st.integers(0, 3), names, names, st.floats(0, 1e4))
 processes = st.builds(Process, st.integers(0, 9), st.integers(0, 2**40), names, names, names)
 
@@ -90,7 +95,7 @@ class Scraped:
         self.exposition.outdated()
 
     def scrape(self, accept: str) -> bytes:
-        return self.exposition(accept)[0]
+        return at_once(self.exposition(accept))[0]
 
     def encoded(self, accept: str) -> bytes:
         """What prometheus_client makes of it."""
@@ -98,8 +103,26 @@ class Scraped:
         return encoder(Registry(self.snapshot, self.registry))
 
 
+@st.composite
+def courses(draw: st.DrawFn) -> list[Snapshot]:
+    """Scrapes, each of which has some of the very objects that the one before had of a GPU."""
+    course = draw(st.lists(scrapes(), min_size=1, max_size=4))
+    for number, later in enumerate(course[1:], start=1):
+        before = {state.gpu.index: state for state in course[number - 1].gpus}
+        states = [
+            replace(
+                state, **{name: getattr(before[state.gpu.index], name) for name in draw(st.sets(st.sampled_from(KEPT)))}
+            )
+            if state.gpu.index in before
+            else state
+            for state in later.gpus
+        ]
+        course[number] = replace(later, gpus=tuple(states))
+    return course
+
+
 @settings(deadline=None)
-@given(st.lists(scrapes(), min_size=1, max_size=4))
+@given(courses())
 def test_every_scrape_is_what_prometheus_client_encodes_whoever_comes_and_goes(course: list[Snapshot]) -> None:
     scraped = Scraped(course[0])
     for snapshot in course:
@@ -110,7 +133,7 @@ def test_every_scrape_is_what_prometheus_client_encodes_whoever_comes_and_goes(c
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(scrapes(), min_size=1, max_size=4))
+@given(courses())
 def test_no_more_is_kept_than_is_shown(course: list[Snapshot]) -> None:
     scraped = Scraped(course[0])
     for snapshot in course:
@@ -134,3 +157,57 @@ def test_a_value_that_equals_the_last_one_and_reads_otherwise_is_written_anew(ac
         scraped.sweep(replace(scraped.snapshot, api_clock_offset=offset))
 
         assert b"\namdgpu_exporter_api_clock_offset_seconds" + shown in scraped.scrape(accept)
+
+
+def crowded(tasks_of_a_gpu: int) -> Snapshot:
+    """Eight GPUs, on each of which tasks have just begun."""
+    gpus = [
+        replace(state, tasks=tuple(snapshots.task(1000 * index + n, "itrd", "LAB", 0.0) for n in range(tasks_of_a_gpu)))
+        for index, state in enumerate(snapshots.EIGHT.gpus)
+    ]
+    return replace(snapshots.EIGHT, gpus=tuple(gpus))
+
+
+@pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])
+def test_of_thousands_of_new_series_only_some_are_encoded_before_others_have_their_turn(accept: str) -> None:
+    scraped = Scraped(crowded(200))
+    rendering = scraped.exposition(accept)
+    learned = [0]
+    with contextlib.suppress(StopIteration):
+        while True:
+            rendering.send(None)
+            (encoding,) = scraped.exposition._encodings.values()
+            learned.append(sum(len(known.lines) for known in encoding._known.values()))
+
+    assert max(later - earlier for earlier, later in pairwise(learned)) <= 300
+    assert learned[-1] > 3000
+    assert scraped.scrape(accept) == scraped.encoded(accept)
+
+
+async def test_whoever_asks_while_it_is_rendered_is_given_the_same() -> None:
+    exposition = Scraped(crowded(200)).exposition
+    answers = await asyncio.gather(*(exposition(TEXT) for _ in range(3)))
+
+    assert len({id(body) for body, _ in answers}) == 1
+
+
+def test_what_was_read_while_it_is_rendered_is_shown_to_the_next() -> None:
+    scraped = Scraped(crowded(200))
+    rendering = scraped.exposition(TEXT)
+    rendering.send(None)
+    scraped.sweep(replace(scraped.snapshot, api_clock_offset=77.0))
+    first, _ = at_once(rendering)
+
+    assert b"77.0" not in first
+    assert b"amdgpu_exporter_api_clock_offset_seconds 77.0" in scraped.scrape(TEXT)
+
+
+def test_a_client_that_is_gone_in_the_middle_leaves_the_next_a_whole_scrape() -> None:
+    scraped = Scraped(crowded(200))
+    for accept in (TEXT, TEXT, OPENMETRICS):
+        rendering = scraped.exposition(accept)
+        rendering.send(None)
+        rendering.close()
+
+    for accept in (TEXT, OPENMETRICS):
+        assert scraped.scrape(accept) == scraped.encoded(accept)

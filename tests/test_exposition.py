@@ -22,6 +22,7 @@ from exporter.exposition import Exposition, Instruments
 from exporter.model import Answer, Gpu, Health, Process, Reading, Snapshot, Task, TaskGpu
 from exporter.node import Node
 from tests.support.contract import Registry, families
+from tests.support.loopless import at_once
 
 GOLDEN = Path(__file__).parent / "metrics.golden.txt"
 EPOCH = 1_753_113_600.0
@@ -49,7 +50,7 @@ class Scene:
         return self.node.snapshot()
 
     def exposed(self, accept: str = "") -> str:
-        return self.exposition()(accept)[0].decode()
+        return at_once(self.exposition()(accept))[0].decode()
 
     def exposition(self) -> Exposition:
         return Exposition(self.node.snapshot, self.registry, 1.0, lambda: self.now)
@@ -217,13 +218,13 @@ def test_every_refresh_result_is_served_from_the_start() -> None:
 
 def test_a_rendering_serves_all_who_ask_before_something_is_read_anew(scene: Scene) -> None:
     exposition = scene.exposition()
-    first, _ = exposition("")
+    first, _ = at_once(exposition(""))
     scene.instruments.read_seconds.observe(1.0)
 
-    assert exposition("")[0] is first
-    assert exposition(OPENMETRICS)[0] != first
+    assert at_once(exposition(""))[0] is first
+    assert at_once(exposition(OPENMETRICS))[0] != first
     exposition.outdated()
-    assert exposition("")[0] != first
+    assert at_once(exposition(""))[0] != first
 
 
 def test_what_is_put_together_of_lines_is_what_the_encoder_makes_of_all(scene: Scene) -> None:
@@ -234,31 +235,31 @@ def test_what_is_put_together_of_lines_is_what_the_encoder_makes_of_all(scene: S
             scene.now += 1
             scene.node.read(FIRST, reading(scene.now))
             exposition.outdated()
-            assert exposition(accept)[0] == scene.encoded(encoder)
+            assert at_once(exposition(accept))[0] == scene.encoded(encoder)
 
 
 def test_a_family_that_vanished_is_not_served_from_what_was_rendered_before(scene: Scene) -> None:
     exposition = scene.exposition()
-    assert b"amdgpu_power_watts" in exposition("")[0]
+    assert b"amdgpu_power_watts" in at_once(exposition(""))[0]
     scene.now += 60
 
-    assert b"amdgpu_power_watts" not in exposition("")[0]
+    assert b"amdgpu_power_watts" not in at_once(exposition(""))[0]
 
 
 def test_a_rendering_grows_no_older_than_the_interval(scene: Scene) -> None:
     exposition = scene.exposition()
-    first, _ = exposition("")
+    first, _ = at_once(exposition(""))
     scene.now += 5
 
     assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 1.0' in first
-    assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 0.0' in exposition("")[0]
+    assert b'amdgpu_up{gpu="0",gpu_uuid="52f67b3700dcc6f3",hostname="colab-gpu4"} 0.0' in at_once(exposition(""))[0]
 
 
 @pytest.mark.parametrize(
     "accept", ["text/plain;version=x.y", "application/openmetrics-text;version=abc", "*/*;q=z", ",;="]
 )
 def test_an_accept_header_that_makes_no_sense_gets_text(scene: Scene, accept: str) -> None:
-    body, content_type = scene.exposition()(accept)
+    body, content_type = at_once(scene.exposition()(accept))
 
     assert body.decode() == scene.exposed()
     assert content_type.startswith("text/plain")
@@ -268,7 +269,7 @@ def test_ever_new_versions_and_parameters_are_answered_from_one_rendering(scene:
     exposition = scene.exposition()
     asked = [f"application/openmetrics-text; version=1.{minor}.0;x={minor}" for minor in range(50)]
     asked += [f"application/openmetrics-text; version=2.{minor}.0; escaping=allow-utf-8" for minor in range(50)]
-    answers = [exposition(accept) for accept in asked]
+    answers = [at_once(exposition(accept)) for accept in asked]
 
     assert len({id(body) for body, _ in answers}) == 1
     assert {content_type.split("; ")[1] for _, content_type in answers} == {"version=1.0.0"}
@@ -278,7 +279,7 @@ def test_renderings_do_not_pile_up_while_nothing_is_read(scene: Scene) -> None:
     exposition = scene.exposition()
     for accept in ("", "text/plain; version=1.0.0", OPENMETRICS):
         for escaping in ("underscores", "dots", "values", "allow-utf-8"):
-            exposition(f"{accept};escaping={escaping}")
+            at_once(exposition(f"{accept};escaping={escaping}"))
             scene.now += 1
 
     assert len(exposition._rendered) == 1

@@ -128,8 +128,8 @@ class Batch:
     """With the seconds it took to read."""
     health: list[tuple[str, Health]] = field(default_factory=list)
     processes: list[tuple[str, tuple[Process, ...]]] = field(default_factory=list)
-    failures: list[tuple[str, Failure]] = field(default_factory=list)
-    """Of GPUs that could not be read."""
+    failures: list[tuple[str, float, Failure]] = field(default_factory=list)
+    """Of GPUs that could not be read, with the instant, in CLOCK_MONOTONIC seconds."""
     library: LibraryNews | None = None
     """If it changed."""
     present: list[str] | None = None

@@ -56,6 +56,7 @@ class Ledger:
     _room_as_of: float = -math.inf
     _forgotten_seconds: float = 0.0
     """Observed, and served, of owners whose accounts are no longer kept."""
+    _shown: tuple[tuple[Owner, Amounts], ...] = ()
     _branched_at: float = math.nan
     """Of a copy: how far the original was booked then."""
 
@@ -136,12 +137,18 @@ class Ledger:
         return True
 
     def accounts(self, now: float) -> tuple[tuple[Owner, Amounts], ...]:
-        """Returns what is served as booked, by owner."""
-        return tuple(
+        """Returns what is served as booked, by owner; the very object of last time while nothing of it changes."""
+        shown = tuple(
             (owner, self._up_to_date(account, now))
             for owner, account in self._accounts.items()
             if self._is_served(owner, account, now)
         )
+        same = (
+            one is owner and two is amounts for (one, two), (owner, amounts) in zip(self._shown, shown, strict=False)
+        )
+        if len(shown) != len(self._shown) or not all(same):
+            self._shown = shown
+        return self._shown
 
     def shown_seconds(self, now: float) -> float:
         """Returns the observed seconds that are, or were until their series was dropped, served as some owner's."""

@@ -78,6 +78,8 @@ def shares(at: Callable[[float], Amounts], holds: Sequence[Hold] | None, start: 
     Returns:
         One share for each task and kind of ownership that occurs; they sum to `at(end) - at(start)`.
     """
+    if holds is None and start < end:  # as at each reading of a node that has nobody to ask
+        return [Share(None, Ownership.UNKNOWN, end - start, at(end).minus(at(start)))]
     summed: dict[tuple[Key | None, Ownership], Share] = {}
     of_one_holder: dict[Ownership, _Gain] = dict.fromkeys(Ownership, (0.0, Amounts()))
     present: dict[Key, tuple[Task, dict[Ownership, _Gain]]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -19,7 +19,7 @@ class NodePages:
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        exposition: Callable[[str | None], tuple[bytes, str]],
+        exposition: Callable[[str | None], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], bool],
         around: page.Surroundings,
     ) -> None:
@@ -36,20 +36,21 @@ class NodePages:
         self._ready = ready
         self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
             "/": self._people,
-            "/metrics": self._metrics,
             "/-/healthy": lambda _: text("healthy"),
             "/-/ready": self._readiness,
         }
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Returns the page that a request asks for, or 404."""
+        if request.path == "/metrics":
+            return await self._metrics(request)
         route = self._routes.get(request.path)
         if route is None:
             return text("no such page; there are /, /metrics, /-/healthy and /-/ready", status=404)
         return route(request)
 
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
-        body, content_type = self._exposition(request.headers.get("Accept"))
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+        body, content_type = await self._exposition(request.headers.get("Accept"))
         return document(body, content_type, request, vary="Accept, Accept-Encoding")
 
     def _people(self, request: web.BaseRequest) -> web.Response:

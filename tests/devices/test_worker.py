@@ -41,7 +41,7 @@ PLAN = Plan(source="amdsmi", interval=0.05, timeout=5.0, sysfs="/nonexistent")
 
 @pytest.fixture
 async def workers() -> AsyncIterator[Workers]:
-    async with asyncio.timeout(30), Workers() as pool:
+    async with asyncio.timeout(120), Workers() as pool:
         yield pool
 
 
@@ -77,7 +77,7 @@ async def health_of(worker: Worker, address: str = FIRST) -> Health:
 
 
 async def failure_of(worker: Worker, address: str = FIRST) -> DeviceError:
-    failure = await heard(worker, lambda batch: dict(batch.failures).get(address))
+    failure = await heard(worker, lambda batch: {where: one for where, _, one in batch.failures}.get(address))
     error: DeviceError = failure.error()
     return error
 
@@ -345,6 +345,7 @@ async def test_a_crash_names_its_signal_and_its_suspect(worker: Worker, library:
         '{"readings": [["0000:05:00", 0.1, {"taken": 1e18}]]}',  # no reading of this GPU would ever be newer
         '{"readings": [["0000:05:00", 0.1, {"taken": NaN}]]}',
         '{"readings": [["0000:05:00", -1, {"taken": 1}]]}',
+        '{"failures": [["0000:05:00", 1e18, {"kind": "what", "message": ""}]]}',  # it would be said to fail for ever
         f'{{"health": [["0000:05:00", {{"retired_pages": {10**400}}}]]}}',
     ],
 )
@@ -361,7 +362,7 @@ async def test_a_worker_that_speaks_nonsense_is_a_crash(
 async def test_a_failure_of_a_kind_that_is_not_known_is_a_failure(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = b'{"failures": [["0000:05:00", {"kind": "what", "message": "no idea"}]]}\n'
+    answer = b'{"failures": [["0000:05:00", 1.0, {"kind": "what", "message": "no idea"}]]}\n'
     monkeypatch.setattr(
         process, "_COMMAND", [sys.executable, "-c", f"import os, sys; os.write(int(sys.argv[1]), {answer!r})"]
     )
@@ -458,7 +459,7 @@ def test_the_worker_ends_with_its_parent_even_inside_a_hanging_call(library: Sim
         assert parent.stdout is not None
         ended = os.pidfd_open(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
-    readable, _, _ = select.select([ended], [], [], 20)
+    readable, _, _ = select.select([ended], [], [], 120)
     if not readable:
         signal.pidfd_send_signal(ended, signal.SIGKILL)
     os.close(ended)

@@ -24,6 +24,7 @@ from exporter.web.negotiation import accepts_gzip, preferred_language
 from tests.fuzz.fuzzing import TEXTS, dear, mutated, reads_or_refuses
 from tests.support import snapshots
 from tests.support.endpoint import Endpoint, endpoint
+from tests.support.loopless import at_once
 
 ACCEPTED = (
     mutated(
@@ -126,7 +127,7 @@ def test_labels_come_back_as_they_were(node: Snapshot) -> None:
     rendered = exposition.Exposition(lambda: node, registry, 1.0, lambda: 0.0)
     state = node.gpus[0]
     for accept, parse in (("", parse_text), ("application/openmetrics-text", parse_openmetrics)):
-        samples = [sample for family in parse(rendered(accept)[0].decode()) for sample in family.samples]
+        samples = [sample for family in parse(at_once(rendered(accept))[0].decode()) for sample in family.samples]
         info = next(sample.labels for sample in samples if sample.name == "amdgpu_info")
         assert (info["hostname"], info["model"], info["driver_version"]) == (
             node.hostname,

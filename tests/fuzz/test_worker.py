@@ -23,6 +23,7 @@ from exporter.errors import DeviceError, WorkerCrashedError
 from exporter.model import Gpu, Health, Process, Reading
 from exporter.node import Node
 from tests.fuzz.fuzzing import NUMBERS, SCALARS, TEXTS, dear, documents, mutated, reads_or_refuses
+from tests.support.loopless import at_once
 
 ADDRESS = "0000:05:00"
 UUID = "52f67b3700dcc6f3"
@@ -40,7 +41,7 @@ SAMPLES = [
         2.0,
         health=[(ADDRESS, Health({"correctable": 3}, 1))],
         processes=[(ADDRESS, (Process(1, 2**30, "python3", "4f9d", "root"),))],
-        failures=[(ADDRESS, Failure("gpu_lost", "it fell off the bus"))],
+        failures=[(ADDRESS, 1.5, Failure("gpu_lost", "it fell off the bus"))],
         library=LibraryNews(LibraryState.SERVING, listed=[ADDRESS], given_up={ADDRESS: Failure("timeout", "late")}),
         covered=[ADDRESS],
     ),
@@ -120,7 +121,7 @@ def tell(batches: Sequence[Batch]) -> None:
         for failure in (said.nothing, said.library.error if said.library else None):
             if failure is not None:
                 failure.error()
-        sink.exposition("")
+        at_once(sink.exposition(""))
     for state in sink.node.snapshot().gpus:
         assert all(math.isfinite(value) and value >= 0 for value in state.counters or ())
 
@@ -171,7 +172,8 @@ BATCHES = st.fixed_dictionaries(
             max_size=1,
         ),
         "failures": st.lists(
-            st.tuples(st.just(ADDRESS) | TEXTS, st.fixed_dictionaries({"kind": TEXTS, "message": TEXTS})), max_size=2
+            st.tuples(st.just(ADDRESS) | TEXTS, NUMBERS, st.fixed_dictionaries({"kind": TEXTS, "message": TEXTS})),
+            max_size=2,
         ),
         "present": st.lists(st.just(ADDRESS) | TEXTS, max_size=3),
         "covered": st.lists(TEXTS, max_size=3),

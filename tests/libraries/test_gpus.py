@@ -58,9 +58,9 @@ async def test_a_gpu_whose_metrics_cannot_be_read_has_none_is_named_once_and_lea
         shown = Metrics(await running.get("/metrics"))
         assert shown.value("amdgpu_utilization_ratio", gpu="3") is None
         assert shown.value("amdgpu_power_watts", gpu="3") is None
+        assert len([line for line in running.log if re.search("(WARNING|ERROR) .*GPU 3.*gpu_metrics", line)]) == 1
         here.node.update(here.sys, 3, here.node.gpus[3])
         await running.shows(lambda metrics: not differences(metrics, series(here.node)))
-        assert len([line for line in running.log if re.search("(WARNING|ERROR) .*GPU 3.*gpu_metrics", line)]) == 1
 
 
 # A file of another revision than before is another driver's, which is a matter of starting anew.

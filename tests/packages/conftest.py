@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.debian import UnavailableError, run
 from tests.support import not_tested
+from tests.support.debian import UnavailableError, run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -19,6 +19,7 @@ from exporter.node import Node
 from exporter.speech import speech
 from exporter.web.page import Page
 from tests.soak.figures import Curve
+from tests.support.loopless import at_once
 
 HOSTNAME = "colab-gpu1"
 DAY = 86400
@@ -65,7 +66,7 @@ class Life:
                 self.node.answered(Answer(known, (), as_of=float(self.now - START)))
                 self.instruments.refreshed("ok", 0.02)
             if self.now % SCRAPE_SECONDS == 0:
-                assert self.exposition("application/openmetrics-text;version=1.0.0")[0].endswith(b"# EOF\n")
+                assert at_once(self.exposition("application/openmetrics-text;version=1.0.0"))[0].endswith(b"# EOF\n")
                 assert self.page(speech("zh-TW"))
 
     def forget_the_simulation(self) -> None:

@@ -41,7 +41,7 @@ def served() -> dict[str, frozenset[str]]:
 
 def families(snapshot: Snapshot) -> list[Metric]:
     """All that is served of a node, as prometheus_client has it."""
-    return [shown.metric(shown.series) for shown in metrics.shown(snapshot)]
+    return [shown.metric(series) for shown in metrics.shown(snapshot) if (series := shown.series())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tests.support import snapshots
 
 METRICS = b"# TYPE up gauge\nup 1\n" * 200
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 """How long a test waits for what must happen; shorter than keep-alive, which would close any connection."""
 GET_METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -38,7 +38,7 @@ class Endpoint:
     """The headers Accept that /metrics was asked with."""
     server: WebServer = field(init=False)
 
-    def exposition(self, accept: str | None) -> tuple[bytes, str]:
+    async def exposition(self, accept: str | None) -> tuple[bytes, str]:
         self.accepts.append(accept)
         if self.failure is not None:
             raise self.failure

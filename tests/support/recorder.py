@@ -18,6 +18,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.gpus: list[Gpu] = []
+        self.origins: set[tuple[str, str]] = set()
+        """Every source that was ever told of a GPU, and why the kernel's files stood in."""
         self.readings: dict[str, list[Reading]] = {}
         self.health: dict[str, Health] = {}
         self.processes: dict[str, tuple[Process, ...]] = {}
@@ -28,6 +30,7 @@ class Recorder:
 
     def found(self, gpus: Sequence[Gpu]) -> None:
         self.gpus = list(gpus)
+        self.origins.update((gpu.source, gpu.stand_in) for gpu in gpus)
         self._news.set()
 
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
@@ -56,7 +59,7 @@ class Recorder:
         self._news.set()
 
     async def until(self, happened: Callable[[], object]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not happened():
                 self._news.clear()
                 await self._news.wait()
@@ -69,10 +72,12 @@ class Recorder:
     def count(self, uuid: str) -> int:
         return len(self.readings.get(uuid, []))
 
-    def gaps(self, uuid: str, since: float) -> list[float]:
-        """Seconds between the readings of a GPU that were taken since."""
-        taken = [reading.taken for reading in self.readings[uuid] if reading.taken >= since]
-        return [later - earlier for earlier, later in pairwise(taken)]
+    def are_joined(self, uuid: str, interval: float) -> bool:
+        """Tells whether the meter joins all readings of a GPU by the periods that they announce, be its limit small."""
+        return all(
+            later.taken - earlier.taken <= 3 * max(interval, earlier.period, later.period)
+            for earlier, later in pairwise(self.readings[uuid])
+        )
 
     def kinds(self, uuid: str | None) -> list[type[DeviceError]]:
         return [type(error) for failed, error in self.failures if failed == uuid]

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.demo.api import StandInApi
 from exporter.model import Task, TaskGpu
-from tests.support.exporter import exporter
+from tests.support.exporter import PATIENCE_SECONDS, exporter
 
 SIMULATED = {"hostname": "colab-gpu1", "devices": {"source": "simulated", "interval": "100ms"}}
 
@@ -20,7 +20,7 @@ async def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
     async with exporter(tmp_path, SIMULATED) as running:
         await running.shows(lambda metrics: metrics.value("amdgpu_up", gpu="7") == 1)
         running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await running.process.wait() == 0
     assert running.log[-1].endswith("stopped")
     assert len(running.log) == 2
@@ -81,7 +81,7 @@ async def test_systemd_is_told_of_readiness_watchdog_and_end(tmp_path: Path) -> 
     loop = asyncio.get_running_loop()
 
     async def tells(state: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while state not in told:
                 told.append((await loop.sock_recv(manager, 1000)).decode())
 

@@ -203,7 +203,7 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
         await asyncio.sleep(0)
     await asyncio.wait(waiting)
     assert passed == ["a", "b"]
-    async with asyncio.timeout(30), turns.of("d"):
+    async with asyncio.timeout(120), turns.of("d"):
         assert turns.waiting("d") == 1
 
 

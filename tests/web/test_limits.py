@@ -42,7 +42,7 @@ async def served(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Endpoint]:
 
 def shorten_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep-alive stays at its 90 s, so that only the deadline can close a connection within a test."""
-    monkeypatch.setattr(connection, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "REQUEST_SECONDS", 1.0)
 
 
 async def pour(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -10,6 +10,8 @@ from exporter.devices.protocol import LIBRARY, Batch, LibraryNews, LibraryState
 from exporter.devices.supervisor.process import Worker
 from exporter.model import Gpu
 
+_MOST_HELD = 64
+"""Batches of a successor that are kept; what is older is told again by later ones."""
 _BEATS = 1.5
 """After which every GPU has told that the library serves it, or why not."""
 
@@ -23,13 +25,24 @@ class Member:
     reason: str
     """Why it was started; empty for the first."""
     library: LibraryNews = field(default_factory=lambda: LibraryNews(LibraryState.STARTING))
-    held: list[Batch] = field(default_factory=list)
-    """What a successor told."""
-    gpus: dict[str, Gpu] = field(default_factory=dict)
-    """Who it said last that GPUs are."""
     has_spoken: bool = False
     settled_at: float = math.inf
     """When the library began to serve, or refused."""
+    _held: list[Batch] = field(default_factory=list)
+    _gpus: dict[str, Gpu] = field(default_factory=dict)
+
+    def hold(self, batch: Batch) -> None:
+        """Keeps what it tells as a successor."""
+        self._held.append(batch)
+        self._gpus.update(batch.gpus)
+        del self._held[:-_MOST_HELD]
+
+    def take(self) -> list[Batch]:
+        """Returns all that was kept, and of who GPUs are only the last word."""
+        for batch in self._held:
+            batch.gpus = [(address, gpu) for address, gpu in batch.gpus if self._gpus[address] is gpu]
+        held, self._held = self._held, []
+        return held
 
     @property
     def silent(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -113,28 +112,33 @@ def _decoded(line: bytes, now: float) -> Batch:
     """Returns what a line tells.
 
     Raises:
-        ValueError: It is no batch, or one whose numbers no hardware tells. A reading of the future would keep all later
-            ones of its GPU from counting, and a number that no float holds would end every scrape.
+        ValueError: It is no batch, or one whose numbers no hardware tells. What is told of the future would keep all
+            later words on its GPU from counting, and a number that no float holds would end every scrape.
     """
     document = from_json(line, allow_inf_nan=False)
-    if not all(abs(number) < _LARGEST for number in _numbers(document)):
+    if not _is_within_reason(document):
         raise ValueError("numbers that no counter reaches")
     batch = _BATCH.validate_python(document)
     if any(reading.taken > now or seconds < 0 for _, seconds, reading in batch.readings):
         raise ValueError("a reading of the future")
+    if any(at > now for _, at, _ in batch.failures):
+        raise ValueError("a failure of the future")
     return batch
 
 
-def _numbers(document: object) -> Iterator[float]:
-    """Yields every number in a document."""
+def _is_within_reason(document: object) -> bool:
+    """Tells whether every number in a document is one that a counter may reach; some hundred in each sweep."""
     values = [document]
     for value in values:
-        if isinstance(value, int | float):
-            yield value
-        elif isinstance(value, dict):
-            values += value.values()
-        elif isinstance(value, list):
-            values += value
+        kind = type(value)
+        if kind is float or kind is int:
+            if not -_LARGEST < value < _LARGEST:  # type: ignore[operator]  # it is a number
+                return False
+        elif kind is dict:
+            values += value.values()  # type: ignore[attr-defined]
+        elif kind is list:
+            values += value  # type: ignore[arg-type]
+    return True
 
 
 class Workers:

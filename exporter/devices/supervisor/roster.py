@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -30,10 +32,18 @@ class Package:
     """The kernel's files tell of it."""
     is_lost: bool = False
     """It cannot be read now, so its identity may be stale."""
+    read_at: float = -math.inf
+    """When its last reading was taken."""
+    failed_at: float = -math.inf
+    """When it last could not be read."""
 
 
 class Roster:
-    """The GPUs of this machine."""
+    """The GPUs of this machine.
+
+    What a worker told as a successor is heard once it is the incumbent, hence after what the one before it told since.
+    So words are taken by the instants that they speak of, not in the order in which they come.
+    """
 
     def __init__(self, sink: DeviceSink) -> None:
         self._sink = sink
@@ -48,12 +58,13 @@ class Roster:
         """Takes what a worker tells."""
         if batch.present is not None:
             self._enter(batch.present, batch.covered or [])
-        for address, _ in batch.failures:
+        failures = [told for told in batch.failures if told[1] > self._package(told[0]).read_at]
+        for address, _, _ in failures:
             self._package(address).is_lost = True
         self._identify(batch.gpus)
         self._announce()
-        for address, failure in batch.failures:
-            self.failed(address, failure.error())
+        for address, at, failure in failures:
+            self._failed(self._package(address), at, failure.error())
         for address, seconds, reading in batch.readings:
             if (gpu := self._gpu(address)) is not None:
                 self._read(self.packages[address], gpu, reading, seconds)
@@ -65,10 +76,8 @@ class Roster:
                 self._sink.used_by(gpu.uuid, processes)
 
     def failed(self, address: str, error: DeviceError) -> None:
-        """Takes one failure of one GPU."""
-        package = self._package(address)
-        package.is_lost = True
-        self.faults.failed(address, package.gpu, error)
+        """Takes one failure of one GPU, of now."""
+        self._failed(self._package(address), time.monotonic(), error)
 
     def is_covered(self, address: str) -> bool:
         """Tells whether the kernel's files stand in for a GPU that the library does not read."""
@@ -85,15 +94,27 @@ class Roster:
     def _gpu(self, address: str) -> Gpu | None:
         return self.packages[address].gpu if address in self.packages else None
 
+    def _failed(self, package: Package, at: float, error: DeviceError) -> None:
+        package.is_lost, package.failed_at = True, at
+        self.faults.failed(package.address, package.gpu, error)
+
     def _read(self, package: Package, gpu: Gpu, reading: Reading, seconds: float) -> None:
-        package.is_lost = False
+        if reading.taken <= package.read_at:
+            return
+        package.read_at = reading.taken
         whole, faults = plausible(reading, gpu.vram_total_bytes)
+        if reading.taken >= package.failed_at:
+            package.is_lost = False
+            self._judge(package, gpu, faults)
+        self._sink.read(gpu.uuid, whole, seconds)
+
+    def _judge(self, package: Package, gpu: Gpu, faults: Collection[str]) -> None:
+        """Takes what cannot be in a GPU's latest reading, in words; nothing: it is as it should be."""
         if faults:
             words = "; ".join(faults)
             self.faults.failed(package.address, gpu, ImplausibleError(f"{words}: cannot be, and is left out"))
         else:
             self.faults.over(package.address, gpu)
-        self._sink.read(gpu.uuid, whole, seconds)
 
     def _enter(self, addresses: Iterable[str], covered: Collection[str]) -> None:
         known = {address: self.packages.get(address) or Package(address) for address in addresses}

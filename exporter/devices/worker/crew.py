@@ -11,16 +11,17 @@ from exporter.devices.sysfs.processes import running
 from exporter.devices.sysfs.tree import Tree
 from exporter.devices.worker.desk import Desk
 from exporter.devices.worker.outbox import Outbox
+from exporter.devices.worker.rota import PATIENCE, Beat, Rota
 from exporter.devices.worker.station import Station
 from exporter.errors import DriverMissingError
 
-_GATHER_SECONDS = 0.05
-"""For which the first to have something to say waits for the others, so that a sweep is one line."""
 _LOOK_SECONDS = 10.0
 """Between looks for GPUs that came, and for processes."""
 _NOTHING = Batch()
 _SPEAK = 3
 """Times in `Plan.timeout` that a line is sent with nothing in it, which costs the service, too: the worker lives."""
+_WATCH = 6
+"""Times in `Plan.timeout` that those are looked after who are at something."""
 _NO_DRIVER = "amdgpu holds no GPU of this machine: load the driver with modprobe amdgpu, and see dmesg and lspci"
 
 
@@ -42,6 +43,8 @@ class Crew:
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self._plan = plan
         self._outbox = Outbox()
+        self._beat = Beat(plan.interval)
+        self._rota = Rota(self._beat, self._outbox)
         self._tree = Tree(plan.sysfs)
         self._stations: dict[str, Station] = {}
         self._meeting = threading.Lock()
@@ -61,8 +64,7 @@ class Crew:
         self._await_first_words()
         speak_by = 0.0
         while True:
-            self._outbox.wait(self._plan.timeout / 6)
-            time.sleep(min(_GATHER_SECONDS, self._plan.interval / 4))
+            self._outbox.wait(self._next_look(speak_by) - time.monotonic())
             self._watch()
             batch = self._outbox.take()
             if not self._stations and self._desk.state in {LibraryState.REFUSED, LibraryState.UNUSED}:
@@ -77,10 +79,19 @@ class Crew:
         """Waits until each GPU was read, or failed, or is late: who hears of the first then hears of all."""
         deadline = time.monotonic() + self._plan.timeout
         for station in tuple(self._stations.values()):
-            while not station.heard.wait(_GATHER_SECONDS) and time.monotonic() < deadline and not self._desk.is_late:
-                pass
+            while not station.heard.wait(PATIENCE) and time.monotonic() < deadline and not self._desk.is_late:
+                self._rota.watch()
+
+    def _next_look(self, speak_by: float) -> float:
+        """Returns when there may be something to do, though nobody has anything to say."""
+        now = time.monotonic()
+        due = [speak_by, self._rota.look_at(now)]
+        if self._desk.is_at_it or any(station.is_at_it for station in self._stations.values()):
+            due.append(now + self._plan.timeout / _WATCH)
+        return min(due)
 
     def _watch(self) -> None:
+        self._rota.watch()
         self._desk.watch()
         for station in self._stations.values():
             station.watch()
@@ -115,9 +126,11 @@ class Crew:
             if covered:
                 self._covered.update(new)
             for address in new:
-                station = Station(address, self._plan, self._tree, self._desk, self._outbox, covered=covered)
+                station = Station(
+                    address, self._plan, self._tree, self._desk, self._outbox, beat=self._beat, covered=covered
+                )
                 self._stations[address] = station
-                station.start()
+                self._rota.add(station)
             present, of_kernel = sorted(self._stations), sorted(self._covered)
         self._outbox.put(lambda batch: _announce(batch, present, of_kernel))
         return True

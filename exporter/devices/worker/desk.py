@@ -35,10 +35,9 @@ class _Request:
     usual_seconds: float
     number: int
     address: str = field(compare=False)
-    inspects: bool = field(compare=False, default=False)
-    answer: Any = field(compare=False, default=None)
-    seconds: float = field(compare=False, default=0.0)
-    done: threading.Event = field(compare=False, default_factory=threading.Event)
+    tell: Callable[[Any, float], object] = field(compare=False)
+    """Is called by the desk with the answer, be it a DeviceError, and the seconds it took."""
+    inspects: bool = field(compare=False)
     withdrawn: bool = field(compare=False, default=False)
 
 
@@ -115,31 +114,34 @@ class Desk:
             return plan or str(error)
         if self.state is LibraryState.SERVING and address not in self._addresses:
             return "amdsmi does not list it"
-        if self.state is LibraryState.STARTING and self.is_late:
+        if self.state is LibraryState.STARTING and self._late()[1]:
             return "amdsmi does not begin"
         return ""
 
-    def read(self, address: str) -> tuple[Reading, float] | None:
-        """Returns the library's reading and the seconds it took; None where it is not asked.
+    def ask(self, address: str, tell: Callable[[Reading | DeviceError, float], object]) -> bool:
+        """Has a GPU read that has nothing but the library; tells whether it is asked.
 
-        A GPU that has the kernel's files waits for a moment only, and makes do with those where there is no answer.
-        One without them waits for as long as it takes.
-
-        Raises:
-            DeviceError: a GPU without the kernel's files cannot be read.
+        Args:
+            address: whose reading.
+            tell: is called by the library's thread, with it, or why there is none, and the seconds it took.
         """
         if self.state is not LibraryState.SERVING or self.silence(address):
+            return False
+        self._put(address, tell, inspects=False)
+        return True
+
+    def read(self, address: str) -> Reading | None:
+        """Returns the library's reading of a GPU that has the kernel's files, which does without after a moment."""
+        answers: queue.SimpleQueue[Reading | DeviceError] = queue.SimpleQueue()
+        if self.state is not LibraryState.SERVING or self.silence(address):
             return None
-        covered = self._covers(address)
-        request = self._ask(address, inspects=False)
-        if not request.done.wait(_PROMPT_SECONDS if covered else None):
+        request = self._put(address, lambda answer, _: answers.put(answer), inspects=False)
+        try:
+            answer = answers.get(timeout=_PROMPT_SECONDS)
+        except queue.Empty:
             request.withdrawn = True
             return None
-        if not isinstance(request.answer, DeviceError):
-            return request.answer, request.seconds
-        if covered:
-            return None
-        raise request.answer
+        return answer if isinstance(answer, Reading) else None
 
     def inspect(self, address: str) -> Health | None:
         """Returns what the library says of a GPU's health; None where it is not asked, or fails."""
@@ -147,9 +149,10 @@ class Desk:
             return None
         if {inspection(address)} & {*self._plan.left_out, *self._given_up}:
             return None
-        request = self._ask(address, inspects=True)
-        request.done.wait()
-        return request.answer if isinstance(request.answer, Health) else None
+        answers: queue.SimpleQueue[Health | DeviceError] = queue.SimpleQueue()
+        self._put(address, lambda answer, _: answers.put(answer), inspects=True)
+        answer = answers.get()
+        return answer if isinstance(answer, Health) else None
 
     def rest(self, address: str) -> float:
         """Returns for how long a GPU should not be asked: the others' part of the time that it took, within reason."""
@@ -162,6 +165,11 @@ class Desk:
             self._tell()
 
     @property
+    def is_at_it(self) -> bool:
+        """A call is under way."""
+        return self._call is not None
+
+    @property
     def is_late(self) -> bool:
         """A call takes too long."""
         return self._late()[0] is not None
@@ -170,9 +178,9 @@ class Desk:
         """Tells of a call that takes too long, and that it is over."""
         self._tell()
 
-    def _ask(self, address: str, *, inspects: bool) -> _Request:
+    def _put(self, address: str, tell: Callable[[Any, float], object], *, inspects: bool) -> _Request:
         key = inspection(address) if inspects else address
-        request = _Request(self._usual.get(key, 0.0), next(self._numbers), address, inspects)
+        request = _Request(self._usual.get(key, 0.0), next(self._numbers), address, tell, inspects)
         self._requests.put(request)
         return request
 
@@ -194,7 +202,8 @@ class Desk:
             request = self._requests.get()
             if not request.withdrawn:
                 self._answer(library, request)
-            request.done.set()
+            if self._requests.empty():
+                self._outbox.flush()
 
     def _believed(self, addresses: list[str]) -> list[str]:
         """Returns the GPUs that are there: without access to /dev/dri some libraries list whatever was in memory.
@@ -218,18 +227,18 @@ class Desk:
 
     def _answer(self, library: Library, request: _Request) -> None:
         address = request.address
-        began = time.monotonic()
         key = inspection(address) if request.inspects else address
         try:
-            request.answer = self._timed(key, library.inspect if request.inspects else library.read, address)
+            answer = self._timed(key, library.inspect if request.inspects else library.read, address)
         except DeviceError as error:
-            request.answer = error
+            answer = error
             self._failed(address, error)
         else:
             self._failures.pop(address, None)
-        request.seconds = time.monotonic() - began
+        seconds = self._usual[key]
         if self._covers(address) and not request.inspects:
-            self._judge_speed(address, request.seconds)
+            self._judge_speed(address, seconds)
+        request.tell(answer, seconds)
 
     def _failed(self, address: str, error: DeviceError) -> None:
         self._failures[address] = self._failures.get(address, 0) + 1

@@ -18,26 +18,39 @@ class Outbox:
         self._batch = Batch()
         self._changed = threading.Condition()
         self._holds = False
+        self._is_due = False
 
-    def put(self, say: Callable[[Batch], object]) -> None:
+    def put(self, say: Callable[[Batch], object], *, waits: bool = False) -> None:
         """Adds to what is sent next.
 
         Args:
             say: is given the batch to add to.
+            waits: more will come, and then `flush`: so a sweep is one line.
         """
         with self._changed:
             say(self._batch)
             del self._batch.readings[:-_MOST_READINGS]
             self._holds = True
-            self._changed.notify()
+            if not waits:
+                self._send()
+
+    def flush(self) -> None:
+        """Has what waits sent now."""
+        with self._changed:
+            if self._holds:
+                self._send()
 
     def wait(self, seconds: float) -> bool:
-        """Waits until there is something to send, or time is up; tells which."""
+        """Waits until there is something to send now, or time is up; tells which."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._holds, seconds)
+            return self._changed.wait_for(lambda: self._is_due, seconds)
 
     def take(self) -> Batch:
         """Returns all there is, which may be nothing."""
         with self._changed:
-            batch, self._batch, self._holds = self._batch, Batch(), False
+            batch, self._batch, self._holds, self._is_due = self._batch, Batch(), False, False
         return batch
+
+    def _send(self) -> None:
+        self._is_due = True
+        self._changed.notify()

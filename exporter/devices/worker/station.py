@@ -1,4 +1,4 @@
-"""One GPU's thread: reads it in a rhythm that it keeps."""
+"""Reads one GPU, in a rhythm that it keeps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from exporter.devices.sysfs.files import Files
 from exporter.devices.sysfs.tree import Tree
 from exporter.devices.worker.desk import Desk
 from exporter.devices.worker.outbox import Outbox
+from exporter.devices.worker.rota import Beat
 from exporter.errors import DeviceError, GpuLostError, PermissionDeniedError, ReadTimeoutError, UnknownTableError
 from exporter.model import Gpu, Health, Reading
 
@@ -25,23 +26,30 @@ _MISSES = 3
 
 
 class Station:
-    """Reads one GPU for ever.
+    """Reads one GPU when it has its turn.
 
     Args:
         address: domain, bus and device.
-        plan: the rhythm, and the time limit.
+        plan: the time limit.
         tree: where the kernel's files are.
         desk: asks the library.
         outbox: hears everything.
+        beat: the rhythm.
         covered: the kernel has files of this GPU.
     """
 
-    def __init__(self, address: str, plan: Plan, tree: Tree, desk: Desk, outbox: Outbox, *, covered: bool) -> None:
+    def __init__(
+        self, address: str, plan: Plan, tree: Tree, desk: Desk, outbox: Outbox, *, beat: Beat, covered: bool
+    ) -> None:
+        self.due = time.monotonic()
+        """As on the rota."""
+        self._turn_at = self.due
         self.address = address
         self.covered = covered
         self.heard = threading.Event()
         """Set once anything was said of this GPU."""
         self._plan = plan
+        self._beat = beat
         self._tree = tree
         self._desk = desk
         self._outbox = outbox
@@ -52,6 +60,8 @@ class Station:
         """The kernel's table is of a revision that is known here."""
         self._kernel_gpu: Gpu | None = None
         self._told: Gpu | None = None
+        self._grounds: tuple[object, ...] = ()
+        """What it was told on."""
         self._lost = False
         self._misses = 0
         self._said: DeviceError | None = None
@@ -59,9 +69,10 @@ class Station:
         self._inspector: threading.Thread | None = None
         self._inspect_at = 0.0
 
-    def start(self) -> None:
-        """Begins; the thread ends with the process."""
-        threading.Thread(target=self._run, name=self.address, daemon=True).start()
+    @property
+    def is_at_it(self) -> bool:
+        """It reads just now, and nobody was told that this takes too long."""
+        return self._busy_since is not None
 
     def watch(self) -> None:
         """Tells once of a read that takes longer than it may; called by another thread."""
@@ -75,46 +86,53 @@ class Station:
                 )
             )
 
-    def _run(self) -> None:
-        beat = time.monotonic()
-        while True:
-            began = self._busy_since = time.monotonic()
-            answer = self._answer()
-            self._busy_since = None
-            took = time.monotonic() - began if answer is None or self.covered else answer[1]
-            beats = self._beats(beat, took)
-            if answer is not None and took <= self._plan.timeout:  # else `watch` has said that it is late
-                self._say(answer[0], took, beats * self._plan.interval if beats > 1 else 0.0)
-            self._inspect()
-            beat += beats * self._plan.interval
-            time.sleep(max(0.0, beat - time.monotonic()))
+    def turn(self) -> None:
+        """Reads the GPU, or has the desk read it."""
+        self._turn_at, self.due = self.due, math.inf
+        if self.covered:
+            self._read()
+        else:
+            self._ask()
 
-    def _answer(self) -> tuple[Reading, float] | None:
-        """Returns a reading and the seconds it took; None where there is none, which is told."""
+    def _read(self) -> None:
+        """Reads the kernel's files, and asks the library."""
+        began = self._busy_since = time.monotonic()
+        answer: Reading | DeviceError
         try:
-            answer = self._covered_reading() if self.covered else self._bare_reading()
-            if answer is not None:
-                self._tell_who()
+            answer = self._covered_reading()
+        except DeviceError as error:
+            answer = error
+        self._busy_since = None
+        self._done(answer, time.monotonic() - began)
+
+    def _done(self, answer: Reading | DeviceError, took: float, rest: float = 0.0) -> None:
+        """Ends a turn: says what came of it, and rests until the first beat after it, or after so many seconds more.
+
+        A slow GPU is so read less often, one that hangs time and again is not asked all the time, and no rhythm drifts.
+        """
+        if took > self._plan.timeout:
+            rest = max(rest, took)
+        due = self._beat.after(time.monotonic() + rest)
+        beats = round((due - self._turn_at) / self._beat.interval)
+        try:
+            if isinstance(answer, DeviceError):
+                raise answer
+            self._tell_who()
+            if took <= self._plan.timeout:  # else it was said that it is late
+                self._say(answer, took, beats * self._beat.interval if beats > 1 else 0.0)
         except DeviceError as error:
             self._failed(error)
-            return None
-        return answer
-
-    def _beats(self, beat: float, took: float) -> int:
-        """Returns after how many intervals to read next: a slow GPU is read less often, and no rhythm drifts."""
-        rest = 0.0 if self.covered else self._desk.rest(self.address)
-        if took > self._plan.timeout:
-            rest = max(rest, took)  # one that hangs time and again is not asked all the time
-        return max(1, math.ceil((time.monotonic() + rest - beat) / self._plan.interval))
+        self._inspect()
+        self.due = due
 
     def _say(self, reading: Reading, took: float, period: float) -> None:
         if period:
             reading = replace(reading, period=period)
         address = self.address
-        self._outbox.put(lambda batch: batch.readings.append((address, took, reading)))
+        self._outbox.put(lambda batch: batch.readings.append((address, took, reading)), waits=True)
         self.heard.set()
 
-    def _covered_reading(self) -> tuple[Reading, float]:
+    def _covered_reading(self) -> Reading:
         """Reads the kernel's files, then asks amdsmi: so it is never asked about a GPU that hangs in the kernel.
 
         While both say the same it is asked now and then only, as `economy` has it.
@@ -140,32 +158,35 @@ class Station:
                 raise
             return answer
         if not self._economy.must_compare(kernel.taken):
-            return kernel, 0.0
+            return kernel
         answer = self._desk.read(self.address)
         self._misses = 0 if answer else self._misses + 1
         if answer is None:
             self._economy.compared(kernel.taken, agreed=False)
-            return kernel, 0.0
-        served = self._reconciler.served(kernel, answer[0], self._files.read)
+            return kernel
+        served = self._reconciler.served(kernel, answer, self._files.read)
         self._economy.compared(kernel.taken, agreed=self._reconciler.kernel_suffices)
-        return served, answer[1]
+        return served
 
-    def _bare_reading(self) -> tuple[Reading, float] | None:
-        """Asks amdsmi, which is all that there is.
+    def _ask(self) -> None:
+        """Has the desk read the GPU, where amdsmi is all that there is.
 
-        Raises:
-            DeviceError: it cannot tell; not again where this worker does not ask again.
+        Where this worker asks no more, that is told once.
         """
         if self._kernel_gpu is None:
             self._kernel_gpu = self._tree.identify(self.address)
         error = self._desk.given_up(self.address)
-        if error is None:
-            return self._desk.read(self.address)
-        if error is self._said:
-            return None
-        with contextlib.suppress(DeviceError):
-            self._tell_who()
-        raise error
+        if error is None and self._desk.ask(self.address, self._answered):
+            return
+        if error is not None and error is not self._said:
+            with contextlib.suppress(DeviceError):
+                self._tell_who()
+            self._failed(error)
+        self.due = self._beat.after(time.monotonic())
+
+    def _answered(self, answer: Reading | DeviceError, took: float) -> None:
+        """Takes what the desk has found, on its thread."""
+        self._done(answer, took, self._desk.rest(self.address))
 
     def _tell_who(self) -> None:
         """Tells who this GPU is, and where its readings come from, if that changed.
@@ -173,32 +194,38 @@ class Station:
         Raises:
             PermissionDeniedError: nothing tells its id.
         """
+        library, silence = self._desk.gpu(self.address), self._desk.silence(self.address)
+        if library is not None and self._misses >= _MISSES:
+            silence = silence or "amdsmi does not answer"
+        reasons = tuple(self._reconciler.reasons.items())
+        grounds = self._kernel_gpu, library, silence, self._decoded, reasons
+        if grounds == self._grounds:
+            return
         try:
-            gpu = self._identity()
+            gpu = self._identity(library, silence)
         except PermissionDeniedError as error:
             self._desk.give_up(self.address, error)
             raise
+        self._grounds = grounds
         if gpu != self._told:
             self._told = gpu
             address = self.address
             self._outbox.put(lambda batch: batch.gpus.append((address, gpu)))
 
-    def _identity(self) -> Gpu:
-        library = self._desk.gpu(self.address)
+    def _identity(self, library: Gpu | None, silence: str) -> Gpu:
         gpu = merged(self._kernel_gpu, library)
         if not self.covered or not self._decoded:
             return replace(gpu, source="amdsmi")
-        reasons = dict(self._reconciler.reasons)
-        if self._misses >= _MISSES or library is None:
-            silence = self._desk.silence(self.address) or ("amdsmi does not answer" if library else "")
+        if silence or library is None:
             return replace(gpu, source="sysfs", stand_in=silence)
-        words = "; ".join(f"{field.replace('_', ' ')}: {reason}" for field, reason in sorted(reasons.items()))
+        reasons = sorted(self._reconciler.reasons.items())
+        words = "; ".join(f"{field.replace('_', ' ')}: {reason}" for field, reason in reasons)
         return replace(gpu, source="both", stand_in=words)
 
     def _failed(self, error: DeviceError) -> None:
         self._said = error
-        address, failure = self.address, Failure.of(error)
-        self._outbox.put(lambda batch: batch.failures.append((address, failure)))
+        failure = self.address, time.monotonic(), Failure.of(error)
+        self._outbox.put(lambda batch: batch.failures.append(failure))
         self.heard.set()
 
     def _inspect(self) -> None:
