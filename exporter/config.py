@@ -224,9 +224,26 @@ class Metering(_Section):
     birth: Duration = 90.0
 
 
-class Tasks(_Section):
-    """Who says which task holds which GPU: the consumption API."""
+class Slurm(_Section):
+    """How a node asks its own Slurm controller: `tasks.source: slurm`."""
 
+    scontrol: Annotated[str, AfterValidator(_label)] = "scontrol"
+    node: Annotated[str, AfterValidator(_label)] | None = None
+    gres_conf: FilePath | None = None
+    type: Literal["partition", "qos"] = "partition"
+
+
+class TaskFiles(_Section):
+    """What `tasks.source: file` reads."""
+
+    path: FilePath | None = None
+    format: Literal["bookings", "amd"] = "bookings"
+
+
+class Tasks(_Section):
+    """Who says which task holds which GPU: the consumption API, Slurm or a file."""
+
+    source: Literal["consumption", "slurm", "file"] = "consumption"
     url: Url | None = None
     token_file: FilePath | None = None
     refresh: PositiveDuration = 30.0
@@ -235,11 +252,21 @@ class Tasks(_Section):
     expire_after: PositiveDuration = 600.0
     timezone: Zone = "UTC"
     ca_file: FilePath | None = None
+    slurm: Slurm = Slurm()
+    file: TaskFiles = TaskFiles()
 
     @property
     def has_source(self) -> bool:
         """Whether there is anybody to ask."""
-        return self.url is not None
+        return self.source != "consumption" or self.url is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Tasks:
+        if self.source != "consumption" and self.url is not None:
+            raise _expected(f"url only with source: consumption, as source: {self.source} asks no server")
+        if self.source == "file" and self.file.path is None:
+            raise _expected("file: {path: …} with source: file")
+        return self
 
     @model_validator(mode="after")
     def _patient(self) -> Tasks:
