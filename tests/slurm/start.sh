@@ -24,7 +24,7 @@ for device in null zero random urandom; do
     mount --bind "/dev/$device" "dev/$device"
 done
 ln -s /proc/self/fd dev/fd
-for minor in 128 136 144 152 160 168; do
+for minor in 128 129 136 137 144 145 152 153 160 168; do
     mknod "dev/dri/renderD$minor" c 226 "$minor"
 done
 mount --bind "$project" project

@@ -56,11 +56,12 @@ def run(program: str, timeout: float, take: Callable[[bytes], None]) -> str:
     with process:
         try:
             words = _read(process, time.monotonic() + timeout, timeout, take)
-        finally:
-            # The whole session, lest a wrapper's child goes on; reaped only after, so the number is still its own.
-            with suppress(ProcessLookupError, PermissionError):
+        except BaseException:
+            # The whole session, lest a wrapper's child goes on.
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode not in (0, -signal.SIGKILL):
+            raise
+    if process.returncode:
         raise failure(words, f"it ended with status {process.returncode}")
     return words
 
