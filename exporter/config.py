@@ -233,13 +233,6 @@ class Slurm(_Section):
     type: Literal["partition", "qos"] = "partition"
 
 
-class TaskFiles(_Section):
-    """What `tasks.source: file` reads."""
-
-    path: FilePath | None = None
-    format: Literal["bookings", "amd"] = "bookings"
-
-
 class Tasks(_Section):
     """Who says which task holds which GPU: the consumption API, Slurm or a file."""
 
@@ -253,7 +246,7 @@ class Tasks(_Section):
     timezone: Zone = "UTC"
     ca_file: FilePath | None = None
     slurm: Slurm = Slurm()
-    file: TaskFiles = TaskFiles()
+    file: FilePath | None = None
 
     @property
     def has_source(self) -> bool:
@@ -264,8 +257,8 @@ class Tasks(_Section):
     def _one_source(self) -> Tasks:
         if self.source != "consumption" and self.url is not None:
             raise _expected(f"url only with source: consumption, as source: {self.source} asks no server")
-        if self.source == "file" and self.file.path is None:
-            raise _expected("file: {path: …} with source: file")
+        if (self.source == "file") != (self.file is not None):
+            raise _expected("file, the path of the bookings, with source: file and only then")
         return self
 
     @model_validator(mode="after")

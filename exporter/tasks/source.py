@@ -67,6 +67,10 @@ def task_source(settings: config.Tasks) -> TaskSource | None:
         from exporter.tasks.slurm.source import SlurmSource
 
         return SlurmSource(settings)
+    if settings.file is not None:
+        from exporter.tasks.bookings.source import BookingSource
+
+        return BookingSource(settings.file, settings.timezone)
     if settings.url is None:
         return None
     from exporter.tasks.consumption.client import ConsumptionClient

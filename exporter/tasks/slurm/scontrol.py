@@ -20,7 +20,15 @@ _PIECE_BYTES = 2**16
 _PASSED_ON = ("PATH", "SLURM_CONF", "LD_LIBRARY_PATH")
 """Of the environment: no token of ours is another program's business."""
 _AUTH = ("authentication", "munge", "credential", "permission denied", "invalid user")
-_UNREACHABLE = ("unable to contact", "connect failure", "connection refused", "timed out", "no route", "not resolve")
+_UNREACHABLE = (
+    "unable to contact",
+    "no controller answered",
+    "connect failure",
+    "connection refused",
+    "timed out",
+    "no route",
+    "not resolve",
+)
 
 
 def run(program: str, timeout: float, take: Callable[[bytes], None]) -> str:

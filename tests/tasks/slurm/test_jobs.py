@@ -141,7 +141,7 @@ def test_an_empty_list_for_want_of_a_controller_is_none() -> None:
         ("slurm_load_jobs error: Access/permission denied", TasksAuthError),
         ("slurm_load_jobs error: Socket timed out on send/recv operation", TasksNetworkError),
         ("slurm_load_jobs error: something else", TasksServerError),
-        ("", TasksServerError),
+        ("", TasksNetworkError),
     ],
 )
 def test_what_scontrol_says_decides_the_kind_of_error(words: str, error: type[TasksError]) -> None:
