@@ -169,7 +169,9 @@ def _of_gpu(name: str, node: yaml.Node, hosts: Mapping[str, tuple[TaskGpu, ...]]
 def _hosts(section: yaml.Node | None) -> dict[str, tuple[TaskGpu, ...]]:
     found: dict[str, tuple[TaskGpu, ...]] = {}
     seen: dict[str, str] = {}
-    for name, node in _keys(section).items() if section is not None else ():
+    if section is None or _is_empty(section):
+        return found
+    for name, node in _keys(section).items():
         gpus: list[TaskGpu] = []
         for item in _items(node, name):
             uuid = canonical(_text(item, name))
@@ -221,9 +223,13 @@ def _keys(node: yaml.Node, known: tuple[str, ...] | None = None) -> dict[str, ya
 def _items(node: yaml.Node, key: str) -> list[yaml.Node]:
     if isinstance(node, yaml.SequenceNode):
         return list(node.value)
-    if isinstance(node, yaml.ScalarNode) and not node.value.strip():
+    if _is_empty(node):
         return []
     raise _FaultError(node, f"{key}: expected a list, such as [a, b]")
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.value.strip()
 
 
 def _text(node: yaml.Node, key: str) -> str:

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice, product
 
 MAX_NAMES = 65_536
 """As many as Slurm itself has nodes for."""
+_MAX_BRACKETS = 4
+"""Of one name; Slurm's own limit is lower."""
 _MAX_DIGITS = 9
-_PART = re.compile(r"((?:[^,\[\]]|\[[^\[\]]*\])+)(?:,|$)")
+_BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
 def expand(text: str) -> list[str]:
     """Returns the names that a list means, in its order; an unreadable list means what can be read of it."""
-    names: list[str] = []
-    for part in _PART.findall(text.strip()):
-        for name in _expanded(part.strip()):
-            if len(names) >= MAX_NAMES:
-                return names
-            names.append(name)
-    return names
-
-
-def _expanded(part: str) -> Iterator[str]:
-    before, bracket, rest = part.partition("[")
-    if not bracket:
-        yield part
-        return
-    inside, _, after = rest.partition("]")
-    tails = list(_expanded(after)) if after else [""]
-    for number in numbers(inside):
-        yield from (f"{before}{number}{tail}" for tail in tails)
+    return list(islice((name for part in _parts(text) for name in _expanded(part)), MAX_NAMES))
 
 
 def numbers(text: str) -> Iterator[str]:
@@ -41,8 +27,26 @@ def numbers(text: str) -> Iterator[str]:
         if match is None:
             continue
         first, last = match[1], match[2] or match[1]
-        width = len(first) if first.startswith("0") else 0
         if max(len(first), len(last)) > _MAX_DIGITS:
             continue
+        width = len(first) if first.startswith("0") else 0
         for number in range(int(first), min(int(last), int(first) + MAX_NAMES) + 1):
             yield str(number).zfill(width)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yields what stands between commas that are in no bracket."""
+    start, is_open = 0, False
+    for place, character in enumerate(text):
+        if character in "[]":
+            is_open = character == "["
+        elif character == "," and not is_open:
+            yield text[start:place].strip()
+            start = place + 1
+    yield text[start:].strip()
+
+
+def _expanded(part: str) -> Iterator[str]:
+    pieces = _BRACKET.split(part, maxsplit=_MAX_BRACKETS)  # plain, bracketed, plain …
+    choices = [list(numbers(piece)) if place % 2 else [piece] for place, piece in enumerate(pieces)]
+    yield from ("".join(chosen) for chosen in product(*choices) if any(chosen))

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import TasksAuthError, TasksError, TasksNetworkError, TasksPayloadError, TasksServerError
 from exporter.model import RUNNING
-from exporter.tasks.slurm.hostlist import expand
+from exporter.tasks.slurm.hostlist import MAX_NAMES, expand
 from exporter.tasks.slurm.jobs import Job, JobReader, task_type
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -183,8 +183,13 @@ def test_nothing_at_all_is_no_answer() -> None:
         ("/dev/dri/renderD[128,136]", ["/dev/dri/renderD128", "/dev/dri/renderD136"]),
         ("", []),
         ("gpu[3-1]", []),
-        ("gpu[", []),
+        ("gpu[", ["gpu["]),
+        (",,", []),
     ],
 )
 def test_a_list_of_names_is_expanded_in_its_order(text: str, names: list[str]) -> None:
     assert expand(text) == names
+
+
+def test_a_list_without_end_is_cut() -> None:
+    assert len(expand("r[0-65535][0-65535][0-65535][0-65535][0-65535]")) == MAX_NAMES
