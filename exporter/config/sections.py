@@ -86,9 +86,19 @@ class Metering(Section):
     birth: Duration = 90.0
 
 
-class Tasks(Section):
-    """Who says which task holds which GPU: the consumption API."""
+class Slurm(Section):
+    """How a node asks its own Slurm controller: `tasks.source: slurm`."""
 
+    scontrol: Label = "scontrol"
+    node: Label | None = None
+    gres_conf: FilePath | None = None
+    type: Literal["partition", "qos"] = "partition"
+
+
+class Tasks(Section):
+    """Who says which task holds which GPU: the consumption API, Slurm or a file."""
+
+    source: Literal["consumption", "slurm", "file"] = "consumption"
     url: Url | None = None
     token_file: FilePath | None = None
     refresh: PositiveDuration = 30.0
@@ -97,11 +107,21 @@ class Tasks(Section):
     expire_after: PositiveDuration = 600.0
     timezone: Zone = "UTC"
     ca_file: FilePath | None = None
+    slurm: Slurm = Slurm()
+    file: FilePath | None = None
 
     @property
     def has_source(self) -> bool:
         """Whether there is anybody to ask."""
-        return self.url is not None
+        return self.source != "consumption" or self.url is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Tasks:
+        if self.source != "consumption" and self.url is not None:
+            raise expected(f"url only with source: consumption, as source: {self.source} asks no server")
+        if (self.source == "file") != (self.file is not None):
+            raise expected("file, the path of the bookings, with source: file and only then")
+        return self
 
     @model_validator(mode="after")
     def _patient(self) -> Tasks:

@@ -71,7 +71,7 @@ class Holders(Protocol):
 
 
 def holders(config: Config, now: float, *, use_cache: bool) -> Holders | None:
-    """Returns who is to be asked by these settings; None if nobody is.
+    """Returns who is to be asked by these settings; None if nobody is, or one who does not know of days that are over.
 
     Args:
         config: The settings.
@@ -83,7 +83,7 @@ def holders(config: Config, now: float, *, use_cache: bool) -> Holders | None:
     """
     settings, directory = config.tasks, config.report.cache
     source = task_source(settings)
-    if source is None:
+    if source is None or not source.has_past:
         return None
     cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
     return DailyHolders(source, cache, now, use_cache=use_cache)

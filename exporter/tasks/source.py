@@ -18,6 +18,8 @@ class TaskSource(Protocol):
 
     name: str
     """What it is and where, in words for the operator."""
+    has_past: bool
+    """Whether it can be asked about days that are over; if not, reports take tasks from the scrape history."""
 
     async def tasks(self, start: float, end: float, username: str | None = None, scope: Scope | None = None) -> Answer:
         """Returns every task that overlaps a window, with its whole interval; of one user, if named.
@@ -61,6 +63,14 @@ def task_source(settings: config.Tasks) -> TaskSource | None:
     Raises:
         ConfigError: A file that the settings name cannot be used.
     """
+    if settings.source == "slurm":
+        from exporter.tasks.slurm.source import SlurmSource
+
+        return SlurmSource(settings)
+    if settings.file is not None:
+        from exporter.tasks.bookings.source import BookingSource
+
+        return BookingSource(settings.file, settings.timezone)
     if settings.url is None:
         return None
     from exporter.tasks.consumption.client import ConsumptionClient

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.libraries.machine import Machine
-from tests.libraries.suites import VENV
+from tests.support.roots import VENV
 
 _NEXT_VERSION = r"""
 int amdsmi_get_lib_version(unsigned *version) {

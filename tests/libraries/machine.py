@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.libraries.gpu_metrics import REVISIONS
 from tests.libraries.made_up_sys import PARTITIONS, MadeUpGpu, Node, render_nodes
-from tests.libraries.suites import REPOSITORY, SUITES, VENV, preload
+from tests.libraries.suites import SUITES, preload
+from tests.support.roots import REPOSITORY, VENV
 
 _NOBODY = 65534
 
