@@ -42,8 +42,8 @@ class TaskSource(Protocol):
 class TaskSink(Protocol):
     """What a refresh asks and tells; no call holds up the event loop."""
 
-    def unbooked_since(self) -> float:
-        """Returns the oldest instant whose owner is still wanted, in Unix seconds by the source's clock."""
+    def wanted_since(self) -> float:
+        """Returns the oldest instant that is asked about: who held what then? Unix seconds by the source's clock."""
 
     def scope(self) -> Scope:
         """Returns what the answer is wanted for."""

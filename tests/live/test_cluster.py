@@ -4,6 +4,7 @@ from itertools import permutations
 
 from exporter.live.cluster import Sample, gpus_now, with_histories
 from exporter.live.idleness import Idleness
+from exporter.model import Ownership
 from exporter.standing import Standing
 
 A = {"hostname": "colab-gpu1", "gpu": "3", "gpu_uuid": "00000000000000aa"}
@@ -71,3 +72,16 @@ def test_one_that_was_replaced_or_has_moved_is_not() -> None:
 def test_holders_are_not_blamed_for_the_idleness_before_them() -> None:
     (gpu,) = with_histories(gpus_now(owned()), {A["gpu_uuid"]: Idleness(5000.0, may_be_longer=True)}, {})
     assert gpu.idle_seconds(now=1900.0) == 900.0
+
+
+def test_a_task_that_ended_within_the_hour_holds_nothing() -> None:
+    ended = [
+        metric("task_info", task_id="over", username="bob", task_type="TRAIN", gpu_id="27"),
+        metric("task_start_timestamp_seconds", 500.0, task_id="over"),
+        metric("task_end_timestamp_seconds", 900.0, task_id="over"),
+    ]
+    assert gpus_now([*ended, *owned()]) == gpus_now(owned())
+
+    free = metric("utilization_ratio", 0.0, username="", ownership="unallocated")
+    (gpu,) = gpus_now([metric("up"), free, *ended])
+    assert (gpu.ownership, gpu.usernames, gpu.tasks, gpu.since) == (Ownership.UNALLOCATED, (), (), None)
