@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.accounts import GpuAccount
@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from exporter.report.accounting.periods import Doubts, PeriodNodeRow, PeriodReport
 
 
+Instead = Literal["history", "labels"]
+"""What tells who held what where no task source does: the tasks that exporters showed, or else their owner series."""
+
+
 @dataclass(frozen=True, slots=True)
 class TasksUnset:
     """No `tasks.url`: there is nobody to ask who held what."""
+
+    instead: Instead = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,15 @@ class TasksMissing:
     """Who held what was asked, and not answered."""
 
     error: TasksError
+    instead: Instead = "labels"
+
+
+@dataclass(frozen=True, slots=True)
+class TasksUntold:
+    """Exporters were not scraped, or knew no tasks, for longer than they show what ended."""
+
+    gpu_hours: float
+    """In which somebody else may have held GPUs, or held them for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,7 @@ class RuleUnused:
 Fault = (
     TasksUnset
     | TasksMissing
+    | TasksUntold
     | TasksMalformed
     | HistoryMissing
     | HistoryRemark
@@ -167,7 +183,7 @@ def _is_grave(fault: Fault) -> bool:
             return True
         case HistoryRemark():
             return fault.lacks_data
-        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
+        case TasksUnset() | TasksUntold() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
             return False
         case TimeUnpriced() | BudgetUnknown() | RuleUnused():
             return False

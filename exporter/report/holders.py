@@ -29,14 +29,20 @@ class Held:
     tasks: tuple[Task, ...]
     """All that overlap the window, each once."""
     malformed: tuple[MalformedTask, ...]
-    """Each as long as the answers that hold it speak for: an entry that several days show is here several times."""
-    source: Literal["api"]
+    """Each as long as the answers that hold it speak for: an entry that several days show is here several times. From
+    the scrape history: where it does not tell."""
+    source: Literal["api", "history"]
     """Who says so, by the name in the report's `sources`."""
 
     @property
     def malformed_count(self) -> int:
         """How many entries cannot be accounted in full."""
         return len({entry.task_id for entry in self.malformed})
+
+    @property
+    def untold_gpu_seconds(self) -> float:
+        """For how long it is not known who held GPUs."""
+        return sum(entry.end - entry.start for entry in self.malformed) if self.source == "history" else 0.0
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -59,7 +65,7 @@ class Holders(Protocol):
         """Returns who held what in a window.
 
         Raises:
-            TasksError: There is no answer.
+            TasksError: There is no answer; HistoryError, if it is the scrape history that is asked.
         """
 
     async def between(self, start: float, end: float) -> Held:
@@ -71,7 +77,7 @@ class Holders(Protocol):
 
 
 def holders(config: Config, now: float, *, use_cache: bool) -> Holders | None:
-    """Returns who is to be asked by these settings; None if nobody is.
+    """Returns who is to be asked by these settings; None if nobody is, or one who does not know of days that are over.
 
     Args:
         config: The settings.
@@ -83,7 +89,7 @@ def holders(config: Config, now: float, *, use_cache: bool) -> Holders | None:
     """
     settings, directory = config.tasks, config.report.cache
     source = task_source(settings)
-    if source is None:
+    if source is None or not source.has_past:
         return None
     cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
     return DailyHolders(source, cache, now, use_cache=use_cache)

@@ -18,6 +18,8 @@ class TaskSource(Protocol):
 
     name: str
     """What it is and where, in words for the operator."""
+    has_past: bool
+    """Whether it can be asked about days that are over; if not, reports take tasks from the scrape history."""
 
     async def tasks(self, start: float, end: float, username: str | None = None, scope: Scope | None = None) -> Answer:
         """Returns every task that overlaps a window, with its whole interval; of one user, if named.
@@ -66,3 +68,13 @@ def task_source(settings: config.Tasks) -> TaskSource | None:
     from exporter.tasks.consumption.client import ConsumptionClient
 
     return ConsumptionClient(settings.url, settings)
+
+
+def knows_past(settings: config.Tasks) -> bool:
+    """Returns whether the source that the config names, if any, can be asked about days that are over.
+
+    Raises:
+        ConfigError: As `task_source` does.
+    """
+    source = task_source(settings)
+    return source is not None and source.has_past

@@ -69,6 +69,7 @@ class ConsumptionClient:
     def __init__(self, url: str, settings: config.Tasks) -> None:
         self._url = url if urlsplit(url).path.endswith(PATH) else url + PATH
         self.name = f"consumption API {self._url}"
+        self.has_past = True
         self._zone = ZoneInfo(settings.timezone)
         self._timeout = settings.timeout
         self._tls = _trust(settings)
