@@ -27,6 +27,9 @@ from exporter.report.options import Options, report_options
 if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.devices.source import DeviceSource
+    from exporter.model import Task
+    from exporter.report.window import Window
+    from exporter.tasks.command import Past
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
@@ -129,7 +132,7 @@ def report(config_path: Path | None, options: Options) -> None:
 def tasks(
     config_path: Path | None, date: str | None, users: Sequence[str], nodes: Sequence[str], as_json: bool
 ) -> None:
-    """Show who has which GPU, now or on a day, as the consumption API says.
+    """Show who has which GPU, now or on a day, as the consumption API says; of a day also as Prometheus remembers it.
 
     \b
     Examples:
@@ -143,7 +146,22 @@ def tasks(
     config, now = config_file.load(config_path), time.time()
     day = window(date, None, config.report.timezone, now) if date else None
     start, end = (day.start, day.end) if day else (now, now + 1)
-    command.run(config, start, end, users=users, nodes=nodes, json=as_json)
+    past = _past(config, day) if day else None
+    command.run(config, start, end, users=users, nodes=nodes, json=as_json, past=past)
+
+
+def _past(config: Config, day: Window) -> Past | None:
+    """Returns who can be asked about a day beside the source of tasks; None without the extra that this takes."""
+    try:
+        from exporter.report.shown_holders import ShownHolders
+    except ImportError:
+        return None
+
+    async def past() -> tuple[Sequence[Task], float]:
+        held = await ShownHolders(config.prometheus).held(day)
+        return held.tasks, held.untold_gpu_seconds
+
+    return past
 
 
 @cli.command(short_help="Show every GPU now.")

@@ -15,7 +15,6 @@ from exporter.report.completeness import (
     Fault,
     HistoryMissing,
     HistoryRemark,
-    Instead,
     SamplesImpossible,
     SamplesTwice,
     TasksMalformed,
@@ -114,11 +113,10 @@ async def _asked(config: Config, wanted: Wanted, now: float, faults: list[Fault]
                 faults.append(TasksMalformed(held.malformed_count))
             return asked, held
     shown = await _shown(config, wanted, faults) if wanted.with_history else (None, None)
-    instead: Instead = "history" if shown[1] else "labels"
     if error is not None:
-        faults.insert(0, TasksMissing(error, instead))
+        faults.insert(0, TasksMissing(error, has_shown=shown[1] is not None))
     elif wanted.with_tasks and not config.tasks.has_source:
-        faults.insert(0, TasksUnset(instead))
+        faults.insert(0, TasksUnset(has_shown=shown[1] is not None))
     return shown
 
 

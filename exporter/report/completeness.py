@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from exporter.errors import HistoryError, TasksError
 from exporter.report.accounting.accounts import GpuAccount
@@ -17,15 +17,12 @@ if TYPE_CHECKING:
     from exporter.report.accounting.periods import Doubts, PeriodNodeRow, PeriodReport
 
 
-Instead = Literal["history", "labels"]
-"""What tells who held what where no task source does: the tasks that exporters showed, or else their owner series."""
-
-
 @dataclass(frozen=True, slots=True)
 class TasksUnset:
     """No `tasks.url`: there is nobody to ask who held what."""
 
-    instead: Instead = "labels"
+    has_shown: bool = False
+    """Whether the tasks that exporters showed tell it instead; else their owner series do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class TasksMissing:
     """Who held what was asked, and not answered."""
 
     error: TasksError
-    instead: Instead = "labels"
+    has_shown: bool = False
+    """As above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,13 @@ def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901, PLR0912  one ca
         case TasksUnset():
             sentence = (
                 _("tasks.url is not set: owners come from the tasks in the scrape history")
-                if fault.instead == "history"
+                if fault.has_shown
                 else _("tasks.url is not set: owners come from the history's labels")
             )
         case TasksMissing():
             sentence = (
                 _("{error}; owners come from the tasks in the scrape history")
-                if fault.instead == "history"
+                if fault.has_shown
                 else _("{error}; owners come from the history's labels")
             ).format(error=fault.error)
         case TasksUntold():
