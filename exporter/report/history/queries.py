@@ -206,8 +206,12 @@ TASKS_AGAIN = Query(
 TASK_SAMPLES = Query(
     "samples of tasks",
     "1, Unix s",
-    '{__name__=~"amdgpu_up|amdgpu_task_(info|start_timestamp_seconds|end_timestamp_seconds)",$scope}[$range]',
+    '{__name__=~"amdgpu_task_(info|start_timestamp_seconds|end_timestamp_seconds)",$scope}[$range]',
     _OF_COUNTER,
+)
+
+REFRESH_SAMPLES = Query(
+    "refreshes of tasks", "Unix s", "amdgpu_exporter_tasks_last_success_timestamp_seconds{$scope}[$range]"
 )
 
 SCRAPED_CELLS = Query("scrapes of GPUs", "scrapes in the range", "count_over_time(amdgpu_up{$scope}[$range])", _OF_GPU)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Shown:
     """When it was shown last, running or ended: up to the end of the cell it was in."""
     end: float | None = None
     gone: float | None = None
-    """The first scrape that would have shown it, had it gone on; None: not looked for."""
+    """When it was over at the latest, if no end was told; None: not looked for. `last` is then of the last answer."""
 
     def joined(self, later: Shown) -> Shown:
         """Returns both, of which the later one knows better."""
@@ -102,23 +103,6 @@ class Known:
             next_told[-1] = self.instants[-1]
         stretches = zip(np.maximum(first_untold, start).tolist(), np.minimum(next_told, end).tolist(), strict=True)
         yield from ((first, until) for first, until in stretches if first < until)
-
-    def gone(self, last: float, scrape: float | None) -> float | None:
-        """Returns when a task can have ended at the latest that was shown without an end, and no longer.
-
-        Args:
-            last: When it was shown last.
-            scrape: The first scrape after that; None: not known.
-
-        Returns:
-            None if no later refresh was scraped: it may run.
-        """
-        refresh = self.after(last)
-        if refresh is None:
-            return None
-        if scrape is not None and refresh - scrape <= SHOWN_SECONDS:
-            return scrape
-        return max(last, refresh - SHOWN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +176,12 @@ class TaskSamples:
     """The same."""
     infos: Mapping[Who, Floats]
     """When each label set was scraped."""
-    scrapes: Floats
-    """When the GPU was."""
+    refreshes: Sequence[tuple[float, float]]
+    """When its exporter was scraped, and of when the answer was that it had then; in the order of time."""
 
 
-def runs_of_samples(gpu_uuid: str, task_id: str, samples: TaskSamples, known: Known) -> Runs:
-    """Returns the runs of one id on one GPU, of which refreshes tell so far."""
+def runs_of_samples(gpu_uuid: str, task_id: str, samples: TaskSamples) -> Runs:
+    """Returns the runs of one id on one GPU."""
     seen: dict[float, tuple[float, float]] = {}
     for time, start in samples.starts:
         seen[start] = seen.get(start, (time, time))[0], time
@@ -206,19 +190,34 @@ def runs_of_samples(gpu_uuid: str, task_id: str, samples: TaskSamples, known: Kn
     by_start = sorted(_uncorrected(seen))
     latest = {end: time for time, end in samples.ends}
     runs: Runs = {}
-    for n, start in enumerate(by_start):
+    for start, until in pairwise((*by_start, RUNNING)):
         first, last = seen[start]
-        until = by_start[n + 1] if n + 1 < len(by_start) else RUNNING
         fitting = [(time, end) for end, time in latest.items() if start <= end <= until and time >= first]
-        scraped = samples.scrapes[np.searchsorted(samples.scrapes, last, side="right") :].tolist()
-        gone = known.gone(last, scraped[0] if scraped else None)
-        runs[RunKey(gpu_uuid, task_id, start)] = Shown(
-            _who_then(samples.infos, first, last),
-            last,
-            max(fitting)[1] if fitting else None,
-            None if gone is None and until == RUNNING else max(start, min(until, until if gone is None else gone)),
-        )
+        end = max(fitting)[1] if fitting else None
+        answer, gone = _last_and_gone(last, until, samples.refreshes)
+        who = _who_then(samples.infos, first, last)
+        runs[RunKey(gpu_uuid, task_id, start)] = Shown(who, max(start, answer) if gone else last, end, gone)
     return runs
+
+
+def _last_and_gone(last: float, until: float, refreshes: Sequence[tuple[float, float]]) -> tuple[float, float | None]:
+    """Returns of when the answer was that told of a run last, and when it was over at the latest.
+
+    Args:
+        last: The last scrape that showed it.
+        until: When the next run of its id begins.
+        refreshes: As scraped.
+
+    Returns:
+        None if no later answer was scraped and there is no next run: it may go on.
+    """
+    answer = max((told for time, told in refreshes if time <= last), default=last)
+    later = next((told for time, told in refreshes if time > last and told > answer), None)
+    if later is None:
+        return answer, None if until == RUNNING else until
+    # It would be shown with its end, were that not too long ago, or its id another run's.
+    gone = later - SHOWN_SECONDS if until == RUNNING and later - SHOWN_SECONDS > answer else later
+    return answer, min(gone, until)
 
 
 def _uncorrected(seen: Mapping[float, tuple[float, float]]) -> Iterator[float]:
@@ -247,7 +246,7 @@ def _end(key: RunKey, shown: Shown, known: Mapping[str, Known], doubts: list[tup
     if shown.end is not None:
         return shown.end
     if shown.gone is not None:
-        last = max(key.start, min(shown.last, shown.gone))
+        last = min(shown.last, shown.gone)
         doubts.append((last, shown.gone))
         return last
     refreshes = known[key.gpu_uuid].instants if key.gpu_uuid in known else np.empty(0)
