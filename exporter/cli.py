@@ -28,6 +28,9 @@ from exporter.report.options import Options, report_options
 if TYPE_CHECKING:
     from exporter.config import Config, ConfigFile
     from exporter.devices.source import DeviceSource
+    from exporter.model import Task
+    from exporter.report.window import Window
+    from exporter.tasks.command import Past
     from exporter.web.flags import WebFlags
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
@@ -166,7 +169,7 @@ def report(config_path: Path | None, options: Options) -> None:
 def tasks(
     config_path: Path | None, date: str | None, users: Sequence[str], nodes: Sequence[str], as_json: bool
 ) -> None:
-    """Show who has which GPU, now or on a day, as the consumption API says; and which are free now, as Prometheus says.
+    """Show who has which GPU, now or on a day, and which are free now; what the API cannot tell, from Prometheus.
 
     \b
     Examples:
@@ -180,7 +183,8 @@ def tasks(
     config, now = config_file.load(config_path), time.time()
     day = window(date, None, config.report.timezone, now) if date else None
     start, end = (day.start, day.end) if day else (now, now + 1)
-    held = command.run(config, start, end, users=users, nodes=nodes, json=as_json)
+    past = _past(config, day) if day else None
+    held = command.run(config, start, end, users=users, nodes=nodes, json=as_json, past=past)
     if day or users or as_json:
         return
     try:
@@ -190,6 +194,20 @@ def tasks(
         return
     click.echo()
     show_free(config, nodes, held)
+
+
+def _past(config: Config, day: Window) -> Past | None:
+    """Returns who can be asked about a day beside the source of tasks; None without the extra that this takes."""
+    try:
+        from exporter.report.shown_holders import ShownHolders
+    except ImportError:
+        return None
+
+    async def past() -> tuple[Sequence[Task], float]:
+        held = await ShownHolders(config.prometheus).held(day)
+        return held.tasks, held.untold_gpu_seconds
+
+    return past
 
 
 @cli.command(short_help="Show every GPU now.")

@@ -25,7 +25,8 @@ ExporterError
 │   ├── HistoryUnreachableError  no route, refused, time-out
 │   ├── HistoryAuthError         refused for lack of credentials
 │   ├── HistoryQueryError        the server refuses or fails a query
-│   └── HistoryPayloadError      an answer that is not Prometheus' JSON
+│   ├── HistoryPayloadError      an answer that is not Prometheus' JSON
+│   └── HistoryTasksError        it tells of no tasks, or not when they ended
 ├── DeliveryError                a report did not reach one of report.deliver
 └── ReportError                  a report cannot be made or written
     ├── ConservationError        shares and totals disagree
@@ -200,6 +201,10 @@ class HistoryQueryError(HistoryError):
 
 class HistoryPayloadError(HistoryError):
     """The answer is not Prometheus' JSON."""
+
+
+class HistoryTasksError(HistoryError):
+    """The scrape history does not tell which tasks there were; nothing is wrong with its server."""
 
 
 class DeliveryError(ExporterError):

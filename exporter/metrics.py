@@ -146,14 +146,18 @@ def _identity(state: GpuState) -> Samples:
 
 def _task_info(state: GpuState) -> Samples:
     found: dict[Labels, float] = {}  # an id that is used twice at once is one series
-    for task in state.tasks:
+    for task in (*state.tasks, *state.ended_tasks):
         gpu_id = next((gpu.gpu_id for gpu in task.gpus if gpu.uuid in state.gpu.aliases), "")
         found[task.task_id, task.username, task.task_type, task.project_uuid, task.image, gpu_id] = 1.0
     return found.items()
 
 
 def _task_starts(state: GpuState) -> Samples:
-    return {(task.task_id,): task.start for task in state.tasks}.items()
+    return {(task.task_id,): task.start for task in (*state.tasks, *state.ended_tasks)}.items()
+
+
+def _task_ends(state: GpuState) -> Samples:
+    return (((task.task_id,), task.end) for task in state.ended_tasks)
 
 
 def _aliases(state: GpuState) -> Samples:
@@ -369,7 +373,8 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "amdgpu_task_info",
         "info",
         ("task_id", "username", "task_type", "project_uuid", "image", "gpu_id"),
-        "A task that runs on the GPU; gpu_id is the cluster-wide number of the consumption API.",
+        "A task that runs on the GPU, or ended within the last hour: then it has an end below. gpu_id is the "
+        "cluster-wide number of the consumption API.",
         _task_info,
         _gpu_and_tasks,
     ),
@@ -380,6 +385,14 @@ GPU_FAMILIES: tuple[Family[GpuState], ...] = (
         "Unix time at which the task started.",
         _task_starts,
         _gpu_and_tasks,
+    ),
+    Family(
+        "amdgpu_task_end_timestamp_seconds",
+        "gauge",
+        ("task_id",),
+        "Unix time at which the task ended, for an hour after; none of a task whose id runs again. A GPU has "
+        f"{MAX_SERIES} tasks at most: all that run, then those that ended last.",
+        _task_ends,
     ),
     Family(
         "amdgpu_exporter_unbooked_seconds",

@@ -280,6 +280,8 @@ class GpuState:
     """Observed seconds that no owner's series shows yet."""
     tasks: tuple[Task, ...]
     """Those that held it as of the last good refresh."""
+    ended_tasks: tuple[Task, ...] = ()
+    """Those that held it and ended within the last hour, the latest first; none has the id of one that runs."""
     problem: str | None = None
     """Why it cannot be read, and what to do; None if it can."""
     processes: tuple[Process, ...] | None = None

@@ -6,10 +6,12 @@ Pure but for the two clocks it is given, so that a day can be lived through in s
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter import config
+from exporter.ended import TOLD_SECONDS, EndedTasks
 from exporter.errors import DeviceError, TasksError
 from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.idle_clock import IdleClock
@@ -48,6 +50,7 @@ class _Package:
     """By start, as the last answer has them; None if it does not tell of this GPU."""
     unlisted_owners: int = 0
     """Of those who held it at the last answer: without series of their own."""
+    ended: EndedTasks = field(default_factory=EndedTasks)
     reading: Reading | None = None
     health: Health | None = None
     problem: DeviceError | None = None
@@ -71,6 +74,8 @@ class Node:
     """Of the last answer."""
     _oddities: Oddities = field(default_factory=Oddities)
     """Of the last answer."""
+    _misses_ends: bool = False
+    """Whether tasks that ran are in the last answer neither running nor ended: their ends were told late."""
     _server_offset: float | None = None
     """The server's Unix time less monotonic time, where it is known to differ from the wall clock's."""
     _read_at: float | None = None
@@ -93,7 +98,7 @@ class Node:
                 meter = Meter(self.metering.idle_threshold, self.metering.vram_held, self.devices.max_gap)
                 package = _Package(gpu, meter, Ledger(self.monotonic(), self.metering.birth))
                 self._packages[gpu.uuid] = package
-            package.holds = self._holds(gpu)
+            self._take_holds(package)
         self._compare()
 
     def read(self, uuid: str, reading: Reading) -> None:
@@ -141,11 +146,17 @@ class Node:
             self.hostname, frozenset[str]().union(*(package.gpu.aliases for package in self._packages.values()))
         )
 
-    def unbooked_since(self) -> float:
-        """Returns the oldest instant that waits for its owner, in Unix seconds by the API's clock; else now."""
+    def wanted_since(self) -> float:
+        """Returns the oldest instant that is asked about, in Unix seconds by the API's clock.
+
+        It is the one that waits for its owner, or the last answer's if that is older. The last hour is asked about
+        where tasks may have ended in it that are not told of: at first, and when one is gone without a word.
+        """
+        now = self.monotonic()
         oldest = (package.ledger.unbooked_since() for package in self._packages.values())
         waiting = [instant for instant in oldest if instant is not None]
-        return min(waiting, default=self.monotonic()) + self._offset()
+        told = -math.inf if self._answer is None or self._misses_ends else self._answer.as_of
+        return min(*waiting, max(told, now - TOLD_SECONDS), now) + self._offset()
 
     def answered(self, answer: Answer) -> None:
         """Books all time that the answer is old enough to know the owners of, at once."""
@@ -163,24 +174,31 @@ class Node:
         self._task_state = SourceState(last_success=self.wall())
         if self._answer is not None and answer.as_of <= self._answer.as_of:
             return
+        running = {uuid: self._held_at_answer(package) for uuid, package in self._packages.items()}
         self._answer, self._holdings = answer, verdict.holdings
+        self._misses_ends = any(
+            verdict.gpus[uuid].misses(holds) for uuid, holds in running.items() if uuid in verdict.gpus
+        )
         # Where the server's clock is another one, a step of ours does not move what it tells.
         self._server_offset = verdict.question.offset if answer.clock_offset else None
         for uuid, package in self._packages.items():
             weighed = verdict.gpus.get(uuid)
             if weighed is None or weighed.aliases != package.gpu.aliases:
-                package.holds = self._holds(package.gpu)  # found since; the next answer books its time
+                self._take_holds(package)  # found since; the next answer books its time
                 continue
             package.holds = weighed.holds
+            package.ended.learn(weighed.holds or (), self._answered_at())
             # One that was booked further since waits for the next answer, which is asked for what waits now.
             if package.ledger.adopt(weighed.ledger) and weighed.holds is not None:
                 _log_unlisted(package, weighed.unlisted_owners)
         self._take(verdict.oddities)
 
-    def _holds(self, gpu: Gpu) -> tuple[Hold, ...] | None:
+    def _take_holds(self, package: _Package) -> None:
+        """Keeps what the last answer says of a GPU."""
         if self._holdings is None or self._answer is None:
-            return None
-        return holds_of(self._answer, self._holdings, gpu.aliases)
+            return
+        package.holds = holds_of(self._answer, self._holdings, package.gpu.aliases)
+        package.ended.learn(package.holds or (), self._answered_at())
 
     def refused(self, error: TasksError) -> None:
         """Keeps why there was no answer; what is known stays known until it expires."""
@@ -255,6 +273,7 @@ class Node:
             accounts=package.ledger.accounts(now),
             unbooked_seconds=max(0.0, counters.observed_seconds - shown) if counters else 0.0,
             tasks=tuple(tasks[:MAX_SERIES]),
+            ended_tasks=package.ended.told(now + self._offset(), tasks),
             problem=str(package.problem) if package.problem else None,
             processes=package.processes,
             idle_seconds=package.idle_clock.seconds(now),
@@ -262,10 +281,12 @@ class Node:
 
     def _holding(self, package: _Package) -> tuple[Hold, ...] | None:
         """Returns who holds a GPU as of the last answer; None if nobody can say, or no more."""
-        instant = self._answered_at()
-        if package.holds is None or self._answer is None or not self._is_fresh() or instant > self._answer.until:
+        if package.holds is None or self._answer is None or not self._is_fresh():
             return None
-        return in_force(package.holds, instant)
+        return self._held_at_answer(package) if self._answered_at() <= self._answer.until else None
+
+    def _held_at_answer(self, package: _Package) -> tuple[Hold, ...]:
+        return in_force(package.holds or (), self._answered_at())
 
     def _is_fresh(self) -> bool:
         """Returns whether the last answer can still say who owns what."""

@@ -173,9 +173,9 @@ class Sink:
         """See DeviceSink."""
         self.instruments.restarted(reason)
 
-    def unbooked_since(self) -> float:
+    def wanted_since(self) -> float:
         """See TaskSink."""
-        return self.node.unbooked_since()
+        return self.node.wanted_since()
 
     def scope(self) -> Scope:
         """See TaskSink."""

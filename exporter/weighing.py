@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.metering.ledger import Ledger
@@ -60,6 +60,13 @@ class Weighed:
     """By start; None if the answer does not tell of this GPU."""
     unlisted_owners: int
     """Of those who hold it: without series of their own."""
+
+    def misses(self, held: Iterable[Hold]) -> bool:
+        """Returns whether the answer does not name all the tasks that held the GPU before."""
+        if self.holds is None:
+            return False
+        named = {hold.task.key for hold in self.holds if hold.task is not None}
+        return any(hold.task is not None and hold.task.key not in named for hold in held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.aliases": set(),
     "exporter.encoding": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
+    "exporter.ended": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},
     "exporter.weighing": {"exporter.metering", "exporter.model", "exporter.ownership"},
     "exporter.report.observed": {"exporter.model"},
@@ -74,7 +75,7 @@ ONLY_FROM: dict[str, set[str]] = {
 
 PURE = (
     *("exporter.model", "exporter.errors", "exporter.labels", "exporter.aliases", "exporter.metering"),
-    *("exporter.ownership", "exporter.weighing", "exporter.standing"),
+    *("exporter.ownership", "exporter.ended", "exporter.weighing", "exporter.standing"),
     *("exporter.live.idleness", "exporter.live.cluster", "exporter.portal.views"),
 )
 PURE_REPORT = (

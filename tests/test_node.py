@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from exporter import config
 from exporter.config import Metering, Tasks
 from exporter.errors import GpuLostError, LibraryMissingError, TasksNetworkError
-from exporter.labels import OTHER
+from exporter.labels import MAX_SERIES, OTHER
 from exporter.model import (
     UNALLOCATED,
     UNKNOWN,
@@ -116,7 +116,7 @@ def test_time_younger_than_settle_waits() -> None:
     world.refresh()
 
     assert world.busy() == {UNALLOCATED: pytest.approx(44.0)}
-    assert world.node.unbooked_since() == EPOCH + 45
+    assert world.node.wanted_since() == EPOCH + 45
 
 
 def test_an_answer_from_a_cache_counts_as_that_much_older() -> None:
@@ -124,7 +124,7 @@ def test_an_answer_from_a_cache_counts_as_that_much_older() -> None:
     world.sample(50)
     world.refresh(age=20)
 
-    assert world.node.unbooked_since() == EPOCH + 25
+    assert world.node.wanted_since() == EPOCH + 25
 
 
 def test_an_older_answer_takes_nothing_back() -> None:
@@ -164,10 +164,10 @@ def test_an_answer_books_no_time_from_before_its_window() -> None:
     world.sample(100)
     world.now = 2000
     world.refresh()
-    asked, since = world.now, world.node.unbooked_since()
+    asked, since = world.now, world.node.wanted_since()
     world.sample(2003)  # the GPU is back before the API answers
     world.node.answered(Answer((), (), asked + 1, since))
-    assert world.node.unbooked_since() == EPOCH + 100
+    assert world.node.wanted_since() == EPOCH + 100
     world.sample(2100)
     world.refresh()
 
@@ -348,7 +348,7 @@ def test_a_server_whose_clock_is_an_hour_ahead_has_its_tasks_booked_all_the_same
         held = Answer(world.tasks, (), world.now, EPOCH + seconds - 60, EPOCH + seconds + 120, clock_offset=seconds)
         world.node.answered(held)
         assert (world.state.owner, world.node.snapshot().api_clock_offset) == (owned(), seconds)
-        assert world.node.unbooked_since() == pytest.approx(EPOCH + seconds + 25)
+        assert world.node.wanted_since() == pytest.approx(EPOCH + seconds + 25)
         world.step = -seconds  # NTP sets this machine right, or wrong
         world.sample(100)
         world.node.answered(replace(held, as_of=world.now, clock_offset=2 * seconds))
@@ -559,3 +559,85 @@ def test_a_lone_task_is_booked_to_the_second_however_refreshes_fall(start: int, 
     assert refreshed_every(pauses, (task(start, start + length),)).get(owned(), 0.0) == pytest.approx(
         0.7 * inside, abs=1e-6
     )
+
+
+def test_a_task_that_ended_is_told_for_an_hour_with_its_end_and_runs_no_more() -> None:
+    world = World(tasks=(task(10, 20.5), task(15, user="amy")))
+    world.sample(30)
+    world.refresh()
+    assert [one.end - EPOCH for one in world.state.ended_tasks] == [20.5]
+    assert [one.username for one in world.state.tasks] == ["amy"]
+
+    world.now = 20.5 + 3599
+    assert [one.end - EPOCH for one in world.state.ended_tasks] == [20.5]
+    world.now = 20.5 + 3601
+    assert world.state.ended_tasks == ()
+
+
+def test_an_id_that_runs_again_is_the_task_that_runs() -> None:
+    first = replace(task(10, 20), task_id="again")
+    second = replace(task(40), task_id="again")
+    world = World(tasks=(first, second))
+    world.sample(30)
+    world.refresh()
+    assert world.state.ended_tasks == (first,)
+    world.sample(60)
+    world.refresh()
+    assert [*world.state.tasks, None, *world.state.ended_tasks] == [second, None]
+
+
+def test_an_end_that_was_taken_back_is_no_longer_told() -> None:
+    ended = task(10, 20)
+    world = World(tasks=(ended,))
+    world.sample(30)
+    world.refresh()
+    world.tasks = (replace(ended, end=math.inf),)
+    world.sample(60)
+    world.refresh()
+
+    assert (world.state.tasks, world.state.ended_tasks) == (world.tasks, ())
+
+
+def test_a_gpu_has_so_many_tasks_at_most_those_that_ended_last_and_all_that_run() -> None:
+    world = World(tasks=(*(task(n, n + 10) for n in range(400)), task(5, user="amy")))
+    world.sample(500)
+    world.refresh()
+
+    ended = [one.end - EPOCH for one in world.state.ended_tasks]
+    assert ended == [float(409 - n) for n in range(MAX_SERIES - 1)]
+    assert len(world.state.tasks) == 1
+
+
+def test_the_first_question_is_about_the_last_hour_as_an_exporter_that_ran_before_cannot_be_asked() -> None:
+    world = World(now=7200)
+    assert world.node.wanted_since() == EPOCH + 3600
+
+    world.refresh()
+    assert world.node.wanted_since() == EPOCH + 7200
+
+
+def test_after_a_time_without_answers_it_is_asked_what_ended_in_it_though_none_of_it_waits() -> None:
+    world = World()
+    world.sample(50)
+    world.refresh()
+    world.sample(1500)
+    assert world.node.wanted_since() == EPOCH + 50
+
+    world = World(now=50)
+    world.refresh()
+    world.now += 7200
+    assert world.node.wanted_since() == EPOCH + 50 + 3600
+
+
+def test_when_a_task_is_gone_without_a_word_the_last_hour_is_asked_about_once() -> None:
+    world = World(now=7200, tasks=(task(10),))
+    world.refresh()
+    world.now += 30
+    world.tasks = ()
+    world.refresh()
+    assert world.node.wanted_since() == EPOCH + 7230 - 3600
+
+    world.tasks = (task(10, 7000),)
+    world.refresh(age=-1)
+    assert [one.end - EPOCH for one in world.state.ended_tasks] == [7000.0]
+    assert world.node.wanted_since() == EPOCH + 7230

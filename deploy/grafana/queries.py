@@ -127,10 +127,15 @@ def xgmi(direction: str) -> Query:
 # Owners.
 
 
+def _running(matchers: str) -> str:
+    """The tasks that run: those that ended within the hour are told of, too, with an end."""
+    return f"(amdgpu_task_info{{{matchers}}} unless on ({GPU}, task_id) amdgpu_task_end_timestamp_seconds{{{AT_HOST}}})"
+
+
 def _shares(matchers: str) -> str:
     """The part of each GPU that each user's tasks hold: an instant is divided equally among the tasks."""
-    own = f"count by ({GPU}, username) ({_gpu(f'amdgpu_task_info{{{matchers}}}', 'username', 'task_id')})"
-    every = f"count by ({GPU}) ({_gpu(f'amdgpu_task_info{{{AT_HOST}}}', 'task_id')})"
+    own = f"count by ({GPU}, username) ({_gpu(_running(matchers), 'username', 'task_id')})"
+    every = f"count by ({GPU}) ({_gpu(_running(AT_HOST), 'task_id')})"
     return f"{own} / on ({GPU}) group_left () {every}"
 
 
@@ -215,7 +220,7 @@ def _owner_as_label(gauge: str) -> str:
 
 _GAUGE = f"amdgpu_utilization_ratio{{{AT_HOST}}}"
 # On gauges the names of a shared GPU are joined by `+`, which names may contain; tasks bear one name each.
-_GAUGE_OF_USERS = f"({_GAUGE} and on ({GPU}) amdgpu_task_info{{{TASKS_OF_USER}}})"
+_GAUGE_OF_USERS = f"({_GAUGE} and on ({GPU}) {_running(TASKS_OF_USER)})"
 _UNREADABLE = f'label_replace(amdgpu_up{{{AT_HOST}}} == 0, "owner", "unreadable", "", "")'
 OWNER_BY_GPU = Query(
     "max by (device, owner) ("
@@ -241,7 +246,7 @@ OWNER_CHANGES = (
 def task_age(matchers: str) -> Query:
     """Running tasks by GPU, and for how long they have run."""
     labels = "task_id, username, task_type, project_uuid, image, gpu_id"
-    task = _gpu(f"amdgpu_task_info{{{matchers}}}", labels)
+    task = _gpu(_running(matchers), labels)
     start = _gpu(f"amdgpu_task_start_timestamp_seconds{{{AT_HOST}}}", "task_id")
     return Query(
         f"{task} * on ({GPU}, task_id) group_left () (time() - {start})", units.DurationInDaysHoursMinutesSeconds

@@ -194,7 +194,7 @@ class _Life:
         is_down = within(self._schedule.faults.api_down, now)
         self._instruments.refreshed("network" if is_down else "ok", _API_LATENCY_SECONDS)
         if not is_down:
-            tasks = self._cluster.tasks(self._node.unbooked_since(), now)
+            tasks = self._cluster.tasks(self._node.wanted_since(), now)
             shown = (_as_known(task, now - self._lag(task)) for task in tasks)
             self._node.answered(Answer(tuple(task for task in shown if task), (), as_of=now))
 

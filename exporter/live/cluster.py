@@ -174,7 +174,9 @@ def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:
 
 def _tasks(by_metric: Mapping[str, Sequence[Sample]]) -> tuple[TaskNow, ...]:
     starts = {labels.get("task_id"): value for labels, value in by_metric["task_start_timestamp_seconds"]}
-    running = {labels.get("task_id", ""): labels for labels, _ in by_metric["task_info"]}
+    ended = {labels.get("task_id", "") for labels, _ in by_metric["task_end_timestamp_seconds"]}
+    told = {labels.get("task_id", ""): labels for labels, _ in by_metric["task_info"]}
+    running = {task_id: labels for task_id, labels in told.items() if task_id not in ended}
     return tuple(
         TaskNow(task_id, labels.get("username", ""), labels.get("task_type", ""), starts.get(task_id))
         for task_id, labels in sorted(running.items())

@@ -14,7 +14,7 @@ GAUGES: Final = Query(
     "GPUs now",
     "by metric",
     '{__name__=~"amdgpu_(up|utilization_ratio|vram_used_bytes|vram_total_bytes|power_watts'
-    '|task_info|task_start_timestamp_seconds)",$scope}',
+    '|task_info|task_(start|end)_timestamp_seconds)",$scope}',
     frozenset({"__name__", "hostname", "gpu", "gpu_uuid"}),
 )
 SCRAPED_AT: Final = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope})")

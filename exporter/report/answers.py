@@ -10,6 +10,7 @@ from exporter.config import Config
 from exporter.errors import HistoryError, ReportError, TasksError
 from exporter.ownership import Holdings
 from exporter.report.accounting.aggregate import Filter
+from exporter.report.accounting.usage import HOUR
 from exporter.report.completeness import (
     Fault,
     HistoryMissing,
@@ -19,12 +20,14 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TasksUntold,
 )
 from exporter.report.history import gpus
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.fetch import History, Told, fetch
 from exporter.report.history.responses import Unsound
 from exporter.report.holders import Held, Holders, holders
+from exporter.report.shown_holders import ShownHolders
 from exporter.report.warnings import warning
 from exporter.report.window import Window
 from exporter.speech import speech
@@ -83,8 +86,7 @@ async def ask(config: Config, wanted: Wanted, now: float, progress: Progress, fa
         ConfigError: A source's settings are not usable.
     """
     progress("asking who had which GPU")
-    asked = holders(config, now, use_cache=wanted.use_cache) if wanted.with_tasks else None
-    held = await _held(asked, wanted, faults)
+    asked, held = await _asked(config, wanted, now, faults)
     progress("reading the scrape history")
     told = _told(asked, held) if asked and held else None
     read = await _read(config, wanted.window, told, now, faults) if wanted.with_history else None
@@ -95,22 +97,41 @@ async def ask(config: Config, wanted: Wanted, now: float, progress: Progress, fa
     return Answers(asked if held else None, held and held.called(names), read, names)
 
 
-async def _held(asked: Holders | None, wanted: Wanted, faults: list[Fault]) -> Held | None:
-    """Returns who held what in the window, or None if labels have to tell; adds what is wrong to the faults."""
-    if asked is None:
-        if wanted.with_tasks:
-            faults.append(TasksUnset())
-        return None
+async def _asked(config: Config, wanted: Wanted, now: float, faults: list[Fault]) -> tuple[Holders | None, Held | None]:
+    """Returns who knows who held what in the window, and what they say; nothing if labels have to tell."""
+    asked = holders(config, now, use_cache=wanted.use_cache) if wanted.with_tasks else None
+    error: TasksError | None = None
+    if asked is not None:
+        try:
+            held = await asked.held(wanted.window)
+        except TasksError as refusal:
+            if not wanted.with_history:
+                raise
+            error = refusal
+        else:
+            if held.malformed:
+                faults.append(TasksMalformed(held.malformed_count))
+            return asked, held
+    shown = await _shown(config, wanted, faults) if wanted.with_history else (None, None)
+    if error is not None:
+        faults.insert(0, TasksMissing(error, has_shown=shown[1] is not None))
+    elif wanted.with_tasks and not config.tasks.has_source:
+        faults.insert(0, TasksUnset(has_shown=shown[1] is not None))
+    return shown
+
+
+async def _shown(config: Config, wanted: Wanted, faults: list[Fault]) -> tuple[Holders | None, Held | None]:
+    """Returns the same from the tasks that exporters showed, which the scrape history has; adds what it lacks."""
+    asked = ShownHolders(config.prometheus)
     try:
         held = await asked.held(wanted.window)
-    except TasksError as error:
-        if not wanted.with_history:
-            raise
-        faults.append(TasksMissing(error))
-        return None
-    if held.malformed:
-        faults.append(TasksMalformed(held.malformed_count))
-    return held
+    except HistoryError:
+        return None, None  # if its server does not answer, the counters are asked for in vain, too, and that is said
+    if held.untold_gpu_seconds:
+        faults.append(TasksUntold(held.untold_gpu_seconds / HOUR))
+    faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in asked.remarks]
+    faults += map(_unsound, asked.unsound)
+    return asked, held
 
 
 def _told(asked: Holders, held: Held) -> Told:
@@ -137,12 +158,14 @@ async def _read(config: Config, window: Window, told: Told | None, now: float, f
             raise ReportError("\n".join([*said, str(error)])) from error
         faults.append(HistoryMissing(error))
         return None
-    faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in history.remarks]
-    faults += [
-        SamplesTwice(query) if unsound is Unsound.TWICE else SamplesImpossible(query)
-        for query, unsound in history.unsound
-    ]
+    found = [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in history.remarks]
+    faults += [fault for fault in (*found, *map(_unsound, history.unsound)) if fault not in faults]
     return Read(history, gpu_ids)
+
+
+def _unsound(found: tuple[str, Unsound]) -> Fault:
+    query, kind = found
+    return SamplesTwice(query) if kind is Unsound.TWICE else SamplesImpossible(query)
 
 
 def _names(config: Config, wanted: Wanted, held: Held | None, read: Read | None) -> Names:

@@ -21,12 +21,25 @@ if TYPE_CHECKING:
 class TasksUnset:
     """No `tasks.url`: there is nobody to ask who held what."""
 
+    has_shown: bool = False
+    """Whether the tasks that exporters showed tell it instead; else their owner series do."""
+
 
 @dataclass(frozen=True, slots=True)
 class TasksMissing:
     """Who held what was asked, and not answered."""
 
     error: TasksError
+    has_shown: bool = False
+    """As above."""
+
+
+@dataclass(frozen=True, slots=True)
+class TasksUntold:
+    """Exporters were not scraped, or knew no tasks, for longer than they show what ended."""
+
+    gpu_hours: float
+    """In which somebody else may have held GPUs, or held them for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ class RuleUnused:
 Fault = (
     TasksUnset
     | TasksMissing
+    | TasksUntold
     | TasksMalformed
     | HistoryMissing
     | HistoryRemark
@@ -167,7 +181,7 @@ def _is_grave(fault: Fault) -> bool:
             return True
         case HistoryRemark():
             return fault.lacks_data
-        case TasksUnset() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
+        case TasksUnset() | TasksUntold() | TasksMalformed() | SamplesTwice() | GpusUnlisted():
             return False
         case TimeUnpriced() | BudgetUnknown() | RuleUnused():
             return False

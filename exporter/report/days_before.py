@@ -40,7 +40,7 @@ async def days_before(
                 told_of = {name for uuid in uuids for name in answers.names.gpus.known_as(uuid)}
                 measures = [observed_measures(day) for day in await earlier_days(client, days, told_of)]
     if holders := answers.holders:
-        with suppress(TasksError):
+        with suppress(TasksError, HistoryError):
             for measured, day in zip(measures, days, strict=True):
                 held = (await holders.held(day)).called(answers.names)
                 measured.update(owned_measures(held.holdings, day, uuids, users))

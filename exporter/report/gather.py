@@ -14,6 +14,7 @@ from exporter.report import days
 from exporter.report.accounting.day_account import DayAccount, day_account
 from exporter.report.window import Window
 from exporter.report.write import write
+from exporter.tasks.source import knows_past
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ _WHOLE: _Rank = (True, True, True)
 def _rank(account: DayAccount, config: Config) -> _Rank:
     """Returns how much a day rests on: more is greater."""
     sources = account.sources
-    return sources.history == "prometheus", sources.tasks == "api" or not config.tasks.has_source, account.is_whole
+    return sources.history == "prometheus", sources.tasks == "api" or not knows_past(config.tasks), account.is_whole
 
 
 def _stored(directory: Path, day: Window) -> DayAccount | None:
@@ -144,5 +145,5 @@ class _Maker:
         is_whole = made.has_sources and self._with_tasks and self._with_history
         sources = made.report.sources
         self._with_history = self._with_history and sources.history != "none"
-        self._with_tasks = self._with_tasks and (sources.tasks == "api" or not self._config.tasks.has_source)
+        self._with_tasks = self._with_tasks and (sources.tasks == "api" or not knows_past(self._config.tasks))
         return day_account(day, made.accounts, sources, is_whole=is_whole)

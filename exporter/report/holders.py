@@ -29,14 +29,20 @@ class Held:
     tasks: tuple[Task, ...]
     """All that overlap the window, each once."""
     malformed: tuple[MalformedTask, ...]
-    """Each as long as the answers that hold it speak for: an entry that several days show is here several times."""
-    source: Literal["api"]
+    """Each as long as the answers that hold it speak for: an entry that several days show is here several times. From
+    the scrape history: where it does not tell."""
+    source: Literal["api", "history"]
     """Who says so, by the name in the report's `sources`."""
 
     @property
     def malformed_count(self) -> int:
         """How many entries cannot be accounted in full."""
         return len({entry.task_id for entry in self.malformed})
+
+    @property
+    def untold_gpu_seconds(self) -> float:
+        """For how long it is not known who held GPUs."""
+        return sum(entry.end - entry.start for entry in self.malformed) if self.source == "history" else 0.0
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -59,7 +65,7 @@ class Holders(Protocol):
         """Returns who held what in a window.
 
         Raises:
-            TasksError: There is no answer.
+            TasksError: There is no answer; HistoryError, if it is the scrape history that is asked.
         """
 
     async def between(self, start: float, end: float) -> Held:

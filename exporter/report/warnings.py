@@ -22,6 +22,7 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TasksUntold,
     TimeUnpriced,
 )
 from exporter.report.render.cells import coverage
@@ -44,9 +45,22 @@ def warning(fault: Fault, speech: Speech) -> str:  # noqa: C901, PLR0912  one ca
     _ = speech.gettext
     match fault:
         case TasksUnset():
-            sentence = _("tasks.url is not set: owners come from the history's labels")
+            sentence = (
+                _("tasks.url is not set: owners come from the tasks in the scrape history")
+                if fault.has_shown
+                else _("tasks.url is not set: owners come from the history's labels")
+            )
         case TasksMissing():
-            sentence = _("{error}; owners come from the history's labels").format(error=fault.error)
+            sentence = (
+                _("{error}; owners come from the tasks in the scrape history")
+                if fault.has_shown
+                else _("{error}; owners come from the history's labels")
+            ).format(error=fault.error)
+        case TasksUntold():
+            sentence = _(
+                "the scrape history does not tell who held GPUs for {hours} GPU-hours: "
+                "these are unknown where no other task holds them"
+            ).format(hours=speech.number(fault.gpu_hours))
         case TasksMalformed():
             sentence = speech.ngettext(
                 "{count} entry of the consumption API cannot be accounted in full: "

@@ -89,7 +89,7 @@ class TaskRefresher:
     def _window(self, sink: TaskSink) -> tuple[float, float]:
         """Rounds outward to the minute, so that a cache in between can answer many nodes with one request."""
         now = self._server_time()
-        return math.floor(min(sink.unbooked_since(), now) / 60) * 60, math.ceil(now / 60) * 60
+        return math.floor(min(sink.wanted_since(), now) / 60) * 60, math.ceil(now / 60) * 60
 
     def _server_time(self) -> float:
         return self._now() + self._clock_offset

@@ -44,8 +44,8 @@ class TaskSource(Protocol):
 class TaskSink(Protocol):
     """What a refresh asks and tells; no call holds up the event loop."""
 
-    def unbooked_since(self) -> float:
-        """Returns the oldest instant whose owner is still wanted, in Unix seconds by the source's clock."""
+    def wanted_since(self) -> float:
+        """Returns the oldest instant that is asked about: who held what then? Unix seconds by the source's clock."""
 
     def scope(self) -> Scope:
         """Returns what the answer is wanted for."""
@@ -76,3 +76,13 @@ def task_source(settings: config.Tasks) -> TaskSource | None:
     from exporter.tasks.consumption.client import ConsumptionClient
 
     return ConsumptionClient(settings.url, settings)
+
+
+def knows_past(settings: config.Tasks) -> bool:
+    """Returns whether the source that the config names, if any, can be asked about days that are over.
+
+    Raises:
+        ConfigError: As `task_source` does.
+    """
+    source = task_source(settings)
+    return source is not None and source.has_past

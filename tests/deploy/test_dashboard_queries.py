@@ -157,6 +157,10 @@ async def test_a_user_is_told_from_another_whose_name_begins_alike(tmp_path: Pat
     columns += [
         column("amdgpu_task_info", uuid, gpu=uuid, username=user, task_id=f"{uuid}-{user}") for uuid, user in tasks
     ]
+    columns += [  # a task that ended is told of for an hour
+        column("amdgpu_task_info", "bb", gpu="bb", username="amy", task_id="over"),
+        column("amdgpu_task_end_timestamp_seconds", "bb", gpu="bb", task_id="over"),
+    ]
     timeline = one("MI300X users and tasks", "GPUs of these users")
     async with prometheus(tmp_path, columns) as url:
         # As Grafana puts in what is chosen of a variable that may have several values.

@@ -4,6 +4,7 @@ from itertools import permutations
 
 from exporter.live.cluster import Sample, gpus_now, with_histories
 from exporter.live.idleness import Idleness
+from exporter.model import Ownership
 from exporter.standing import Standing
 
 A = {"hostname": "colab-gpu1", "gpu": "3", "gpu_uuid": "00000000000000aa"}
@@ -74,3 +75,16 @@ def test_holders_are_not_blamed_for_the_idleness_before_them() -> None:
         (gpu,) = with_histories(gpus_now(owned()), before, {}, now)
         assert gpu.idleness == Idleness(now - 1000.0, may_be_longer=False)
         assert gpu.standing is standing
+
+
+def test_a_task_that_ended_within_the_hour_holds_nothing() -> None:
+    ended = [
+        metric("task_info", task_id="over", username="bob", task_type="TRAIN", gpu_id="27"),
+        metric("task_start_timestamp_seconds", 500.0, task_id="over"),
+        metric("task_end_timestamp_seconds", 900.0, task_id="over"),
+    ]
+    assert gpus_now([*ended, *owned()]) == gpus_now(owned())
+
+    free = metric("utilization_ratio", 0.0, username="", ownership="unallocated")
+    (gpu,) = gpus_now([metric("up"), free, *ended])
+    assert (gpu.ownership, gpu.usernames, gpu.tasks, gpu.since) == (Ownership.UNALLOCATED, (), (), None)

@@ -22,6 +22,7 @@ from exporter.report.completeness import (
     TasksMalformed,
     TasksMissing,
     TasksUnset,
+    TasksUntold,
     TimeUnpriced,
     is_complete,
     low_coverage,
@@ -34,6 +35,7 @@ from tests.support.reports import sample
 
 GRAVE: list[Fault] = [
     TasksMissing(TasksAuthError("consumption API http://api: refused")),
+    TasksMissing(TasksAuthError("consumption API http://api: refused"), has_shown=True),
     HistoryMissing(HistoryUnreachableError("http://prometheus: refused")),
     HistoryRemark("a store did not answer", lacks_data=True),
     CoverageLow("gpu1", 0.5, 0.99),
@@ -42,6 +44,8 @@ GRAVE: list[Fault] = [
 ]
 LIGHT: list[Fault] = [
     TasksUnset(),
+    TasksUnset(has_shown=True),
+    TasksUntold(4.621),
     TasksMalformed(3),
     HistoryRemark("a query was slow", lacks_data=False),
     GpusUnlisted("gpu1", 9, 8),

@@ -62,7 +62,7 @@ class Life:
                 self.instruments.read(0.0004)
             self.exposition.outdated()
             if self.now % REFRESH_SECONDS == 0:
-                known = self.cluster.tasks(self.node.unbooked_since(), self.now)
+                known = self.cluster.tasks(self.node.wanted_since(), self.now)
                 self.node.answered(Answer(known, (), as_of=float(self.now - START)))
                 self.instruments.refreshed("ok", 0.02)
             if self.now % SCRAPE_SECONDS == 0:

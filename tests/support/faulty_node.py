@@ -74,9 +74,9 @@ class _Watched(Sink):
     asked_at: list[float]
     time_passes: Callable[[], None]
 
-    def unbooked_since(self) -> float:
+    def wanted_since(self) -> float:
         self.rests.clear()
-        return super().unbooked_since()
+        return super().wanted_since()
 
     def scope(self) -> Scope:
         self.asked_at.append(time.monotonic())

@@ -38,6 +38,16 @@ ASKED_FOR = (
 """What reports are made of, and what they are checked by; without the other metrics a day is made in half the time."""
 
 
+SHOWING_TASKS = (
+    *ASKED_FOR,
+    "amdgpu_task_info",
+    "amdgpu_task_start_timestamp_seconds",
+    "amdgpu_task_end_timestamp_seconds",
+    "amdgpu_exporter_tasks_last_success_timestamp_seconds",
+)
+"""What is asked for where nobody but exporters tells of tasks."""
+
+
 class Crowd(Cluster):
     """The cluster with users of hostile names among the others."""
 
@@ -129,6 +139,8 @@ class Scenario:
     scrape_seconds: int = 15
     lead: float = HOUR
     """Of history before the window, and after it where that is over."""
+    metrics: tuple[str, ...] = ASKED_FOR
+    """That the history has."""
 
     @property
     def end(self) -> int:
@@ -165,7 +177,8 @@ class Scenario:
         loop = asyncio.get_running_loop()
         with ProcessPoolExecutor() as pool:
             lived = [
-                loop.run_in_executor(pool, partial(_live, self.cluster, schedule)) for schedule in self.schedules()
+                loop.run_in_executor(pool, partial(_live, self.cluster, schedule, self.metrics))
+                for schedule in self.schedules()
             ]
             return list(chain.from_iterable(await asyncio.gather(*lived)))
 
@@ -193,7 +206,7 @@ def _refresh_before(instant: float) -> float:
     return (math.ceil(instant / REFRESH_SECONDS) - 1) * REFRESH_SECONDS
 
 
-def _live(cluster: Cluster, schedule: Schedule) -> list[Column]:
+def _live(cluster: Cluster, schedule: Schedule, metrics: Sequence[str]) -> list[Column]:
     return history(
         cluster,
         schedule.hostname,
@@ -202,5 +215,5 @@ def _live(cluster: Cluster, schedule: Schedule) -> list[Column]:
         scrape_seconds=schedule.scrape_seconds,
         faults=schedule.faults,
         replica=schedule.replica,
-        only=ASKED_FOR,
+        only=metrics,
     )

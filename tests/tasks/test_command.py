@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import pytest
 
 from exporter import config
-from exporter.demo.api import StandInApi
-from exporter.errors import ConfigError, UsageError
+from exporter.demo.api import Fault, StandInApi
+from exporter.errors import ConfigError, HistoryTasksError, TasksServerError, UsageError
 from exporter.model import Task, TaskGpu
 from exporter.tasks.command import run
 
@@ -98,3 +98,51 @@ async def test_entries_that_cannot_be_read_are_told_of(api: StandInApi, capsys: 
 def test_where_there_is_nobody_to_ask_the_config_says_so() -> None:
     with pytest.raises(ConfigError, match=r"tasks\.url is not set"):
         run(config.Config(), NOW, NOW + 1, users=(), nodes=(), json=False)
+
+
+DAY: dict[str, Any] = {"users": (), "nodes": (), "json": True}
+KNOWN = [task("amy", "colab-gpu1", 1)]
+
+
+async def remembered() -> tuple[Sequence[Task], float]:
+    return KNOWN, 5400.0
+
+
+async def forgotten() -> tuple[Sequence[Task], float]:
+    raise HistoryTasksError("the scrape history tells of no tasks")
+
+
+async def test_a_day_that_the_api_does_not_tell_of_is_as_the_history_has_it(
+    api: StandInApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.fault = Fault(status=500)
+    settings = config.Config(tasks=config.Tasks(url=api.url))
+    await asyncio.to_thread(run, settings, NOW, NOW + 1, **DAY, past=remembered)
+    out, err = capsys.readouterr()
+    failed, untold = err.splitlines()
+
+    assert [row["username"] for row in json.loads(out)] == ["amy"]
+    assert failed.startswith("exporter: consumption API")
+    assert failed.endswith("; these are the tasks in the scrape history")
+    assert untold == "exporter: the scrape history does not tell who held GPUs for 1.50 GPU-hours"
+
+
+async def test_an_api_that_answers_is_believed(api: StandInApi, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = config.Config(tasks=config.Tasks(url=api.url))
+    await asyncio.to_thread(run, settings, NOW, NOW + 1, **DAY, past=remembered)
+
+    assert "amy" not in capsys.readouterr().out
+
+
+async def test_where_neither_tells_both_are_named(api: StandInApi) -> None:
+    api.fault = Fault(status=500)
+    settings = config.Config(tasks=config.Tasks(url=api.url))
+    with pytest.raises(TasksServerError, match=r"consumption API .*\n.*tells of no tasks"):
+        await asyncio.to_thread(run, settings, NOW, NOW + 1, **DAY, past=forgotten)
+
+
+def test_where_there_is_nobody_else_to_ask_about_a_day_the_history_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    run(config.Config(), NOW, NOW + 1, **DAY, past=remembered)
+    assert [row["username"] for row in json.loads(capsys.readouterr().out)] == ["amy"]
+    with pytest.raises(ConfigError, match=r"tasks\.url is not set.*\n.*tells of no tasks"):
+        run(config.Config(), NOW, NOW + 1, **DAY, past=forgotten)

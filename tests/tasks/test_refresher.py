@@ -28,13 +28,13 @@ BAD = {"username": "itrd", "gpus": [], "start": "Tue, 22 Jul 2025 00:00:00 GMT"}
 class Sink:
     """Keeps what it is told."""
 
-    def __init__(self, unbooked_since: float = NOW - 65) -> None:
+    def __init__(self, wanted_since: float = NOW - 65) -> None:
         self.told: asyncio.Queue[Answer | TasksError] = asyncio.Queue()
         self.seconds: list[float] = []
-        self._unbooked_since = unbooked_since
+        self._wanted_since = wanted_since
 
-    def unbooked_since(self) -> float:
-        return self._unbooked_since
+    def wanted_since(self) -> float:
+        return self._wanted_since
 
     def scope(self) -> Scope:
         return Scope("colab-gpu4", frozenset({"52f67b3700dcc6f3"}))
@@ -101,14 +101,14 @@ async def test_the_first_answer_comes_at_once_and_more_follow(api: StandInApi) -
 
 
 async def test_the_window_reaches_from_the_oldest_unbooked_instant_to_now_in_whole_minutes(api: StandInApi) -> None:
-    sink = Sink(unbooked_since=NOW - 65)
+    sink = Sink(wanted_since=NOW - 65)
     async with running(TaskRefresher(settings(api.url), now=lambda: NOW), sink):
         await sink.answer()
     assert api.requests[0] == {"start_t": "2025-07-21 23:59:00", "end_t": "2025-07-22 00:01:00"}
 
 
 async def test_a_clock_that_stepped_back_still_asks_for_a_window(api: StandInApi) -> None:
-    sink = Sink(unbooked_since=NOW + 3600)
+    sink = Sink(wanted_since=NOW + 3600)
     async with running(TaskRefresher(settings(api.url), now=lambda: NOW), sink):
         await sink.answer()
     assert api.requests[0] == {"start_t": "2025-07-22 00:00:00", "end_t": "2025-07-22 00:01:00"}
@@ -177,7 +177,7 @@ async def test_a_server_whose_clock_is_off_is_asked_again_for_its_own_hour(
     api: StandInApi, caplog: pytest.LogCaptureFixture, seconds: float
 ) -> None:
     caplog.set_level(logging.INFO, "exporter")
-    sink = Sink(unbooked_since=NOW)
+    sink = Sink(wanted_since=NOW)
     api.fault = Fault(headers={"Date": formatdate(time.time() + seconds, usegmt=True)})
     async with running(TaskRefresher(settings(api.url, refresh="1h"), now=lambda: NOW), sink):
         for _ in range(2):

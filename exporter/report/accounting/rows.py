@@ -11,7 +11,7 @@ from exporter.report.accounting.invoices import Invoice
 from exporter.report.accounting.row import Row
 
 HistoryFrom = Literal["prometheus", "none"]
-OwnersFrom = Literal["api", "labels", "none"]
+OwnersFrom = Literal["api", "history", "labels", "none"]
 
 
 class NodeRow(Row):

@@ -178,6 +178,56 @@ IDENTITY = Query("identities", "1", '{__name__=~"amdgpu_info|amdgpu_alias_info|a
 
 TASKS_OF_GPUS = Query("which GPU a task was seen on", "1", "amdgpu_task_info{$scope}")
 
+# An exporter tells of a task by its id: one without would be no label.
+_OF_TASK = frozenset({"gpu_uuid", "task_id"})
+
+TASK_STARTS = Query(
+    "starts of tasks",
+    "Unix s",
+    'last_over_time(amdgpu_task_start_timestamp_seconds{task_id!="",$scope}[$range])',
+    _OF_TASK,
+)
+
+TASK_ENDS = Query(
+    "ends of tasks",
+    "Unix s",
+    'last_over_time(amdgpu_task_end_timestamp_seconds{task_id!="",$scope}[$range])',
+    _OF_TASK,
+)
+
+TASKS_AGAIN = Query(
+    "ids of tasks that were used again",
+    "s",
+    'max_over_time(amdgpu_task_start_timestamp_seconds{task_id!="",$scope}[$range])'
+    ' - min_over_time(amdgpu_task_start_timestamp_seconds{task_id!="",$scope}[$range]) > 0',
+    _OF_TASK,
+)
+
+TASK_SAMPLES = Query(
+    "samples of tasks",
+    "1, Unix s",
+    '{__name__=~"amdgpu_task_(info|start_timestamp_seconds|end_timestamp_seconds)",$scope}[$range]',
+    _OF_COUNTER,
+)
+
+REFRESH_SAMPLES = Query(
+    "refreshes of tasks", "Unix s", "amdgpu_exporter_tasks_last_success_timestamp_seconds{$scope}[$range]"
+)
+
+SCRAPED_CELLS = Query("scrapes of GPUs", "scrapes in the range", "count_over_time(amdgpu_up{$scope}[$range])", _OF_GPU)
+
+TASKS_KNOWN_FIRST = Query(
+    "first refreshes of tasks",
+    "Unix s",
+    "min_over_time(amdgpu_exporter_tasks_last_success_timestamp_seconds{$scope}[$range])",
+)
+
+TASKS_KNOWN_LAST = Query(
+    "last refreshes of tasks",
+    "Unix s",
+    "max_over_time(amdgpu_exporter_tasks_last_success_timestamp_seconds{$scope}[$range])",
+)
+
 
 def batches(uuids: Collection[str], samples_each: float) -> list[list[str]]:
     """Returns GPUs in batches whose ids fit one question and whose samples fit one answer."""

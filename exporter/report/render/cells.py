@@ -109,9 +109,9 @@ def is_told(rows: str, report: Report) -> bool:
     tasks, history = report.sources.tasks, report.sources.history
     match rows:
         case "tasks" | "projects":
-            return tasks == "api"
+            return tasks in {"api", "history"}
         case "waste":
-            return tasks == "api" and history == "prometheus"
+            return tasks in {"api", "history"} and history == "prometheus"
         case "users" | "task_types":
             return tasks != "none"
         case _:

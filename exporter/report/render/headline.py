@@ -12,6 +12,7 @@ from exporter.speech import N_, Speech
 HISTORY: Final = {"prometheus": N_("Prometheus"), "none": N_("none (owned hours alone)")}
 TASKS: Final = {
     "api": N_("consumption API"),
+    "history": N_("tasks in the history"),
     "labels": N_("labels of the history"),
     "none": N_("none (all unknown)"),
 }
