@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from exporter.report.history.concurrency import together
 from exporter.report.history.gpus import Inventory, reference_gpus
 from exporter.report.history.queries import CounterGroup, any_of, batches, pieces
 from exporter.report.history.responses import Series
-from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, beside, united_by_series
+from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, united_by_series
 from exporter.report.history.scrape_times import ScrapeTimes
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
@@ -33,10 +33,8 @@ _QUERY_SAMPLES = 1700
 """Samples that cost both sides what a query does."""
 _SERIES_SAMPLES = 130
 """Samples that cost both sides what a series does, however few it has."""
-_SLOTS = tuple(_MINUTE * n for n in (1, 2, 3, 5, 10))
+_SLOTS = tuple(_MINUTE * n for n in (1, 2, 3, 5, 10, 20, 45))
 """Seconds of instants that one query may ask for."""
-_MOST_KEPT = 1_000_000
-"""Scrapes around instants: 50 MB of counters; a day of a thousand GPUs with ten tasks each has half of that."""
 _SPEAKS = 0
 """The column of a group's first metric, at whose instants all the group has samples."""
 
@@ -92,8 +90,6 @@ class Sampler:
     async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
         """Returns the samples on either side of instants, where no scrape was missed, and those around them.
 
-        Of so many instants that nearly every sample is around one, only those beside them are kept.
-
         Args:
             group: Which counters.
             instants: Unix seconds, by GPU.
@@ -104,14 +100,7 @@ class Sampler:
         for uuid, some in each.items():
             for start in (np.unique(some // slot) * slot).tolist():
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
-
-        def kept(labels: Labels, samples: Samples) -> Samples:
-            return beside(samples, each[dict(labels)["gpu_uuid"]])
-
-        scrapes = sum(map(len, by_span.values())) * (slot + 2 * self.apart) / self.interval
-        return await (
-            self._read_spans(group, by_span, kept) if scrapes > _MOST_KEPT else self._read_spans(group, by_span)
-        )
+        return await self._read_spans(group, by_span)
 
     async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
         """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
@@ -144,21 +133,10 @@ class Sampler:
 
         return min(_SLOTS, key=cost)
 
-    async def _read_spans(
-        self,
-        group: CounterGroup,
-        by_span: Mapping[Span, Collection[str]],
-        kept: Callable[[Labels, Samples], Samples] = lambda _, samples: samples,
-    ) -> SamplesBySeries:
-        """Returns what is kept of the samples within spans; the rest goes as soon as it is read."""
-
-        async def read(uuids: Collection[str], span: Span) -> SamplesBySeries:
-            tables = await self._read_span(group, uuids, span)
-            return {labels: kept(labels, samples) for labels, samples in tables.items()}
-
+    async def _read_spans(self, group: CounterGroup, by_span: Mapping[Span, Collection[str]]) -> SamplesBySeries:
         return united_by_series(
             await together(
-                read(some, span)
+                self._read_span(group, some, span)
                 for span, uuids in by_span.items()
                 for some in batches(self._known.known_as(uuids), self._samples_in(span))
             )
