@@ -31,17 +31,16 @@ from exporter.report.history.replicas import replicas_merged_by
 from exporter.report.history.sampler import Sampler, Span
 from exporter.report.history.samples import Samples, SamplesBySeries, completed
 from exporter.report.history.scrape_gaps import gaps_across, gaps_divided, spans_around_gaps
-from exporter.report.observed import Cells, Place
+from exporter.report.observed import Cells, Floats, Place
 from exporter.report.window import CELL_SECONDS, Window
 
 _BRACKETED_GPUS = 256
 """Up to so many, the samples on either side of each edge of a cell are read. Each of the two costs the server a look at
 all samples of the window; with one, an edge lies on the line between samples ten minutes apart, up to a scrape interval
 from the nearer."""
-_MOST_ROWS = 600_000
-"""Scrapes read at a time: 34 MB of counters, and as much again once or twice while they are put together."""
-_ROWS_NEAR = 20
-"""Scrapes read around an instant, about."""
+_MOST_ROWS = 300_000
+"""Scrapes read at a time: 17 MB of counters, some six times as much while they are put together and the next arrive. A
+day of a thousand GPUs with four tasks each has no more."""
 _MINUTE = 60.0
 
 
@@ -75,7 +74,6 @@ class Sampled:
 
     tables: SamplesBySeries
     devices: Mapping[str, Samples]
-    holds: Mapping[str, Sequence[Hold]]
 
 
 class Reader:
@@ -94,17 +92,20 @@ class Reader:
         self._window = window
         self._known = known
         self._told = told
+        self._exact = {uuid: self._instants(uuid) for uuid in sorted(known.identities)}
+        self._slot = sampler.slot(list(self._exact.values()))
+        self._is_bracketed = len(known.identities) <= _BRACKETED_GPUS
         self._beyond: dict[Span, Holdings] = {}
         """Who held what across the window's edges."""
 
     def in_turn(self) -> list[list[str]]:
         """Returns the GPUs in parts, each of no more samples than memory should hold at once; at least one."""
-        seconds = self._sampler.end - self._sampler.start
+        sampler = self._sampler
+        on_grid = (1 + self._is_bracketed) * (sampler.end - sampler.start) / CELL_SECONDS
         parts: list[list[str]] = [[]]
         rows = 0.0
-        for uuid in sorted(self._known.identities):
-            near = _ROWS_NEAR * len(self._instants(self._holds(uuid)))
-            mine = min(seconds / self._sampler.interval, near + 2 * seconds / CELL_SECONDS)
+        for uuid, instants in self._exact.items():
+            mine = on_grid + sampler.rows_near(instants, self._slot)
             if parts[-1] and rows + mine > _MOST_ROWS:
                 parts.append([])
                 rows = 0.0
@@ -114,9 +115,8 @@ class Reader:
 
     async def sampled(self, uuids: Iterable[str]) -> Sampled:
         """Reads the samples of some GPUs."""
-        holds = {uuid: self._holds(uuid) for uuid in uuids}
-        tables = await self._tables({uuid: self._instants(each) for uuid, each in holds.items()})
-        return Sampled(tables, replicas_merged_by(_gpu_of, tables, self._sampler.apart), holds)
+        tables = await self._tables({uuid: self._exact[uuid] for uuid in uuids})
+        return Sampled(tables, replicas_merged_by(_gpu_of, tables, self._sampler.apart))
 
     async def counters(self, sampled: Sampled, vram: Mapping[str, Vram]) -> dict[str, GpuCounters]:
         """Returns what is kept of these samples, by GPU; of one that was not scraped nothing.
@@ -138,29 +138,26 @@ class Reader:
         places, edges = gpus.places(sampled.tables), np.array(self._window.edges)
         kept = {}
         for uuid, curve in curves.items():
-            instants = [self._window.start, self._window.end, *self._instants(sampled.holds[uuid])]
             amounts = np.diff(curve.at_each(edges), axis=0)
             cells = Cells.of(np.diff(edges), amounts, vram[uuid].peak_bytes, vram[uuid].total_bytes)
-            kept[uuid] = GpuCounters(
-                curve.only_at(np.unique(instants)), cells, places.get(uuid, ()), gains.get(uuid, {})
-            )
+            kept[uuid] = GpuCounters(curve.only_at(self._exact[uuid]), cells, places.get(uuid, ()), gains.get(uuid, {}))
             await asyncio.sleep(0)
         return kept
 
     def _holds(self, uuid: str) -> Sequence[Hold]:
         return self._told.holdings.holds(self._known.names.aliases(uuid)) if self._told else ()
 
-    def _instants(self, holds: Iterable[Hold]) -> list[float]:
-        """Returns when tasks start and end within the window."""
-        return [
-            edge for hold in holds for edge in (hold.start, hold.end) if self._window.start < edge < self._window.end
-        ]
+    def _instants(self, uuid: str) -> Floats:
+        """Returns the edges of the window, and when tasks of a GPU start and end within it; ascending, each once."""
+        start, end = self._window.start, self._window.end
+        edges = (edge for hold in self._holds(uuid) for edge in (hold.start, hold.end) if start < edge < end)
+        return np.unique([start, end, *edges])
 
     async def _bent(
         self, told: Told, sampled: Sampled, curves: Mapping[str, CounterCurve], vram: Mapping[str, Vram]
     ) -> dict[str, CounterCurve]:
         """Returns the curves of the GPUs whose tasks start or end while scrapes failed."""
-        holds, window = dict(sampled.holds), self._window
+        holds, window = {uuid: self._holds(uuid) for uuid in curves}, self._window
         for gap in gaps_across(sampled.devices.values(), (window.start, window.end), self._sampler.least_gap):
             beyond = await self._held_in(told, gap)
             holds = {uuid: _united(each, beyond.holds(self._known.names.aliases(uuid))) for uuid, each in holds.items()}
@@ -179,16 +176,14 @@ class Reader:
                 self._beyond[start, end] = Holdings(Answer((), (), as_of=0.0))
         return self._beyond[start, end]
 
-    async def _tables(self, instants: Mapping[str, Sequence[float]]) -> SamplesBySeries:
+    async def _tables(self, instants: Mapping[str, Floats]) -> SamplesBySeries:
         """Returns all samples that matter."""
         sampler, window = self._sampler, self._window
-        bracketed = len(self._known.identities) <= _BRACKETED_GPUS
-        coarse = await sampler.grid(DEVICES, instants, bracketed=bracketed)
-        exact = {uuid: [window.start, window.end, *each] for uuid, each in instants.items()}
-        known = completed(await sampler.near(DEVICES, exact), coarse, sampler.least_gap)
-        usual = sampler.least_gap + (0.0 if bracketed else CELL_SECONDS)
+        coarse = await sampler.grid(DEVICES, instants, bracketed=self._is_bracketed)
+        known = completed(await sampler.near(DEVICES, instants, self._slot), coarse, sampler.least_gap)
+        usual = sampler.least_gap + (0.0 if self._is_bracketed else CELL_SECONDS)
         wanted = {
-            uuid: _spans_left_out(samples, window, exact[uuid], sampler, usual)
+            uuid: _spans_left_out(samples, window, instants[uuid], sampler, usual)
             for uuid, samples in replicas_merged_by(_gpu_of, known, sampler.apart).items()
         }
         return completed(await sampler.within(DEVICES, wanted), known, sampler.least_gap)
@@ -200,9 +195,7 @@ def _united(holds: Sequence[Hold], more: Iterable[Hold]) -> tuple[Hold, ...]:
     return (*holds, *(hold for hold in more if hold.task is None or hold.task.key not in known))
 
 
-def _spans_left_out(
-    samples: Samples, window: Window, exact: Sequence[float], sampler: Sampler, usual: float
-) -> Iterator[Span]:
+def _spans_left_out(samples: Samples, window: Window, exact: Floats, sampler: Sampler, usual: float) -> Iterator[Span]:
     """Yields where samples left out so far matter; around edges of cells, if they lie further apart than usual."""
     times = samples.times
     unclear = np.concatenate(

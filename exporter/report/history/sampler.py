@@ -87,20 +87,23 @@ class Sampler:
                     by_span.setdefault(piece, set()).add(uuid)
         return await self._read_spans(group, by_span)
 
-    async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
+    async def near(self, group: CounterGroup, instants: Mapping[str, Floats], slot: float) -> SamplesBySeries:
         """Returns the samples on either side of instants, where no scrape was missed, and those around them.
 
         Args:
             group: Which counters.
             instants: Unix seconds, by GPU.
+            slot: The seconds whose instants one query asks for.
         """
-        each = {uuid: np.fromiter(some, dtype=np.float64) for uuid, some in instants.items()}
-        slot = self._slot(list(each.values()))
         by_span: dict[Span, set[str]] = {}
-        for uuid, some in each.items():
+        for uuid, some in instants.items():
             for start in (np.unique(some // slot) * slot).tolist():
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
         return await self._read_spans(group, by_span)
+
+    def rows_near(self, instants: Floats, slot: float) -> float:
+        """Returns how many scrapes `near` reads of one GPU."""
+        return len(np.unique(instants // slot)) * self._rows_in(slot)
 
     async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
         """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
@@ -116,11 +119,14 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def _slot(self, instants: Sequence[Floats]) -> float:
-        """Returns the seconds whose instants one query asks for, such that all queries cost least.
+    def slot(self, instants: Sequence[Floats]) -> float:
+        """Returns the seconds whose instants one query should ask for, such that all queries cost least.
 
         Long slots bring samples between instants, short ones the samples at their edges, and the series, again and
         again.
+
+        Args:
+            instants: Unix seconds, of each GPU.
         """
         gpus = np.repeat(np.arange(len(instants)), [len(some) for some in instants])
         everything = np.concatenate([*map(np.sort, instants), []])
@@ -128,10 +134,13 @@ class Sampler:
         def cost(slot: float) -> float:
             slots = everything // slot
             is_next = (np.diff(slots) != 0) | (np.diff(gpus) != 0)
-            each = ((slot + 2 * self.apart) / self.interval + _SERIES_SAMPLES) * COUNTERS
-            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(set(slots.tolist()))
+            each = (self._rows_in(slot) + _SERIES_SAMPLES) * COUNTERS
+            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(np.unique(slots))
 
         return min(_SLOTS, key=cost)
+
+    def _rows_in(self, slot: float) -> float:
+        return (slot + 2 * self.apart) / self.interval
 
     async def _read_spans(self, group: CounterGroup, by_span: Mapping[Span, Collection[str]]) -> SamplesBySeries:
         return united_by_series(

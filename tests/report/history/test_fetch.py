@@ -19,6 +19,7 @@ from exporter.aliases import GpuNames
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.ownership import Holdings
+from exporter.report.history import gpu_counters
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.counters import device_curve
 from exporter.report.history.fetch import History, fetch
@@ -155,8 +156,15 @@ async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 async def read(
-    url: str, cluster: str, day: Window = DAY, gpus: list[SyntheticGpu] | None = None, *, by_labels: bool = False
+    url: str,
+    cluster: str,
+    day: Window = DAY,
+    gpus: list[SyntheticGpu] | None = None,
+    *,
+    by_labels: bool = False,
+    asked: list[tuple[float, float]] | None = None,
 ) -> History:
+    """Reads a history; adds the stretches of time about whose holders it asks to `asked`."""
     entries = [
         MalformedTask("", "", (gpu.uuid,), start, end)
         for gpu in gpus or ()
@@ -164,11 +172,13 @@ async def read(
     ]
     holdings = Holdings(Answer((), tuple(entries), as_of=NOW))
 
-    async def unasked(_start: float, _end: float) -> Holdings:
+    async def nobody(start: float, end: float) -> Holdings:
+        if asked is not None:
+            asked.append((start, end))
         return Holdings(Answer((), (), as_of=NOW))
 
     async with PrometheusClient(config.Prometheus(url=url, matchers=f'cluster="{cluster}"')) as client:
-        return await fetch(client, day, None if by_labels else Told((), holdings, unasked))
+        return await fetch(client, day, None if by_labels else Told((), holdings, nobody))
 
 
 def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[ObservedGpu, SyntheticGpu]]:
@@ -190,6 +200,23 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
         cells = Cells.of(told.seconds, amounts, told.peak_vram_bytes, told.vram_total_bytes)
         for of in (attrgetter("observed_seconds"), attrgetter("utilization"), attrgetter("vram_used")):
             np.testing.assert_allclose(of(told), of(cells), rtol=RTOL, atol=1e-4)
+
+
+async def test_gpus_that_are_read_one_after_the_other_tell_what_all_at_once_do(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = FAULTY.make()
+    at_once = await read(engine, "faulty", gpus=gpus)
+    monkeypatch.setattr(gpu_counters, "_MOST_ROWS", 1)
+    asked: list[tuple[float, float]] = []
+    in_turn = await read(engine, "faulty", gpus=gpus, asked=asked)
+    for (one, gpu), (other, _) in zip(pairs(at_once, gpus), pairs(in_turn, gpus), strict=True):
+        for instant in (DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end):
+            np.testing.assert_allclose(one.at(instant), other.at(instant), rtol=RTOL, atol=1e-4)
+        np.testing.assert_allclose(one.cells.utilization, other.cells.utilization, rtol=RTOL, atol=1e-6)
+        assert one.places == other.places
+    assert asked, "scrapes failed at midnight"
+    assert len(asked) == len(set(asked))
 
 
 async def test_the_truth_of_a_gpu_that_was_always_scraped_is_met(engine: str) -> None:
