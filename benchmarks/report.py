@@ -47,11 +47,13 @@ class _Setting:
     """Of a GPU."""
     is_month: bool = False
     """Whether the month is made, too, of days that are stored."""
+    interval: float = 15.0
+    """Seconds between scrapes: what a history takes to be made and written goes with it, the report's memory hardly."""
 
     @property
     def name(self) -> str:
         tasks = round(self.gpus * self.days * self.tasks_per_day, -2)
-        return f"{self.gpus:,} GPUs, {self.days} d, {tasks:,.0f} tasks, 15 s scrapes"
+        return f"{self.gpus:,} GPUs, {self.days} d, {tasks:,.0f} tasks, {self.interval:g} s scrapes"
 
 
 _SETTINGS = (
@@ -59,6 +61,8 @@ _SETTINGS = (
     _Setting(1024, 1, 0, "≤ 6 s, 400 MiB"),
     _Setting(32, 31, 0, "< 20 s", is_month=True),
     _Setting(1024, 1, 0, "< 60 s, 600 MiB", tasks_per_day=98.0),
+    _Setting(8192, 1, 0, "≤ 500 MiB", interval=120.0),
+    _Setting(1024, 30, 0, "≤ 600 MiB", interval=240.0),
 )
 
 
@@ -111,7 +115,7 @@ async def _measured(setting: _Setting) -> _Cost:
     start = day_of(_FIRST, _ZONE).start
     end = day_of(_FIRST + timedelta(days=setting.days - 1), _ZONE).end
     before = start - _EDGE - setting.days_before * 86400
-    made = Cluster(setting.gpus, before, end + _EDGE, tasks_per_day=setting.tasks_per_day).make()
+    made = Cluster(setting.gpus, before, end + _EDGE, setting.interval, setting.tasks_per_day).make()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with PrometheusServer(directory / "prometheus") as server, StandInApi(_tasks(made)) as api:

@@ -51,6 +51,8 @@ class SyntheticGpu:
     """Of its device counters."""
     vram_used: Floats
     """At each scrape."""
+    interval: float = 15.0
+    """Seconds between scrapes."""
 
     def at(self, times: Floats) -> Floats:
         """The true counters; shape (len(times), 6)."""
@@ -111,6 +113,7 @@ class Cluster:
             truth,
             Samples(scraped, counters),
             np.where(vram > 0, vram, np.nan),
+            self.interval,
         )
 
     def _instants(self, chance: np.random.Generator) -> tuple[float, ...]:
@@ -163,13 +166,13 @@ def _columns(gpu: SyntheticGpu, labels: Mapping[str, str]) -> list[Column]:
         ({"__name__": "amdgpu_vram_total_bytes"}, ones * _VRAM),
         ({"__name__": "amdgpu_vram_used_bytes", "ownership": "unknown"}, gpu.vram_used),
     ]
-    return [_with_markers({**device, **names}, times, values) for names, values in found]
+    return [_with_markers({**device, **names}, times, values, gpu.interval) for names, values in found]
 
 
-def _with_markers(labels: Mapping[str, str], times: Floats, values: Floats) -> Column:
+def _with_markers(labels: Mapping[str, str], times: Floats, values: Floats, interval: float) -> Column:
     """A failed scrape, or one without the series, leaves one marker after the last sample."""
     shown = ~np.isnan(values)
     times, values = times[shown], values[shown]
-    ends = np.flatnonzero(np.diff(times) > 20.0)
-    times = np.insert(times, ends + 1, times[ends] + 15.0)
+    ends = np.flatnonzero(np.diff(times) > 4 / 3 * interval)
+    times = np.insert(times, ends + 1, times[ends] + interval)
     return Column(labels, np.rint(times * 1000).astype(np.int64), np.insert(values, ends + 1, STALE))

@@ -24,7 +24,8 @@ from exporter.report.completeness import (
 )
 from exporter.report.history import gpus
 from exporter.report.history.client import PrometheusClient
-from exporter.report.history.fetch import History, Told, fetch
+from exporter.report.history.fetch import History, fetch
+from exporter.report.history.gpu_counters import Told
 from exporter.report.history.responses import Unsound
 from exporter.report.holders import Held, Holders, holders
 from exporter.report.shown_holders import ShownHolders

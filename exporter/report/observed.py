@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,40 +26,46 @@ PLAUSIBLE_WATTS = 2000.0
 _IDLE_THROUGHOUT = 0.95
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """One GPU over the window in ten-minute cells."""
 
     seconds: Floats
     """Length of each; the last may be shorter."""
-    amounts: Floats
-    """What accrued in each; shape (cells, 6)."""
+    observed_seconds: Floats
+    """How much of each was observed."""
+    utilization: Floats
+    """The mean of each, 0 to 1; NaN where nothing was observed."""
+    vram_used: Floats
+    """The mean VRAM in use of each, 0 to 1; NaN where nothing was observed, or its size is not known."""
+    is_idle: NDArray[np.bool_]
+    """Which cells were observed, and idle throughout but for what scrapes blur at their edges."""
     peak_vram_bytes: Floats
     """Highest VRAM in use seen in each; NaN where none was."""
     vram_total_bytes: int | None
 
-    @property
-    def observed_seconds(self) -> Floats:
-        """How much of each was observed."""
-        return self.amounts[:, OBSERVED]
+    @classmethod
+    def of(cls, seconds: Floats, amounts: Floats, peak_vram_bytes: Floats, vram_total_bytes: int | None) -> Cells:
+        """Returns the cells of one GPU.
 
-    @cached_property
-    def utilization(self) -> Floats:
-        """The mean of each, 0 to 1; NaN where nothing was observed."""
-        return np.minimum(mean_over(self.observed_seconds, self.amounts[:, BUSY]), 1.0)  # but for rounding it is
-
-    @cached_property
-    def vram_used(self) -> Floats:
-        """The mean VRAM in use of each, 0 to 1; NaN where nothing was observed, or its size is not known."""
-        return np.minimum(
-            mean_over(self.observed_seconds, self.amounts[:, VRAM], whole=self.vram_total_bytes or np.nan), 1.0
+        Args:
+            seconds: Length of each.
+            amounts: What accrued in each; shape (cells, 6).
+            peak_vram_bytes: Highest VRAM in use seen in each; NaN where none was.
+            vram_total_bytes: What the GPU has.
+        """
+        observed = amounts[:, OBSERVED].copy()  # a view would keep all amounts in memory
+        utilization = mean_over(observed, amounts[:, BUSY])
+        vram_used = mean_over(observed, amounts[:, VRAM], whole=vram_total_bytes or np.nan)
+        return cls(
+            seconds,
+            observed,
+            np.minimum(utilization, 1.0),  # but for rounding it is
+            np.minimum(vram_used, 1.0),
+            (observed > 0) & (amounts[:, IDLE] >= observed * _IDLE_THROUGHOUT),
+            peak_vram_bytes,
+            vram_total_bytes,
         )
-
-    @cached_property
-    def is_idle(self) -> NDArray[np.bool_]:
-        """Which cells were observed, and idle throughout but for what scrapes blur at their edges."""
-        observed, idle = self.observed_seconds, self.amounts[:, IDLE]
-        return (observed > 0) & (idle >= observed * _IDLE_THROUGHOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class ObservedGpu:
     model: str
     card: str
     at: Callable[[float], Amounts]
-    """Its cumulative counters at any instant of the window."""
+    """Its cumulative counters at the edges of the window, and at any instant at which a task of it starts or ends."""
     cells: Cells
     owners: Mapping[Owner, Amounts]
     """What the owner series gained in the window."""

@@ -1,12 +1,15 @@
-"""A certification authority, and the files that a service is given of it."""
+"""Certificates: those of an authority of its own, as a service is given them, and one that nobody signed."""
 
 from __future__ import annotations
 
 import ssl
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+
+_COMMAND = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
 
 
 @dataclass
@@ -63,3 +66,13 @@ def made(directory: Path) -> Files:
     files.issue()
     files.ca.cert_pem.write_to_path(files.client_ca)
     return files
+
+
+def self_signed(directory: Path) -> Path:
+    """Returns a file of a key and a certificate for 127.0.0.1 of no authority; as `.crt` beside it the latter alone."""
+    path = directory / "server.pem"
+    certificate = path.with_suffix(".crt")
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(path), "-out", str(certificate)]
+    subprocess.run([*_COMMAND.split(), *names], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + certificate.read_bytes())
+    return path

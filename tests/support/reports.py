@@ -191,7 +191,7 @@ class _Counters:
         seconds, observed = np.diff(self._edges), self._amounts[:, OBSERVED]
         with np.errstate(divide="ignore", invalid="ignore"):
             peak = np.where(observed > 0, self._amounts[:, VRAM] / observed, np.nan)
-        return Cells(seconds, self._amounts, peak, vram_total_bytes)
+        return Cells.of(seconds, self._amounts, peak, vram_total_bytes)
 
 
 def _owners(counters: _Counters, holds: tuple[Hold, ...], span: Window) -> dict[Owner, Amounts]:

@@ -145,9 +145,9 @@ def _spells(window: Window, account: GpuAccount, named: Collection[str]) -> list
     for piece in slices(account.holds, window.start, window.end):
         users = {task.username for task in piece.tasks}
         shown = users.intersection(named) if named else users
-        spell = Spell(piece.start, piece.end, tuple(sorted(shown)), shown != users, piece.ownership)
-        if spells and replace(spell, start=spells[-1].start, end=spells[-1].end) == spells[-1]:
-            spells[-1] = replace(spells[-1], end=spell.end)
+        told = tuple(sorted(shown)), shown != users, piece.ownership
+        if spells and told == (spells[-1].usernames, spells[-1].has_others, spells[-1].ownership):
+            spells[-1] = replace(spells[-1], end=piece.end)
         else:
-            spells.append(spell)
+            spells.append(Spell(piece.start, piece.end, *told))
     return spells

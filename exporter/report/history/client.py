@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
-import aiohttp
 import numpy as np
 from pydantic import SecretStr
 
@@ -25,6 +25,7 @@ from exporter.errors import (
     HistoryQueryError,
     HistoryUnreachableError,
 )
+from exporter.https import aiohttp, system_trust
 from exporter.names import visible
 from exporter.report.history.queries import LONGEST_SECONDS, Query, Question, pieces
 from exporter.report.history.responses import Remark, Series, Unsound, all_series, concatenated, label_sets, parsed
@@ -77,7 +78,9 @@ class PrometheusClient:
 
     async def __aenter__(self) -> Self:
         """Reads the token and opens the session."""
+        is_https = urlsplit(self._settings.url).scheme == "https"
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=system_trust() if is_https else True),
             headers=_headers(self._settings),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
         )

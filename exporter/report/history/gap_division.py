@@ -52,7 +52,7 @@ class OwnerTotals:
     amounts: Mapping[Owner, Amounts]
 
 
-def rows_across(times: Floats, instants: Sequence[float], wider_than: float) -> NDArray[np.intp]:
+def rows_across(times: Floats, instants: Sequence[float] | Floats, wider_than: float) -> NDArray[np.intp]:
     """Returns the rows that follow instants, and follow the row before by more than so many seconds.
 
     Args:

@@ -48,7 +48,7 @@ def strayed(samples: Samples) -> NDArray[np.bool_]:
     """
     elapsed, grown = np.diff(samples.times), np.diff(samples.counters[:, OBSERVED])
     impossible: NDArray[np.bool_] = (grown > elapsed + _CLOCKS_OFF) | (grown < -_CLOCKS_OFF)
-    return impossible & ~resets(samples)
+    return impossible & ~resets(samples) if impossible.any() else impossible
 
 
 def in_order(samples: Samples) -> Samples:
@@ -72,12 +72,14 @@ def _fell_to_possible(samples: Samples) -> NDArray[np.bool_]:
 
     By clocks that differ less time seems to have passed. Then the fall must be larger than clocks alone can make one.
     """
-    reset_with_exporter = samples.counters[:, :ENERGY]
-    fell = (np.diff(reset_with_exporter, axis=0) < -ROUNDING * reset_with_exporter[:-1]).any(axis=1)
     observed, elapsed = samples.counters[:, OBSERVED], np.diff(samples.times)
     far = np.diff(observed) < -_CLOCKS_OFF
-    fell_to_possible: NDArray[np.bool_] = fell & (observed[1:] <= elapsed + np.where(far, _CLOCKS_OFF, 0.0))
-    return fell_to_possible
+    possible: NDArray[np.bool_] = observed[1:] <= elapsed + np.where(far, _CLOCKS_OFF, 0.0)
+    if not possible.any():  # as nearly always: the rest costs most
+        return possible
+    reset_with_exporter = samples.counters[:, :ENERGY]
+    fell: NDArray[np.bool_] = (np.diff(reset_with_exporter, axis=0) < -ROUNDING * reset_with_exporter[:-1]).any(axis=1)
+    return fell & possible
 
 
 def _overtook(samples: Samples) -> NDArray[np.bool_]:

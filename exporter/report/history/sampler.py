@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from exporter.report.history.concurrency import together
 from exporter.report.history.gpus import Inventory, reference_gpus
 from exporter.report.history.queries import CounterGroup, any_of, batches, pieces
 from exporter.report.history.responses import Series
-from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, beside, united_by_series
+from exporter.report.history.samples import COUNTERS, Labels, Samples, SamplesBySeries, united_by_series
 from exporter.report.history.scrape_times import ScrapeTimes
 from exporter.report.observed import Floats
 from exporter.report.window import CELL_SECONDS
@@ -33,10 +33,8 @@ _QUERY_SAMPLES = 1700
 """Samples that cost both sides what a query does."""
 _SERIES_SAMPLES = 130
 """Samples that cost both sides what a series does, however few it has."""
-_SLOTS = tuple(_MINUTE * n for n in (1, 2, 3, 5, 10))
+_SLOTS = tuple(_MINUTE * n for n in (1, 2, 3, 5, 10, 20, 45))
 """Seconds of instants that one query may ask for."""
-_MOST_KEPT = 1_000_000
-"""Scrapes around instants: 50 MB of counters; a day of a thousand GPUs with ten tasks each has half of that."""
 _SPEAKS = 0
 """The column of a group's first metric, at whose instants all the group has samples."""
 
@@ -89,29 +87,23 @@ class Sampler:
                     by_span.setdefault(piece, set()).add(uuid)
         return await self._read_spans(group, by_span)
 
-    async def near(self, group: CounterGroup, instants: Mapping[str, Collection[float]]) -> SamplesBySeries:
+    async def near(self, group: CounterGroup, instants: Mapping[str, Floats], slot: float) -> SamplesBySeries:
         """Returns the samples on either side of instants, where no scrape was missed, and those around them.
-
-        Of so many instants that nearly every sample is around one, only those beside them are kept.
 
         Args:
             group: Which counters.
             instants: Unix seconds, by GPU.
+            slot: The seconds whose instants one query asks for.
         """
-        each = {uuid: np.fromiter(some, dtype=np.float64) for uuid, some in instants.items()}
-        slot = self._slot(list(each.values()))
         by_span: dict[Span, set[str]] = {}
-        for uuid, some in each.items():
+        for uuid, some in instants.items():
             for start in (np.unique(some // slot) * slot).tolist():
                 by_span.setdefault((start - self.apart, start + slot + self.apart), set()).add(uuid)
+        return await self._read_spans(group, by_span)
 
-        def kept(labels: Labels, samples: Samples) -> Samples:
-            return beside(samples, each[dict(labels)["gpu_uuid"]])
-
-        scrapes = sum(map(len, by_span.values())) * (slot + 2 * self.apart) / self.interval
-        return await (
-            self._read_spans(group, by_span, kept) if scrapes > _MOST_KEPT else self._read_spans(group, by_span)
-        )
+    def rows_near(self, instants: Floats, slot: float) -> float:
+        """Returns how many scrapes `near` reads of one GPU."""
+        return len(np.unique(instants // slot)) * self._rows_in(slot)
 
     async def latest(self, group: CounterGroup, uuid: str, until: float, seconds: float) -> SamplesBySeries:
         """Returns the last sample of each series of a GPU, be it gone since, with `until` for its time.
@@ -127,11 +119,14 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def _slot(self, instants: Sequence[Floats]) -> float:
-        """Returns the seconds whose instants one query asks for, such that all queries cost least.
+    def slot(self, instants: Sequence[Floats]) -> float:
+        """Returns the seconds whose instants one query should ask for, such that all queries cost least.
 
         Long slots bring samples between instants, short ones the samples at their edges, and the series, again and
         again.
+
+        Args:
+            instants: Unix seconds, of each GPU.
         """
         gpus = np.repeat(np.arange(len(instants)), [len(some) for some in instants])
         everything = np.concatenate([*map(np.sort, instants), []])
@@ -139,26 +134,18 @@ class Sampler:
         def cost(slot: float) -> float:
             slots = everything // slot
             is_next = (np.diff(slots) != 0) | (np.diff(gpus) != 0)
-            each = ((slot + 2 * self.apart) / self.interval + _SERIES_SAMPLES) * COUNTERS
-            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(set(slots.tolist()))
+            each = (self._rows_in(slot) + _SERIES_SAMPLES) * COUNTERS
+            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(np.unique(slots))
 
         return min(_SLOTS, key=cost)
 
-    async def _read_spans(
-        self,
-        group: CounterGroup,
-        by_span: Mapping[Span, Collection[str]],
-        kept: Callable[[Labels, Samples], Samples] = lambda _, samples: samples,
-    ) -> SamplesBySeries:
-        """Returns what is kept of the samples within spans; the rest goes as soon as it is read."""
+    def _rows_in(self, slot: float) -> float:
+        return (slot + 2 * self.apart) / self.interval
 
-        async def read(uuids: Collection[str], span: Span) -> SamplesBySeries:
-            tables = await self._read_span(group, uuids, span)
-            return {labels: kept(labels, samples) for labels, samples in tables.items()}
-
+    async def _read_spans(self, group: CounterGroup, by_span: Mapping[Span, Collection[str]]) -> SamplesBySeries:
         return united_by_series(
             await together(
-                read(some, span)
+                self._read_span(group, some, span)
                 for span, uuids in by_span.items()
                 for some in batches(self._known.known_as(uuids), self._samples_in(span))
             )

@@ -38,11 +38,6 @@ SamplesBySeries = dict[Labels, Samples]
 NO_SAMPLES = Samples(np.empty(0), np.empty((0, COUNTERS)))
 
 
-_BESIDE = 3
-_EDGES = 300.0
-"""Seconds: midnight is a multiple of them in every zone, and so is each edge of ten-minute cells."""
-
-
 def united(pieces: Iterable[Samples]) -> Samples:
     """Returns all samples of one series, each once, by time. Those of the same millisecond are the same."""
     everything = [NO_SAMPLES, *pieces]
@@ -50,20 +45,6 @@ def united(pieces: Iterable[Samples]) -> Samples:
     counters = np.concatenate([piece.counters for piece in everything])
     _, first = np.unique(np.round(times * 1000), return_index=True)
     return Samples(times[first], counters[first])
-
-
-def beside(samples: Samples, instants: Floats) -> Samples:
-    """Returns the samples on either side of instants, in Unix seconds, and of whatever instant a cell may begin at.
-
-    Three on each side: of one that steps back, those around it tell whether it came late or a counter began anew.
-    """
-    if not len(samples):
-        return samples
-    edges = np.arange(samples.times[0] // _EDGES * _EDGES, samples.times[-1], _EDGES)
-    after = np.searchsorted(samples.times, np.concatenate((instants, edges)))
-    is_beside = np.zeros(len(samples), dtype=np.bool_)
-    is_beside[np.clip(after[:, None] + np.arange(-_BESIDE, _BESIDE), 0, len(samples) - 1)] = True
-    return samples[is_beside]
 
 
 def completed(exact: SamplesBySeries, coarse: SamplesBySeries, closer_than: float) -> SamplesBySeries:

@@ -56,7 +56,7 @@ from exporter.report.observed import Floats
 from exporter.report.window import Window
 
 
-def spans_around_gaps(times: Floats, instants: Sequence[float], least_gap: float) -> Iterator[Span]:
+def spans_around_gaps(times: Floats, instants: Sequence[float] | Floats, least_gap: float) -> Iterator[Span]:
     """Returns where all samples are wanted to divide the gaps across instants: on either side until all is booked.
 
     Args:
@@ -68,7 +68,7 @@ def spans_around_gaps(times: Floats, instants: Sequence[float], least_gap: float
         yield times[n - 1] - SETTLED_SECONDS, times[n] + SETTLED_SECONDS
 
 
-def gaps_across(devices: Iterable[Samples], instants: Sequence[float], least_gap: float) -> set[Span]:
+def gaps_across(devices: Iterable[Samples], instants: Sequence[float] | Floats, least_gap: float) -> set[Span]:
     """Returns the stretches without scrapes of any GPU in which instants lie, one for each.
 
     Args:

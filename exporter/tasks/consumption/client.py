@@ -22,8 +22,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import aiohttp
-
 from exporter import __version__, config
 from exporter.errors import (
     ConfigError,
@@ -33,6 +31,7 @@ from exporter.errors import (
     TasksPayloadError,
     TasksServerError,
 )
+from exporter.https import aiohttp, system_trust
 from exporter.model import Answer, Scope
 from exporter.tasks.consumption import dates
 from exporter.tasks.consumption.credentials import PLACES, Token, TokenReader
@@ -72,7 +71,7 @@ class ConsumptionClient:
         self.has_past = True
         self._zone = ZoneInfo(settings.timezone)
         self._timeout = settings.timeout
-        self._tls = _trust(settings)
+        self._tls = _trust(settings, is_https=urlsplit(url).scheme == "https")
         self._token = TokenReader(settings.token_file)
 
     async def tasks(self, start: float, end: float, username: str | None = None, scope: Scope | None = None) -> Answer:
@@ -188,10 +187,10 @@ def _server_advice(status: int) -> str:
     return "request not accepted: is this the management server?"
 
 
-def _trust(settings: config.Tasks) -> ssl.SSLContext | bool:
+def _trust(settings: config.Tasks, *, is_https: bool) -> ssl.SSLContext | bool:
     """Returns whom to trust: the authorities of `tasks.ca_file`, or those of the system."""
     if settings.ca_file is None:
-        return True
+        return system_trust() if is_https else True
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (ssl.SSLError, OSError) as error:

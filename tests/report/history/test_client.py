@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -25,6 +26,7 @@ from exporter.errors import (
 from exporter.report.history.client import MAX_STEPS, PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.report.history.responses import Remark, Series, Unsound
+from tests.support.certificates import self_signed
 
 QUESTION = Question("a question", "x{}")
 SECRET = "s3cr3t-token"
@@ -32,15 +34,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The URL of a real server on loopback that answers everything with the handler."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        yield f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -374,3 +376,18 @@ async def test_label_sets_that_are_none_are_refused() -> None:
     ):
         with pytest.raises(HistoryPayloadError):
             await client.label_sets(QUESTION, 0.0, 1.0)
+
+
+async def test_over_https_the_authorities_of_the_system_are_trusted_and_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    async with serving(answering(matrix(({}, [[15, "1"]]))), tls) as url:
+        async with PrometheusClient(config.Prometheus(url=url)) as client:
+            with pytest.raises(HistoryUnreachableError, match="certificate"):
+                await client.instant(QUESTION, 15)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+        async with PrometheusClient(config.Prometheus(url=url)) as client:
+            assert len(await client.instant(QUESTION, 15)) == 1

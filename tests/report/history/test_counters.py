@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.history.counters import device_curve, lost_or_found, owner_curve
+from exporter.report.history.counters import CounterCurve, device_curve, lost_or_found, owner_curve
 from exporter.report.history.lives import in_order, reset_times, resets
-from exporter.report.history.samples import NO_SAMPLES, Samples
+from exporter.report.history.samples import COUNTERS, NO_SAMPLES, Samples
 from exporter.report.observed import BUSY, ENERGY, IDLE
 from tests.support.samples import JOULES, table
 
@@ -22,6 +23,16 @@ def test_between_samples_lies_a_straight_line() -> None:
     assert curve.at(106).busy_seconds == pytest.approx(3)
     assert curve.at(50) == curve.at(100)
     assert curve.at(500) == curve.at(115)
+
+
+@given(st.lists(st.integers(0, 50), max_size=12), st.lists(st.integers(0, 500), min_size=1, unique=True), st.randoms())
+def test_a_curve_of_a_few_instants_tells_there_what_the_whole_one_does(
+    times: list[int], instants: list[int], random: Random
+) -> None:
+    heights = np.array([[random.uniform(0, 1e9) for _ in range(COUNTERS)] for _ in times]).reshape(-1, COUNTERS)
+    curve = CounterCurve(10.0 * np.sort(times), heights)
+    few = curve.only_at(np.sort(np.array(instants, dtype=np.float64)))
+    assert [few.at(instant) for instant in instants] == [curve.at(instant) for instant in instants]
 
 
 def test_nothing_was_observed_where_there_are_no_samples() -> None:

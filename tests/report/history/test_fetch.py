@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,16 @@ from exporter.aliases import GpuNames
 from exporter.demo.remote_write import STALE, Column
 from exporter.model import Answer, MalformedTask, Owner, Ownership
 from exporter.ownership import Holdings
+from exporter.report.history import gpu_counters
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.counters import device_curve
-from exporter.report.history.fetch import History, Told, fetch
+from exporter.report.history.fetch import History, fetch
+from exporter.report.history.gpu_counters import Told
 from exporter.report.history.gpus import Inventory, absence
 from exporter.report.history.queries import DEVICES, OWNERS
 from exporter.report.history.sampler import Sampler
 from exporter.report.history.samples import Samples
-from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, Floats, ObservedGpu
+from exporter.report.observed import BUSY, ENERGY, IDLE, IDLE_VRAM_HELD, OBSERVED, Cells, Floats, ObservedGpu
 from exporter.report.window import Window, window
 from tests.support.engines import ENGINES
 
@@ -153,8 +156,15 @@ async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 async def read(
-    url: str, cluster: str, day: Window = DAY, gpus: list[SyntheticGpu] | None = None, *, by_labels: bool = False
+    url: str,
+    cluster: str,
+    day: Window = DAY,
+    gpus: list[SyntheticGpu] | None = None,
+    *,
+    by_labels: bool = False,
+    asked: list[tuple[float, float]] | None = None,
 ) -> History:
+    """Reads a history; adds the stretches of time about whose holders it asks to `asked`."""
     entries = [
         MalformedTask("", "", (gpu.uuid,), start, end)
         for gpu in gpus or ()
@@ -162,11 +172,13 @@ async def read(
     ]
     holdings = Holdings(Answer((), tuple(entries), as_of=NOW))
 
-    async def unasked(_start: float, _end: float) -> Holdings:
+    async def nobody(start: float, end: float) -> Holdings:
+        if asked is not None:
+            asked.append((start, end))
         return Holdings(Answer((), (), as_of=NOW))
 
     async with PrometheusClient(config.Prometheus(url=url, matchers=f'cluster="{cluster}"')) as client:
-        return await fetch(client, day, None if by_labels else Told((), holdings, unasked))
+        return await fetch(client, day, None if by_labels else Told((), holdings, nobody))
 
 
 def pairs(history: History, gpus: list[SyntheticGpu]) -> list[tuple[ObservedGpu, SyntheticGpu]]:
@@ -183,8 +195,28 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
         instants = np.array([DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end])
         found = np.diff([observed.at(instant) for instant in instants], axis=0)
         np.testing.assert_allclose(found, np.diff(curve.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)
-        cells = np.diff(curve.at_each(np.array(DAY.edges)), axis=0)
-        np.testing.assert_allclose(observed.cells.amounts, cells, rtol=RTOL, atol=1e-4)
+        amounts = np.diff(curve.at_each(np.array(DAY.edges)), axis=0)
+        told = observed.cells
+        cells = Cells.of(told.seconds, amounts, told.peak_vram_bytes, told.vram_total_bytes)
+        for of in (attrgetter("observed_seconds"), attrgetter("utilization"), attrgetter("vram_used")):
+            np.testing.assert_allclose(of(told), of(cells), rtol=RTOL, atol=1e-4)
+
+
+async def test_gpus_that_are_read_one_after_the_other_tell_what_all_at_once_do(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = FAULTY.make()
+    at_once = await read(engine, "faulty", gpus=gpus)
+    monkeypatch.setattr(gpu_counters, "_MOST_ROWS", 1)
+    asked: list[tuple[float, float]] = []
+    in_turn = await read(engine, "faulty", gpus=gpus, asked=asked)
+    for (one, gpu), (other, _) in zip(pairs(at_once, gpus), pairs(in_turn, gpus), strict=True):
+        for instant in (DAY.start, *(at for at in gpu.instants if DAY.start < at < DAY.end), DAY.end):
+            np.testing.assert_allclose(one.at(instant), other.at(instant), rtol=RTOL, atol=1e-4)
+        np.testing.assert_allclose(one.cells.utilization, other.cells.utilization, rtol=RTOL, atol=1e-6)
+        assert one.places == other.places
+    assert asked, "scrapes failed at midnight"
+    assert len(asked) == len(set(asked))
 
 
 async def test_the_truth_of_a_gpu_that_was_always_scraped_is_met(engine: str) -> None:
@@ -236,7 +268,10 @@ async def test_replicas_are_one_gpu_and_fill_each_others_gaps(engine: str) -> No
         truth = np.subtract(*gpu.at(np.array([DAY.end, DAY.start])))
         np.testing.assert_allclose(observed.at(DAY.end).minus(observed.at(DAY.start)), truth, rtol=1e-3)
         hidden = np.subtract(*gpu.at(np.array([at(8), at(7)])))
-        np.testing.assert_allclose(observed.at(at(8)).minus(observed.at(at(7))), hidden, rtol=0.01, atol=INTERVAL)
+        cells = observed.cells
+        assert cells.observed_seconds[42:48].sum() == pytest.approx(hidden[OBSERVED], rel=0.01)
+        busy = cells.observed_seconds * cells.utilization
+        assert busy[42:48].sum() == pytest.approx(hidden[BUSY], rel=0.01, abs=INTERVAL)
 
 
 async def test_a_day_of_25_hours_is_read_whole(engine: str) -> None:
@@ -244,14 +279,16 @@ async def test_a_day_of_25_hours_is_read_whole(engine: str) -> None:
     ((observed, gpu),) = pairs(await read(engine, "long", LONG_DAY, gpus), gpus)
     truth = np.subtract(*gpu.at(np.array([LONG_DAY.end, LONG_DAY.start])))
     assert len(observed.cells.seconds) == 150
-    np.testing.assert_allclose(observed.cells.amounts.sum(axis=0), truth, rtol=1e-3)
+    found = observed.at(LONG_DAY.end).minus(observed.at(LONG_DAY.start))
+    np.testing.assert_allclose(found, truth, rtol=1e-3)
+    assert observed.cells.observed_seconds.sum() == pytest.approx(truth[OBSERVED], rel=1e-3)
 
 
 async def test_a_gpu_read_in_the_seven_days_before_counts_unobserved(engine: str) -> None:
     gpus = GONE.make()
     for observed, gpu in pairs(await read(engine, "gone"), gpus):
         assert (observed.hostname, observed.index, observed.model) == (gpu.hostname, gpu.index, "AMD Instinct MI300X")
-        assert not observed.cells.amounts.any()
+        assert not observed.cells.observed_seconds.any()
         assert observed.at(DAY.end) == observed.at(DAY.start)
 
 

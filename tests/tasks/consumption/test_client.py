@@ -10,7 +10,6 @@ import os
 import resource
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import traceback
@@ -34,6 +33,7 @@ from exporter.errors import (
 from exporter.model import Scope, Task, TaskGpu
 from exporter.tasks.consumption.client import PATH, ConsumptionClient
 from exporter.tasks.consumption.parse import AnswerReader
+from tests.support.certificates import self_signed
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 NOW = 1753142400.0
@@ -420,20 +420,7 @@ def test_an_answer_that_takes_long_to_decode_does_not_delay_the_end_of_the_loop(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
-    alternative = [
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(path),
-        "-out",
-        str(path.with_suffix(".crt")),
-    ]
-    subprocess.run([*command.split(), *alternative], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -447,6 +434,13 @@ async def tls_api(certificate: Path) -> AsyncIterator[StandInApi]:
 async def test_a_private_authority_can_be_trusted(tls_api: StandInApi, certificate: Path) -> None:
     asked = client(tls_api.url, ca_file=str(certificate.with_suffix(".crt")))
     assert (await asked.tasks(NOW - 60, NOW)).tasks == (TASK,)
+
+
+async def test_an_authority_of_the_system_is_trusted(
+    tls_api: StandInApi, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+    assert (await client(tls_api.url).tasks(NOW - 60, NOW)).tasks == (TASK,)
 
 
 async def test_an_unknown_authority_is_not_trusted(tls_api: StandInApi) -> None:
