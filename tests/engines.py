@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.support.debian import Apt, UnavailableError, cache, one_at_a_time, run
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -84,8 +86,8 @@ def main() -> int:
         sys.stdout.write(f"== {suite}: {versions}\n")
         sys.stdout.flush()
         with tempfile.NamedTemporaryFile(suffix=".xml") as results:
-            code = tested(place / "usr/bin", Path(results.name))
-            failed = failed or code != 0
+            code = tested(suite, place / "usr/bin", Path(results.name))
+            failed = failed or code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
             if Path(results.name).stat().st_size:  # else pytest itself did not come to its end, and has said so
                 counts = counted(Path(results.name))
                 rows += [(f"{name} {versions[key]}, {suite}", counts[key]) for key, name in _ENGINES.items()]
@@ -93,14 +95,16 @@ def main() -> int:
     return int(failed)
 
 
-def tested(programs: Path, results: Path) -> int:
+def tested(suite: str, programs: Path, results: Path) -> int:
     """Runs the tests with these programs first, and returns pytest's exit code.
 
     Args:
+        suite: Of Debian: pytest remembers for each which tests failed.
         programs: The folder of the engines.
         results: Where pytest writes JUnit's XML.
     """
     command = [sys.executable, "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", f"--junitxml={results}"]
+    command += ["-o", f"cache_dir=.pytest_cache/{suite}"]
     tests = [test for part in _PARTS.values() for test in part]
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path}
