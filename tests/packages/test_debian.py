@@ -58,7 +58,7 @@ def _of_next_version(package: Path, folder: Path) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def linting(released: Distribution) -> Iterator[subprocess.Popen[str]]:
     """Lintian, which takes its time beside the other tests."""
-    command = ["lintian", "--allow-root", "--no-cfg", "--tag-display-limit", "0", *released.debs]
+    command = ["lintian", "--allow-root", "--no-cfg", "--tag-display-limit", "0", *map(str, released.debs)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         yield process
 
