@@ -55,7 +55,7 @@ The daily reports.
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yields the name of each man page, and its text as troff reads it."""
-    yield from _pages(click.Context(cli, info_name=NAME, **cli.context_settings))
+    yield from pages_of(click.Context(cli, info_name=NAME, **cli.context_settings))
 
 
 def completion(shell: str) -> str:
@@ -65,12 +65,13 @@ def completion(shell: str) -> str:
     return of_shell(cli, {}, NAME, f"_{NAME.upper()}_COMPLETE").source()
 
 
-def _pages(context: click.Context) -> Iterator[tuple[str, str]]:
+def pages_of(context: click.Context) -> Iterator[tuple[str, str]]:
+    """Yields the same of one command, and of those below it."""
     command = context.command
     end = f".SH SEE ALSO\n.BR {NAME} (1)\n" if context.parent else _OF_THE_PROGRAM.lstrip()
     yield f"{context.command_path.replace(' ', '-')}.1", _page(context) + end
     for name, one in sorted(_commands(command).items()):
-        yield from _pages(click.Context(one, info_name=name, parent=context))
+        yield from pages_of(click.Context(one, info_name=name, parent=context))
 
 
 def _page(context: click.Context) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Names what environments hold: each library once, with its version and license.
 
-libraries FOLDER …
+libraries.py FOLDER …
 """
 
 import sys
