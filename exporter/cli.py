@@ -12,17 +12,18 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from exporter import __version__
-from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError, said_in
+from exporter.config_command import config
+from exporter.errors import CheckFailedError, ConfigError, ExporterError, UsageError
 from exporter.names import visible
+from exporter.options import config_option, web_options
 from exporter.report.options import Options, report_options
 
 if TYPE_CHECKING:
@@ -40,48 +41,6 @@ _SWITCH_SECONDS = 0.001
 """After which the thread that reads an answer of megabytes lets a scrape go on; Python's own 5 ms add up to 40."""
 
 
-def _config_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds --config; the command gets `config_path`, which is named in errors about what the file says."""
-
-    @wraps(command)
-    def named(config_path: Path | None, **options: object) -> None:
-        with said_in(config_path):
-            command(config_path=config_path, **options)
-
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Config file (YAML); without it every default holds.",
-    )(named)
-
-
-def _web_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options that all exporters have; the command gets them as `flags`."""
-
-    @wraps(command)
-    def told(web_addresses: tuple[str, ...], web_file: Path | None, **options: object) -> None:
-        from exporter.web.flags import WebFlags, address
-
-        command(flags=WebFlags(tuple(map(address, web_addresses)), web_file), **options)
-
-    listen = click.option(
-        "--web.listen-address",
-        "web_addresses",
-        multiple=True,
-        metavar="ADDRESS",
-        help="Listen there, such as :9942 or [::1]:9942, and not where the config says; may be repeated.",
-    )
-    file = click.option(
-        "--web.config.file",
-        "web_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="TLS, passwords and headers from the file that all exporters of Prometheus share.",
-    )
-    return listen(file(told))
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="exporter")
 def cli() -> None:
@@ -96,8 +55,8 @@ def cli() -> None:
 
 
 @cli.command(short_help="Run the service of one node.")
-@_config_option
-@_web_options
+@config_option
+@web_options
 def serve(config_path: Path | None, flags: WebFlags) -> None:
     """Run the service of one node: read its GPUs, follow their owners, answer /metrics.
 
@@ -122,7 +81,7 @@ def serve(config_path: Path | None, flags: WebFlags) -> None:
 
 
 @cli.command(short_help="Account a day to users and tasks.")
-@_config_option
+@config_option
 @report_options
 def report(config_path: Path | None, options: Options) -> None:
     """Account a day, or several, to users and tasks, from the scrape history.
@@ -161,7 +120,7 @@ def report(config_path: Path | None, options: Options) -> None:
 
 
 @cli.command(short_help="Show who has which GPU.")
-@_config_option
+@config_option
 @click.option("--date", help="A day, YYYY-MM-DD, in report.timezone; without it: now.")
 @click.option("--user", "users", multiple=True, help="Only this user's; may be repeated.")
 @click.option("--node", "nodes", multiple=True, help="Only this host's; may be repeated.")
@@ -211,7 +170,7 @@ def _past(config: Config, day: Window) -> Past | None:
 
 
 @cli.command(short_help="Show every GPU now.")
-@_config_option
+@config_option
 @click.option("--free", "is_free", is_flag=True, help="Only those that are free.")
 @click.option("--user", "username", help="Only this user's, and what they used today and this month.")
 @click.option("--node", "nodes", multiple=True, help="Only this host's; may be repeated.")
@@ -239,8 +198,8 @@ def status(
 
 
 @cli.command(short_help="Serve the cluster's pages.")
-@_config_option
-@_web_options
+@config_option
+@web_options
 def portal(config_path: Path | None, flags: WebFlags) -> None:
     """Serve the cluster's pages: every GPU now, each user, past reports. Asks Prometheus alone.
 
@@ -265,7 +224,7 @@ def portal(config_path: Path | None, flags: WebFlags) -> None:
 
 
 @cli.command(short_help="Run a simulated cluster, and report its days.")
-@_config_option
+@config_option
 @click.option("--exit", "finite", is_flag=True, help="End by itself, after printing what Prometheus answered.")
 @click.option(
     "--output",
@@ -299,7 +258,7 @@ def demo(config_path: Path | None, output: Path, finite: bool) -> None:
 
 
 @cli.command(short_help="Try every part, and say what to do.")
-@_config_option
+@config_option
 def check(config_path: Path | None) -> None:
     """Try config, GPUs, consumption API and Prometheus, and say what to do.
 
@@ -324,8 +283,8 @@ def check(config_path: Path | None) -> None:
 
 
 @cli.command(short_help="Ask the service of this machine whether it answers.")
-@_config_option
-@_web_options
+@config_option
+@web_options
 def health(config_path: Path | None, flags: WebFlags) -> None:
     """Ask the service of this machine whether it answers, on the port and by the scheme of its config and options.
 
@@ -342,68 +301,7 @@ def health(config_path: Path | None, flags: WebFlags) -> None:
     ask(flags.settings(ConfigFile(config_path).load().listen), _HEALTH_SECONDS)
 
 
-@cli.group(short_help="Look at a config file itself.")
-def config() -> None:
-    """Look at a config file itself: nothing is probed, and no service need run.
-
-    \b
-    Examples:
-      exporter config schema > config.schema.json     for editors
-      exporter config check config.yaml               before it is used
-    """
-
-
-@config.command("schema", short_help="Print the JSON Schema of the config.")
-@_config_option
-def config_schema(config_path: Path | None) -> None:  # noqa: ARG001  all commands take it
-    """Print the JSON Schema of the config, for editors.
-
-    \b
-    Examples:
-      exporter config schema > config.schema.json
-      # yaml-language-server: $schema=config.schema.json      as the first line of config.yaml
-    """
-    from exporter.config.schema import schema
-
-    click.echo(schema(), nl=False)
-
-
-@config.command("check", short_help="Say whether a config file is right.")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@_config_option
-@click.option(
-    "--for",
-    "service",
-    type=click.Choice(["serve", "portal"]),
-    help="Read the certificates and the web configuration file that this service would, too.",
-)
-@_web_options
-def config_check(file: Path | None, config_path: Path | None, service: str | None, flags: WebFlags) -> None:
-    """Say whether a config file is right: each fault with file, key, what was expected and what was found.
-
-    \b
-    Examples:
-      exporter config check config.yaml
-      exporter config check --config config.yaml --for serve      before a reload
-
-    \b
-    Exit code: 0 right; 2 not.
-    """
-    from exporter.config import ConfigFile
-    from exporter.web.tls import Tls
-
-    if file is not None and config_path is not None:
-        raise UsageError("config check: expected one file, found FILE and --config")
-    chosen = ConfigFile(file or config_path)
-    if chosen.path is None:
-        raise UsageError("config check: expected a file: exporter config check config.yaml")
-    with chosen.named():
-        settings = chosen.load()
-        section = "portal" if service == "portal" else "listen"
-        told = flags.settings(settings.portal if service == "portal" else settings.listen, section)
-        if service is not None and told.tls is not None:
-            Tls(told.tls)
-    click.echo(f"{chosen.path}: right")
+cli.add_command(config)
 
 
 async def _check(config: Config, file: ConfigFile) -> bool:
