@@ -68,7 +68,7 @@ expect "the service runs" inside systemctl is-active mi300x-exporter.service
 expect "the timer waits" inside systemctl is-active mi300x-report.timer
 
 step "With simulated GPUs"
-sed -i 's/source: amdsmi/source: simulated/' "$tree/etc/mi300x-exporter/config.yaml"
+sed -i 's/^  source: [a-z]*/  source: simulated/' "$tree/etc/mi300x-exporter/config.yaml"
 inside systemctl restart mi300x-exporter.service
 metrics='import urllib.request as u; print(u.urlopen("http://127.0.0.1:9942/metrics").read().decode())'
 # The first readings come a moment after the start.
