@@ -64,8 +64,9 @@ class Machine:
         """Boots it, and ends it.
 
         Raises:
-            UnavailableError: Debian cannot be had, or does not boot here.
+            UnavailableError: Debian or Python's packages cannot be had, or it does not boot here.
         """
+        registry.demand()
         tree = bootstrapped("ansible", _SUITE, "root", f"--include={_PACKAGES}")
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
         self._prepare()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,6 @@ _REPOSITORY = DEPLOY.parents[1]
 _TOKEN = "token-that-nobody-may-see"
 _MAIL_PASSWORD = "password-of-the-mail-account"
 _PATIENCE_SECONDS = 180.0
-_OLDER = "exporter/__init__.py"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def variables(machine: Machine) -> dict[str, Any]:
         "report": {
             "timezone": "Asia/Taipei",
             "nodes": "{{ dict(groups.mi300x_node | product([8])) }}",
-            "deliver": [{"to": f"mailtos://user:{_MAIL_PASSWORD}@mail.example.org"}],
+            "deliver": [{"to": f"mailtos://user:{_MAIL_PASSWORD}@127.0.0.1:1?to=lab@example.org"}],
         },
     }
     return {
@@ -74,9 +74,10 @@ def started(machine: Machine) -> str:
     return machine.says("systemctl show --property=InvocationID mi300x-exporter")
 
 
-def test_ansible_lint_has_nothing_to_say() -> None:
+def test_ansible_lint_has_nothing_to_say(tmp_path: Path) -> None:
     command = (Path(sys.prefix, "bin/ansible-lint"), "--offline", "--profile", "production", "--nocolor", ".")
-    linted = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, check=False)
+    environment = os.environ | {"ANSIBLE_HOME": str(tmp_path)}
+    linted = subprocess.run(command, cwd=DEPLOY, env=environment, capture_output=True, text=True, check=False)
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
@@ -90,7 +91,6 @@ def test_a_check_of_a_bare_machine_tells_changes_and_makes_none(site: Site, vari
 def test_a_run_makes_a_machine_all_that_its_groups_say(site: Site, variables: dict[str, Any]) -> None:
     machine = site.machine
     # Of a site that has Prometheus: prometheus.yml is its own, and names what the role writes.
-    (_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text()
     example = (_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text().replace("15s", "1s")
     machine.says(f"cat > /etc/prometheus/prometheus.yml <<'END'\n{example}\nEND\n")
     machine.says("touch /etc/prometheus/recording.rules.yml /etc/prometheus/alerts.rules.yml")
@@ -144,7 +144,6 @@ def test_another_config_is_told_by_a_check_and_taken_over_by_a_run(site: Site, v
     assert site.play(**more).recap["changed"] == 1
     assert started(site.machine) != before
     until(lambda: len(asked(site.machine, "amdgpu_up")) == 4)
-    assert site.play(**variables).code == 0
 
 
 def test_a_config_that_is_not_usable_changes_nothing_and_is_told_without_its_secrets(
@@ -171,10 +170,12 @@ def test_another_version_replaces_the_one_before(site: Site, variables: dict[str
     assert versions == site.machine.says("readlink /opt/mi300x-exporter/current").split()
     program = site.machine.says("/opt/mi300x-exporter/current/bin/exporter --version")
     assert program == "exporter, version 99.0\n"
-    assert site.play(source=newer, **variables).recap["changed"] == 0
+    assert site.machine.run("ls /usr/local/src/mi300x-exporter/deploy/nginx").returncode != 0
 
 
-def test_another_token_restarts_the_exporter(site: Site, variables: dict[str, Any], tmp_path: Path) -> None:
+def test_another_token_restarts_the_exporter_and_is_all_that_changes(
+    site: Site, variables: dict[str, Any], tmp_path: Path
+) -> None:
     newer = another_version(tmp_path)
     before = started(site.machine)
     assert site.play(source=newer, **(variables | {"mi300x_exporter_tasks_token": "another"})).recap["changed"] == 2
@@ -183,9 +184,9 @@ def test_another_token_restarts_the_exporter(site: Site, variables: dict[str, An
 
 
 def another_version(folder: Path) -> Path:
-    """A tree of the source that differs from this one, and lacks a file of it."""
+    """A tree of the source that differs from this one, and lacks a folder of it."""
     for name in ("exporter", "deploy"):
-        shutil.copytree(_REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "nginx"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "config.example.yaml"):
         shutil.copy(_REPOSITORY / name, folder)
     (folder / "exporter/__init__.py").write_text('"""Another."""\n\n__version__ = "99.0"\n')

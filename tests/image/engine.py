@@ -77,7 +77,12 @@ class Engine:
         return Done(done.returncode, done.stdout)
 
     def build(self) -> None:
-        """Makes the image of the Dockerfile, on a base that is imported."""
+        """Makes the image of the Dockerfile, on a base that is imported.
+
+        Raises:
+            UnavailableError: Packages of Debian or Python cannot be had.
+        """
+        registry.demand()
         imported = self.podman("import", _base(), BASE)
         assert imported.code == 0, imported.output
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:

@@ -5,9 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from tests.support.debian import run
+
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def demand() -> None:
+    """Returns if pip gets packages here.
+
+    Raises:
+        UnavailableError: It does not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--retries", "1")
+        run(*pip, "--dest", folder, "amdsmi")
 
 
 def setting(name: str) -> str | None:
