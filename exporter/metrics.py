@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -492,10 +493,10 @@ class Shown(Generic[Source]):
     @property
     def basis(self) -> list[object] | None:
         """All objects that the series are made of, where these stay the same for several scrapes."""
-        objects = self.family.basis
+        objects: Callable[[Source], tuple[object, ...]] | None = self.family.basis
         if objects is None:
             return None
-        return [self.hostname, *(one for _, source in self.sources for one in objects(source))]
+        return [self.hostname, *chain.from_iterable(map(objects, (source for _, source in self.sources)))]
 
     def series(self) -> list[tuple[Labels, float]]:
         """Returns the values of the labels, and the series' own."""
