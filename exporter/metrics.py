@@ -44,6 +44,10 @@ class Family(Generic[Source]):
         """The name of its samples."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
+    def objects(self, source: Source) -> tuple[object, ...] | None:
+        """Returns what `basis` does; None without."""
+        return self.basis(source) if self.basis else None
+
     def metric(self, names: Labels, series: Samples) -> Metric:
         """Builds it with these label names and samples."""
         if self.kind == "info":
@@ -493,10 +497,9 @@ class Shown(Generic[Source]):
     @property
     def basis(self) -> list[object] | None:
         """All objects that the series are made of, where these stay the same for several scrapes."""
-        objects: Callable[[Source], tuple[object, ...]] | None = self.family.basis
-        if objects is None:
-            return None
-        return [self.hostname, *chain.from_iterable(map(objects, (source for _, source in self.sources)))]
+        told: list[tuple[object, ...] | None] = [self.family.objects(source) for _, source in self.sources]
+        known: list[tuple[object, ...]] = [objects for objects in told if objects is not None]
+        return [self.hostname, *chain.from_iterable(known)] if known else None
 
     def series(self) -> list[tuple[Labels, float]]:
         """Returns the values of the labels, and the series' own."""
