@@ -172,8 +172,9 @@ class InstrumentTable:
         return self.collected.name
 
     @property
-    def basis(self) -> None:
-        """See Table."""
+    def basis(self) -> Sequence[object]:
+        """See Table: a family that may have changed is collected anew."""
+        return (self.collected,)
 
     @property
     def is_shown_empty(self) -> bool:
