@@ -82,7 +82,7 @@ class _Known:
     lines: dict[Any, _Line] = field(default_factory=dict)
     basis: Sequence[object] | None = None
     text: str = ""
-    """All lines."""
+    """All lines, where there is a basis."""
 
 
 class Encoding:
@@ -107,11 +107,13 @@ class Encoding:
         for table in tables:
             known = self._known[table.name] = before.get(table.name) or _Known(self._text(table.metric(())))
             basis = table.basis
-            if basis is None or known.basis is None or not _are_the_same(known.basis, basis):
-                lines = yield from self._lines(table, known)
-                known.text, known.basis = "".join(lines), basis
-            if known.text or table.is_shown_empty:
-                parts += known.head, known.text
+            if basis is not None and known.basis is not None and _are_the_same(known.basis, basis):
+                text = known.text
+            else:
+                text = "".join((yield from self._lines(table, known)))
+                known.basis, known.text = basis, text if basis is not None else ""
+            if text or table.is_shown_empty:
+                parts += known.head, text
             else:
                 del self._known[table.name]
         parts.append(self._end)
@@ -170,8 +172,9 @@ class InstrumentTable:
         return self.collected.name
 
     @property
-    def basis(self) -> None:
-        """See Table."""
+    def basis(self) -> Sequence[object]:
+        """See Table: a family that may have changed is collected anew."""
+        return (self.collected,)
 
     @property
     def is_shown_empty(self) -> bool:

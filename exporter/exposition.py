@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
@@ -17,6 +17,22 @@ from exporter import metrics
 from exporter.encoding import Encoder, Encoding, InstrumentTable, Table
 from exporter.errors import OF_ONE_GPU, DeviceError, TasksError
 from exporter.model import Gpu, Snapshot
+
+
+class SeldomCounter(Counter):
+    """A counter of many series that seldom change: it is collected anew only after `changed`."""
+
+    _collected: list[Metric] | None = None
+
+    def changed(self) -> None:
+        """Takes note that a series is new, or grew."""
+        self._collected = None
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns what the series are; the very object of last time while nothing changed."""
+        if self._collected is None:
+            self._collected = list(super().collect())
+        return self._collected
 
 
 class Instruments:
@@ -32,7 +48,7 @@ class Instruments:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5),
             registry=registry,
         )
-        self.device_errors = Counter(
+        self.device_errors = SeldomCounter(
             f"{prefix}_device_errors",
             "Failures of a GPU, or, with empty labels, of the whole source of readings.",
             ("gpu", "gpu_uuid", "kind"),
@@ -59,11 +75,13 @@ class Instruments:
         """Starts a GPU's error counts at 0, so that the first error is an increase."""
         for kind in OF_ONE_GPU:
             self.device_errors.labels(str(gpu.index), gpu.uuid, kind.kind)
+        self.device_errors.changed()
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """Counts one failure."""
         index, uuid = (str(gpu.index), gpu.uuid) if gpu else ("", "")
         self.device_errors.labels(index, uuid, error.kind).inc()
+        self.device_errors.changed()
 
     def read(self, seconds: float) -> None:
         """Counts one reading of one GPU, and how long it took."""

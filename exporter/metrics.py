@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -42,6 +43,10 @@ class Family(Generic[Source]):
     def scraped_as(self) -> str:
         """The name of its samples."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
+
+    def objects(self, source: Source) -> tuple[object, ...] | None:
+        """Returns what `basis` does; None without."""
+        return self.basis(source) if self.basis else None
 
     def metric(self, names: Labels, series: Samples) -> Metric:
         """Builds it with these label names and samples."""
@@ -505,10 +510,9 @@ class Shown(Generic[Source]):
     @property
     def basis(self) -> list[object] | None:
         """All objects that the series are made of, where these stay the same for several scrapes."""
-        objects = self.family.basis
-        if objects is None:
-            return None
-        return [self.hostname, *(one for _, source in self.sources for one in objects(source))]
+        told: list[tuple[object, ...] | None] = [self.family.objects(source) for _, source in self.sources]
+        known: list[tuple[object, ...]] = [objects for objects in told if objects is not None]
+        return [self.hostname, *chain.from_iterable(known)] if known else None
 
     def series(self) -> list[tuple[Labels, float]]:
         """Returns the values of the labels, and the series' own."""

@@ -210,6 +210,16 @@ def test_error_counts_start_at_zero_so_that_the_first_is_an_increase(scene: Scen
     assert counts["1", "gpu_lost"] == 1.0
 
 
+def test_each_error_is_in_the_next_scrape(scene: Scene) -> None:
+    exposition = scene.exposition()
+    gpu = scene.snapshot().gpus[1].gpu
+    for count in (1, 2, 3):
+        shown = parse_text(at_once(exposition(""))[0].decode())
+        assert samples(shown, "amdgpu_exporter_device_errors_total")["1", "gpu_lost"] == count
+        scene.instruments.failed(gpu, GpuLostError("gone"))
+        exposition.outdated()
+
+
 def test_every_refresh_result_is_served_from_the_start() -> None:
     results = samples(Scene().registry.collect(), "amdgpu_exporter_task_refreshes_total")
 
