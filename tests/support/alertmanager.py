@@ -88,7 +88,7 @@ class Manager:
         """Tells it alerts as Prometheus does, by their name: labels, and beside them `annotations` and `endsAt`."""
         told = []
         for name, alert in alerts.items():
-            labels = {"alertname": name.partition("__")[0], **alert}
+            labels: dict[str, Any] = {"alertname": name.partition("__")[0], **alert}
             fields = {key: labels.pop(key) for key in ("annotations", "startsAt", "endsAt") if key in labels}
             told.append({"labels": labels, **fields})
         async with (
