@@ -1,7 +1,8 @@
-"""Columns for a terminal, aligned beside wide characters: for the commands, and for the report's text."""
+"""Lines and columns for a terminal, aligned beside wide characters: for the commands, and for the report's text."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ _LONGEST_LINE: Final = 4
 """Characters of a Chinese head that stay on one line."""
 _LEAST_NAME: Final = 4
 """Columns that a name keeps, however little room there is."""
+
+_WIDE: Final = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
+_PIECES: Final = re.compile(rf"\s+|[（「『]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[、。，：；）」』\uff01\uff1f]*")
+"""Between these a line may end: at blanks, and in Chinese anywhere but within its brackets and before its stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,27 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else wcwidth.wcswidth(text)
 
 
+def wrapped(text: str, width: int, indent: str = "") -> Iterator[str]:
+    """Yields a text in lines of at most so many columns, those after the first indented.
+
+    wcwidth.wrap takes a Chinese sentence for one word.
+    """
+    line = ""
+    for piece in _pieces(text, width - width_of(indent)):
+        if line.strip() and width_of(line + piece.rstrip()) > width:
+            yield line.rstrip()
+            line = indent + piece.lstrip()
+        else:
+            line += piece
+    if line.strip():
+        yield line.rstrip()
+
+
+def cut(text: str, width: int) -> str:
+    """Returns a text of at most so many columns; an … stands for what is left out."""
+    return text if width_of(text) <= width else wcwidth.clip(text, 0, width - 1).rstrip() + "…"
+
+
 def _bottom_aligned(titles: Sequence[str]) -> list[list[str]]:
     """The lines of heads; none if there are no titles."""
     if not any(titles):
@@ -129,3 +155,14 @@ def _aligned(cell: Cell, width: int, *, to_right: bool) -> str:
 
 def _width(cell: Cell) -> int:
     return width_of(cell.plain if isinstance(cell, Painted) else cell)
+
+
+def _pieces(text: str, most: int) -> Iterator[str]:
+    """Yields what a line cannot end within, cut where it is wider than a line."""
+    for piece in _PIECES.findall(text):
+        rest = piece
+        while width_of(rest) > most:
+            head = wcwidth.clip(rest, 0, most).rstrip()
+            yield head
+            rest = rest.removeprefix(head)
+        yield rest

@@ -101,13 +101,17 @@ def _resources(board: Dashboard, words: Speech) -> None:
 def _health(board: Dashboard, words: Speech) -> None:
     _ = words.gettext
     board.with_row(Row(_("Health")))
-    board.with_panel(figure(_("Exporters"), _("Exporters that Prometheus reaches."), Series(queries.EXPORTERS)))
+    tall = 4, 6  # beside a curve with a legend
+    board.with_panel(
+        figure(_("Exporters"), _("Exporters that Prometheus reaches."), Series(queries.EXPORTERS), size=tall)
+    )
     board.with_panel(
         figure(
             _("Silent nodes"),
             _("Nodes seen in the range shown, but not now."),
             Series(queries.SILENT_NODES),
             alert_above=ANY,
+            size=tall,
         )
     )
     board.with_panel(
@@ -116,6 +120,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("GPUs that tasks name and their node does not have."),
             Series(queries.UNMATCHED),
             alert_above=ANY,
+            size=tall,
         )
     )
     board.with_panel(
@@ -124,6 +129,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             _("Entries of the consumption API that cannot be accounted."),
             Series(queries.MALFORMED),
             alert_above=ANY,
+            size=tall,
         )
     )
     board.with_panel(
@@ -133,7 +139,7 @@ def _health(board: Dashboard, words: Speech) -> None:
             Series(queries.age("devices"), _("GPU readings")),
             Series(queries.age("tasks"), _("Task ownership")),
             alert_above=300,
-            size=(8, 4),
+            size=(8, 6),
         )
     )
     board.with_panel(

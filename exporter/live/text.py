@@ -8,10 +8,9 @@ from typing import Final
 from exporter.live.ask import Used
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.names import by_hostname, visible
-from exporter.report.render.terminal import wrapped
 from exporter.speech import N_, Speech
 from exporter.standing import Standing
-from exporter.table import Head, layout, stacked
+from exporter.table import Head, layout, stacked, wrapped
 
 _SECONDS_PER_HOUR: Final = 3600.0
 OLD_SECONDS: Final = 120.0

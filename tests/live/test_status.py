@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import yaml
+from aiohttp import web
 
 from exporter import cli
 from exporter.config import Config, parse
@@ -32,6 +33,10 @@ from exporter.standing import Standing
 from exporter.table import width_of
 from tests.support.engines import ENGINES, free_port
 from tests.support.live import BEGAN, CLUSTER, HOUR, NOW, gpu, moved
+from tests.support.portal import Between, serving
+
+HOME = b"\x1b[H"
+"""With which each drawing of the screen begins."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
@@ -170,6 +175,20 @@ async def test_watching_redraws_in_place_survives_another_size_and_ends_on_q(now
         assert termios.tcgetattr(screen)[3] == before[3] | termios.ECHO | termios.ICANON
 
 
+async def test_watching_keeps_the_last_answer_while_prometheus_is_away(now: Path) -> None:
+    between = Between(yaml.safe_load(now.read_text())["prometheus"]["url"])
+    async with serving(between.answer) as url:
+        now.write_text(yaml.safe_dump({"prometheus": {"url": url}}))
+        with terminal(["status", "--watch", "--config", str(now)]) as (screen, _):
+            await until(screen, b"Free: colab-gpu1 1")
+            between.instead = web.Response(status=503, body=b"<html>away</html>")
+            await until(screen, b"503", b"Free: colab-gpu1 1")
+            between.instead = None
+            await until(screen, b"Free: colab-gpu1 1", without=b"503")
+            os.write(screen, b"q")
+            await until(screen, b"\x1b[?1049l")
+
+
 @contextmanager
 def terminal(arguments: list[str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The command in a terminal of its own, of 80 columns."""
@@ -188,9 +207,9 @@ def terminal(arguments: list[str]) -> Iterator[tuple[int, subprocess.Popen[bytes
                     pass
 
 
-async def until(screen: int, text: bytes) -> None:
-    """Reads the screen until a text stands there."""
+async def until(screen: int, *texts: bytes, without: bytes = b"\0") -> None:
+    """Reads the screen until it has been drawn with some texts, and without another one."""
     seen = b""
-    async with asyncio.timeout(60):
-        while text not in seen:
+    async with asyncio.timeout(120):
+        while not any(without not in drawn and all(text in drawn for text in texts) for drawn in seen.split(HOME)):
             seen += await asyncio.to_thread(os.read, screen, 65536)

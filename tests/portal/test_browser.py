@@ -109,6 +109,15 @@ async def test_the_browser_has_nothing_to_complain_of_and_no_script_to_run(page:
     assert page.complaints == []
 
 
+async def test_a_large_sum_stands_on_one_line_of_a_telephone(page: Page, site: Client) -> None:
+    await page.show(390, 800, dark=False)
+    await page.goto(f"{site.portal.web.url}users/amy")
+    await page.evaluate("document.querySelectorAll('.sums b').forEach(b => b.textContent = '123,456.7')")
+    lines = "b => b.clientHeight / parseFloat(getComputedStyle(b).lineHeight)"
+    counts = await page.evaluate(f"[...document.querySelectorAll('.sums b')].map({lines})")
+    assert {round(count) for count in counts} == {1}
+
+
 async def test_every_gpu_is_a_row_of_a_table_with_heads(page: Page, site: Client) -> None:
     await page.show(1280, 800, dark=False)
     await page.goto(site.portal.web.url)

@@ -17,7 +17,7 @@ from exporter.exposition import Exposition, Instruments
 from exporter.model import Amounts, Answer, GpuState
 from exporter.node import Node
 from exporter.speech import speech
-from exporter.web.page import Page
+from exporter.web.page import Page, Surroundings
 from tests.soak.figures import Curve
 from tests.support.loopless import at_once
 
@@ -50,7 +50,7 @@ class Life:
         registry = CollectorRegistry(auto_describe=False)
         self.instruments = Instruments(registry)
         self.exposition = Exposition(self.node.snapshot, registry, 1.0, lambda: float(self.now))
-        self.page = Page(self.node.snapshot)
+        self.page = Page(self.node.snapshot, Surroundings())
         self.node.found(self.hardware.gpus)
 
     def live(self, seconds: int) -> None:

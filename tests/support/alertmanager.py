@@ -25,6 +25,7 @@ ALERTMANAGER = Path(__file__).parents[2] / "deploy" / "alertmanager"
 CONFIG = ALERTMANAGER / "alertmanager.yml"
 _LISTENING = re.compile(r'msg="Listening on".* address=(\S+)')
 _PATIENCE_SECONDS = 120.0
+_BESIDE_LABELS = frozenset({"annotations", "startsAt", "endsAt"})
 
 
 @dataclass
@@ -88,9 +89,9 @@ class Manager:
         """Tells it alerts as Prometheus does, by their name: labels, and beside them `annotations` and `endsAt`."""
         told = []
         for name, alert in alerts.items():
-            labels = {"alertname": name.partition("__")[0], **alert}
-            fields = {key: labels.pop(key) for key in ("annotations", "startsAt", "endsAt") if key in labels}
-            told.append({"labels": labels, **fields})
+            beside = {key: value for key, value in alert.items() if key in _BESIDE_LABELS}
+            labels = {key: value for key, value in alert.items() if key not in _BESIDE_LABELS}
+            told.append({"labels": {"alertname": name.partition("__")[0]} | labels} | beside)
         async with (
             aiohttp.ClientSession() as session,
             session.post(f"http://{self.address}/api/v2/alerts", json=told) as response,

@@ -16,9 +16,10 @@ from exporter.report.render import headline
 from exporter.report.render.cells import Cells
 from exporter.report.render.columns import Columns, coverage_if_low
 from exporter.report.render.sentences import sentences
-from exporter.report.render.terminal import Page, cut, wrapped
+from exporter.report.render.terminal import Page
 from exporter.report.warnings import warning
 from exporter.speech import speech
+from exporter.table import cut, wrapped
 
 LINES: Final = 40
 """The most that a brief has, however large the cluster."""

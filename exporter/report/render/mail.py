@@ -21,8 +21,8 @@ from exporter.report.render.columns import Column, Columns, coverage_if_low
 from exporter.report.render.pages import environment
 from exporter.report.render.period.cells import PeriodCells
 from exporter.report.render.sentences import Sentence, sentences
-from exporter.report.render.terminal import cut
 from exporter.speech import Speech, speech
+from exporter.table import cut
 
 _ENVIRONMENT: Final = environment(__package__)
 _MOST_DAYS: Final = 31

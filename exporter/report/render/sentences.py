@@ -23,8 +23,8 @@ from exporter.report.accounting.node_faults import LostGpu, NodeFault, NodeFault
 from exporter.report.accounting.timeline import Timeline
 from exporter.report.render.cells import Cells, coverage
 from exporter.report.render.clock import Clock
-from exporter.report.render.terminal import cut
 from exporter.speech import N_
+from exporter.table import cut
 
 _MOST_NODES: Final = 3
 """With faults."""

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 import wcwidth
 
 from exporter.report.render.columns import Column
-from exporter.table import LEAST_WIDTH, Cell, Head, layout, stacked, width_of
-
-_WIDE: Final = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
-_PIECES: Final = re.compile(rf"\s+|[（「『]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[、。，：；）」』\uff01\uff1f]*")
-"""Between these a line may end: at blanks, and in Chinese anywhere but within its brackets and before its stops."""
+from exporter.table import LEAST_WIDTH, Cell, Head, layout, stacked, width_of, wrapped
 
 _T = TypeVar("_T")
-
-
-def wrapped(text: str, width: int, indent: str = "") -> Iterator[str]:
-    """Yields a text in lines of at most so many columns, those after the first indented.
-
-    wcwidth.wrap takes a Chinese sentence for one word.
-    """
-    line = ""
-    for piece in _pieces(text, width - width_of(indent)):
-        if line.strip() and width_of(line + piece.rstrip()) > width:
-            yield line.rstrip()
-            line = indent + piece.lstrip()
-        else:
-            line += piece
-    if line.strip():
-        yield line.rstrip()
-
-
-def cut(text: str, width: int) -> str:
-    """Returns a text of at most so many columns; an … stands for what is left out."""
-    return text if width_of(text) <= width else wcwidth.clip(text, 0, width - 1).rstrip() + "…"
-
-
-def _pieces(text: str, most: int) -> Iterator[str]:
-    """Yields what a line cannot end within, cut where it is wider than a line."""
-    for piece in _PIECES.findall(text):
-        rest = piece
-        while width_of(rest) > most:
-            head = wcwidth.clip(rest, 0, most).rstrip()
-            yield head
-            rest = rest.removeprefix(head)
-        yield rest
 
 
 class Page:

@@ -9,10 +9,9 @@ import pytest
 from exporter.demo.cluster import USERS
 from exporter.report.completeness import low_coverage
 from exporter.report.render import brief, text
-from exporter.report.render.terminal import wrapped
 from exporter.report.warnings import warning
 from exporter.speech import languages, speech
-from exporter.table import width_of
+from exporter.table import width_of, wrapped
 from tests.support.reports import HOSTILE_NAMES, Sample, enlarged, sample
 
 LANGUAGES = languages()
