@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exporter.table import table
-from tests.slurm.machine import GPUS, SEED, Cluster, exporter, prometheus, running, until, uuids
+from tests.slurm.machine import GPUS, SEED, Cluster, prometheus, running, serving, until, uuids
 from tests.support.exporter import Metrics
 
 pytestmark = pytest.mark.slurm
@@ -211,6 +211,7 @@ def report(slurm: Cluster, folder: Path) -> dict[str, float]:
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode in {0, 3}, done.stderr
     told = json.loads(done.stdout)
+    sys.stderr.write(f"{done.stderr}\n{told['sources']}\n{told['users']}\n")  # shown by pytest where a test fails
     return {user["username"]: user["usage"]["owned_gpu_hours"] * 3600 for user in told["users"]}
 
 
@@ -219,7 +220,7 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
 ) -> None:
     began = time.time()
     with (
-        running(exporter(slurm, yaml.safe_dump(CONFIG)), tmp_path / "exporter.log") as served,
+        serving(slurm, yaml.safe_dump(CONFIG), tmp_path / "exporter.log") as served,
         running(prometheus(slurm, tmp_path / "prometheus"), tmp_path / "prometheus.log"),
     ):
         until(lambda: served.poll() is not None or serves(slurm), "the exporter serves")
@@ -231,7 +232,7 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
         metrics = scrape(slurm)
         window = int(time.time() - began) + 5
         increased = list(increases(slurm, window))
-        minute = (over // 60 + 1) * 60 + 2
+        minute = (over // 60 + 1) * 60 + 15  # the minute is whole, and scraped
         until(lambda: time.time() > minute, "the minute is over")
         reported = report(slurm, tmp_path)
 
