@@ -76,6 +76,12 @@ def seconds_pass(seconds: int) -> None:
     until(lambda: time.time() >= until_instant, f"{seconds} s passed")
 
 
+def minute_is_over(instant: int) -> None:
+    """Waits until the minute of an instant is over, and scraped."""
+    end = (instant // 60 + 1) * 60 + 10
+    until(lambda: time.time() > end, "the minute is over")
+
+
 def live_through(slurm: Cluster) -> None:
     """Jobs of two users: an array, a requeue, a suspension, two nodes, two components, a short one, one that waits."""
     training = slurm.submit("alice", "--gpus=4", "--nodelist=gpu-node-1", "--requeue")
@@ -224,6 +230,8 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
         running(prometheus(slurm, tmp_path / "prometheus"), tmp_path / "prometheus.log"),
     ):
         until(lambda: served.poll() is not None or serves(slurm), "the exporter serves")
+        # A report of a day that is not over knows what was scraped at its whole minutes.
+        minute_is_over(int(time.time()))
         live_through(slurm)
         found = runs(slurm)
         over = max(run.end for run in found)
@@ -232,8 +240,7 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
         metrics = scrape(slurm)
         window = int(time.time() - began) + 5
         increased = list(increases(slurm, window))
-        minute = (over // 60 + 1) * 60 + 15  # the minute is whole, and scraped
-        until(lambda: time.time() > minute, "the minute is over")
+        minute_is_over(over)
         reported = report(slurm, tmp_path)
 
     expected = truth(found)

@@ -238,7 +238,7 @@ async def test_a_source_that_remembers_goes_on_when_nothing_of_it_changed() -> N
     before = refresher._source
     refresher.reconfigure(config.Tasks(source="slurm"))
     assert refresher._source is before
-    refresher.reconfigure(config.Tasks(source="slurm", timeout=5.0))
+    refresher.reconfigure(config.Tasks.model_validate({"source": "slurm", "timeout": "5s"}))
     assert refresher._source is not before
 
 
