@@ -8,8 +8,8 @@ DEMO_PACKAGES := python3-venv prometheus
 TEST_PACKAGES := $(DEMO_PACKAGES) prometheus-alertmanager victoria-metrics chromium chromium-driver fonts-noto-cjk gcc libc6-dev \
                  nginx-light openssl apache2-utils shellcheck systemd faketime
 
-.PHONY: demo test test-libraries test-packages test-engines test-image test-ansible test-lowest fuzz soak spreadsheets check audit \
-        format lint types messages bench dist deb release clean
+.PHONY: demo test test-libraries test-slurm test-packages test-engines test-image test-ansible test-lowest fuzz soak spreadsheets \
+        check audit format lint types messages bench dist deb release clean
 .DELETE_ON_ERROR:
 
 demo: ## a simulated cluster with a real Prometheus, and yesterday's report
@@ -26,6 +26,11 @@ test-libraries: ## over AMD's real libraries and made-up GPUs; downloads two Deb
 	@deploy/debian-packages.sh gcc libc6-dev binutils
 	@$(MAKE) --no-print-directory $(VENV)/dev
 	$(BIN)/pytest -m libraries --numprocesses auto --dist load $(ARGS) tests/libraries
+
+test-slurm: ## a day of a real Slurm, in namespaces of its own; downloads a Debian suite's packages, needs root
+	@deploy/debian-packages.sh prometheus
+	@$(MAKE) --no-print-directory $(VENV)/dev
+	$(BIN)/pytest -p no:xdist -m slurm $(ARGS) tests/slurm
 
 EXAMPLES ?= 3000
 

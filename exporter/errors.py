@@ -16,11 +16,11 @@ ExporterError
 │   ├── ImplausibleError         a reading holds what cannot be
 │   └── ReadFailedError          any other failure of the library or the kernel
 │       └── UnknownTableError    the driver writes a table that is not known here
-├── TasksError                   the consumption API; `result` is the label of amdgpu_exporter_task_refreshes_total
+├── TasksError                   the source of owners; `result` is the label of amdgpu_exporter_task_refreshes_total
 │   ├── TasksNetworkError        no route, refused, time-out
-│   ├── TasksAuthError           token missing, expired or malformed
-│   ├── TasksServerError         the server says it failed, or redirects
-│   └── TasksPayloadError        an answer that is not what the API promises
+│   ├── TasksAuthError           token missing, expired or malformed; munge or a file says no
+│   ├── TasksServerError         the server, or scontrol, says it failed; a redirect
+│   └── TasksPayloadError        an answer that is not what the source promises
 ├── HistoryError                 Prometheus' HTTP API
 │   ├── HistoryUnreachableError  no route, refused, time-out
 │   ├── HistoryAuthError         refused for lack of credentials
@@ -154,7 +154,7 @@ OF_ONE_GPU = (ReadTimeoutError, WorkerCrashedError, GpuLostError, ImplausibleErr
 
 
 class TasksError(ExporterError):
-    """The consumption API gave no usable answer."""
+    """The source of owners gave no usable answer."""
 
     result: ClassVar[str] = "error"
 

@@ -120,6 +120,17 @@ DURATION = "a duration such as 30s (units: ms, s, m, h, d)"
         ("tasks: {url: 'ftp://x'}", 'tasks.url: expected a URL such as http://192.0.2.1:9090, found "ftp://x"'),
         ("tasks: 5", "tasks: expected keys and values, found 5"),
         ("nodes: 3", "nodes: no such key; config.example.yaml shows every key"),
+        (
+            "tasks: {source: slurm, url: 'http://192.0.2.1'}",
+            "tasks: expected url only with source: consumption, as source: slurm asks no server",
+        ),
+        ("tasks: {source: file}", "tasks: expected file, the path of the bookings, with source: file and only then"),
+        (
+            "tasks: {file: /etc/bookings.yaml}",
+            "tasks: expected file, the path of the bookings, with source: file and only then",
+        ),
+        ("tasks: {source: pbs}", "tasks.source: expected 'consumption', 'slurm' or 'file', found \"pbs\""),
+        ("tasks: {slurm: {type: account}}", "tasks.slurm.type: expected 'partition' or 'qos', found \"account\""),
         ("tasks: {urll: x}", "tasks.urll: no such key; config.example.yaml shows every key"),
         ("hostname: ''", 'hostname: expected a name that is not empty, or null, found ""'),
         ("listen: {tls_cert: /x}", "listen: expected tls_cert and tls_key together, or neither"),

@@ -69,7 +69,9 @@ ONLY_FROM: dict[str, set[str]] = {
     "exporter.service": {"exporter.cli", "exporter.demo"},
     "exporter.demo": {"exporter.cli"},
     "exporter.portal": {"exporter.cli", "exporter.demo"},
+    "exporter.tasks.bookings": {"exporter.tasks.source"},
     "exporter.tasks.consumption": {"exporter.tasks.source", "exporter.demo.api"},
+    "exporter.tasks.slurm": {"exporter.tasks.source"},
 }
 """Who alone may import a part, beside itself."""
 

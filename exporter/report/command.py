@@ -24,6 +24,7 @@ from exporter.report.options import Format, Options
 from exporter.report.output import WRITTEN, files, printed
 from exporter.report.progress import telling
 from exporter.report.window import Window, window
+from exporter.tasks.source import task_source
 
 
 def run(settings: Config, options: Options) -> bool:
@@ -70,8 +71,12 @@ def _check(settings: Config, options: Options) -> None:
         raise UsageError("--deliver sends what is written: name a directory with --output")
     if options.user_report and options.skip_task_info:
         raise UsageError("--user-report and --skip-task-info leave nothing to report")
-    if options.user_report and settings.tasks.url is None:
-        raise UsageError("--user-report: tasks.url is not set, so there is nobody to ask")
+    if options.user_report:
+        source = task_source(settings.tasks)
+        if source is None:
+            raise UsageError("--user-report: tasks.url is not set, so there is nobody to ask")
+        if not source.has_past:
+            raise UsageError(f"--user-report: {source.name} does not tell of days that are over")
     if options.output is None and (len(options.formats) > 1 or {"legacy", "xlsx"}.intersection(options.formats)):
         raise UsageError("several formats, legacy or xlsx are files: name a directory with --output")
 

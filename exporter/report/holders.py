@@ -91,7 +91,8 @@ def holders(config: Config, now: float, *, use_cache: bool) -> Holders | None:
     source = task_source(settings)
     if source is None or not source.has_past:
         return None
-    cache = TaskCache(directory, settings.url or "", settings.timezone) if directory else None
+    # What a file says of a day that is over may still be mended.
+    cache = TaskCache(directory, settings.url, settings.timezone) if directory and settings.url else None
     return DailyHolders(source, cache, now, use_cache=use_cache)
 
 

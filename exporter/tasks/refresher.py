@@ -51,7 +51,9 @@ class TaskRefresher:
         Raises:
             ConfigError: As `task_source` does; nothing has changed then.
         """
-        self._source = task_source(settings)
+        # Slurm's remembers what had ended; the API's reads its files of certificates anew.
+        if settings != self._settings or settings.source == "consumption":
+            self._source = task_source(settings)
         self._settings = settings
         self._failures = 0
         self._changed.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.errors import TasksError, TasksPayloadError
@@ -84,6 +84,7 @@ def test_what_slurms_scripts_leave(data: bytes) -> None:
     assert trace is None or (trace.start <= trace.end and trace.numbers)
 
 
+@example(data=b"Name=gpu File=[0-999999999]" + _GRES.rstrip() * 40)
 @given(data=mutated([_GRES], [b"[", b"]", b"-", b",", b"=", b"\\\n", b"#", b"[0-999999999]"]))
 @reads_or_refuses()
 def test_gres_conf_and_lists_of_names(data: bytes) -> None:

@@ -171,3 +171,18 @@ def test_settings_that_cannot_be_used_are_refused_before_anybody_is_asked(tmp_pa
     settings = {"tasks": {"url": "https://127.0.0.1:9", "ca_file": str(tmp_path / "none.pem")}}
     with pytest.raises(ConfigError, match="ca_file"):
         holders(config.parse(settings, where="test"), NOW, use_cache=True)
+
+
+async def test_a_file_of_bookings_is_asked_anew_each_time_as_it_may_be_mended(tmp_path: Path) -> None:
+    bookings = tmp_path / "bookings.yaml"
+    settings = {"tasks": {"source": "file", "file": str(bookings)}, "report": {"cache": str(tmp_path / "cache")}}
+    for user in ("amy", "bob"):
+        bookings.write_text(f"bookings: [{{user: {user}, gpus: [{UUID}], from: 2026-03-03T08:00+08:00}}]")
+        found = holders(config.parse(settings, where="test"), NOW, use_cache=True)
+        assert found is not None
+        assert [one.username for one in (await found.held(DAY)).tasks] == [user]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_source_without_a_past_is_not_asked_about_days_that_are_over() -> None:
+    assert holders(config.parse({"tasks": {"source": "slurm"}}, where="test"), NOW, use_cache=False) is None

@@ -152,12 +152,19 @@ def running(words: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]
             sys.stderr.write(log.read_text()[-4000:])  # shown by pytest where a test fails
 
 
-def exporter(there: Cluster, config: str) -> list[str]:
-    """Returns the words that serve on node 1, as a user without rights."""
+@contextmanager
+def serving(there: Cluster, config: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Serves on node 1 as a user without rights, until the block is left."""
     (there.root / "etc/exporter.yaml").write_text(config)
-    return there.words(
-        f"/{VENV}/bin/python3", "-m", "exporter", "serve", "--config", "/etc/exporter.yaml", user="exporter"
-    )
+    start = f"echo $$ >/tmp/exporter.pid; exec /{VENV}/bin/python3 -m exporter serve --config /etc/exporter.yaml"
+    with running(there.words("sh", "-c", start, user="exporter"), log) as process:
+        try:
+            yield process
+        finally:
+            # What is outside of its namespace waits for it, and would leave it behind if it were told itself.
+            if process.poll() is None:
+                there.run("sh", "-c", "kill $(cat /tmp/exporter.pid)")
+                process.wait(PATIENCE_SECONDS)
 
 
 def prometheus(there: Cluster, folder: Path) -> list[str]:

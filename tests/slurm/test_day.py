@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exporter.table import table
-from tests.slurm.machine import GPUS, SEED, Cluster, exporter, prometheus, running, until, uuids
+from tests.slurm.machine import GPUS, SEED, Cluster, prometheus, running, serving, until, uuids
 from tests.support.exporter import Metrics
 
 pytestmark = pytest.mark.slurm
@@ -47,6 +47,18 @@ class Run:
         return {index // PARTITIONS for index in self.indices}
 
 
+@dataclass(frozen=True)
+class Compared:
+    """One user's seconds on one GPU."""
+
+    user: str
+    ownership: str
+    gpu: int
+    sacct: float
+    counter: float
+    increase: float
+
+
 def scrape(slurm: Cluster) -> Metrics:
     return Metrics(slurm.get(_METRICS))
 
@@ -62,6 +74,12 @@ def seconds_pass(seconds: int) -> None:
     """Lets so many seconds of the day pass."""
     until_instant = time.time() + seconds
     until(lambda: time.time() >= until_instant, f"{seconds} s passed")
+
+
+def minute_is_over(instant: int) -> None:
+    """Waits until the minute of an instant is over, and scraped."""
+    end = (instant // 60 + 1) * 60 + 10
+    until(lambda: time.time() > end, "the minute is over")
 
 
 def live_through(slurm: Cluster) -> None:
@@ -98,6 +116,18 @@ def live_through(slurm: Cluster) -> None:
     until(lambda: not slurm.run("squeue", "--noheader").strip(), "all have ended")
 
 
+def accounted(slurm: Cluster) -> list[list[str]]:
+    """What sacct says of each run of each job, once it knows of all ends."""
+    form = ("--format=JobIDRaw,User,Start,End,ElapsedRaw,Suspended", "--noheader", "--parsable2", "--allocations")
+    ask = ("env", "TZ=UTC", "SLURM_TIME_FORMAT=%s", "sacct", "--duplicates", "--allusers", *form)
+
+    def told() -> list[list[str]]:
+        return [line.split("|") for line in slurm.run(*ask).splitlines()]
+
+    until(lambda: all(end.isdecimal() for *_, end, _, _ in told()), "sacct knows of all ends")
+    return told()
+
+
 def runs(slurm: Cluster) -> list[Run]:
     """Each run of each job that had GPUs of node 1: times from sacct, GPUs from the Prolog."""
     indices: dict[tuple[str, int], tuple[int, ...]] = {}
@@ -105,11 +135,8 @@ def runs(slurm: Cluster) -> list[Run]:
         context, node, job, _, start, _, gpus = line.split()
         if context.startswith("prolog") and node == "gpu-node-1":
             indices[job, int(start)] = tuple(map(int, gpus.split(",")))
-    form = ("--format=JobIDRaw,User,Start,End,ElapsedRaw,Suspended", "--noheader", "--parsable2", "--allocations")
-    said = slurm.run("env", "TZ=UTC", "SLURM_TIME_FORMAT=%s", "sacct", "--duplicates", "--allusers", *form)
     found = []
-    for line in said.splitlines():
-        job, user, start, end, elapsed, suspended = line.split("|")
+    for job, user, start, end, elapsed, suspended in accounted(slurm):
         if start.isdecimal() and (job, int(start)) in indices:
             hours, minutes, rest = map(int, suspended.split(":"))
             # A suspended job keeps its GPUs; sacct leaves the time out.
@@ -139,6 +166,40 @@ def increases(slurm: Cluster, seconds: int) -> Iterator[tuple[str, str, str, flo
         yield labels["username"], labels["ownership"], labels["gpu"], float(one["value"][1])
 
 
+def compared(
+    expected: dict[tuple[str, str], dict[int, float]], metrics: Metrics, increased: list[tuple[str, str, str, float]]
+) -> list[Compared]:
+    """Each user's seconds on each GPU, three times."""
+    rows = []
+    for (user, ownership), by_gpu in sorted(expected.items()):
+        for gpu, seconds in sorted(by_gpu.items()):
+            labels = {"username": user, "ownership": ownership, "gpu": str(gpu)}
+            counter = sum(metrics.values("amdgpu_owner_seconds_total", **labels))
+            increase = sum(value for *names, value in increased if names == [user, ownership, str(gpu)])
+            rows.append(Compared(user, ownership, gpu, seconds, counter, increase))
+    return rows
+
+
+def shown(
+    found: list[Run], began: int, rows: list[Compared], totals: dict[str, float], reported: dict[str, float]
+) -> str:
+    """The truth table, for whoever runs this."""
+    by_start = sorted(found, key=lambda run: (run.start, int(run.job)))
+    jobs = [(run.job, run.user, str(run.start - began), str(run.end - run.start), str(run.indices)) for run in by_start]
+    seconds = [
+        (row.user, row.ownership, str(row.gpu), *(f"{value:.2f}" for value in (row.sacct, row.counter, row.increase)))
+        for row in rows
+    ]
+    users = [(user, f"{total:.2f}", f"{reported[user]:.2f}") for user, total in totals.items()]
+    return "\n\n".join(
+        (
+            table(("job", "user", "start s", "seconds", "partitions"), jobs),
+            table(("user", "ownership", "GPU", "sacct s", "counter s", "increase() s"), seconds),
+            table(("user", "sacct s", "report s"), users),
+        )
+    )
+
+
 def zone_of_noon() -> str:
     """Returns a time zone in which it is about noon: the day neither begins nor ends meanwhile."""
     ahead = 12 - time.gmtime().tm_hour
@@ -156,6 +217,7 @@ def report(slurm: Cluster, folder: Path) -> dict[str, float]:
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode in {0, 3}, done.stderr
     told = json.loads(done.stdout)
+    sys.stderr.write(f"{done.stderr}\n{told['sources']}\n{told['users']}\n")  # shown by pytest where a test fails
     return {user["username"]: user["usage"]["owned_gpu_hours"] * 3600 for user in told["users"]}
 
 
@@ -164,10 +226,12 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
 ) -> None:
     began = time.time()
     with (
-        running(exporter(slurm, yaml.safe_dump(CONFIG)), tmp_path / "exporter.log") as served,
+        serving(slurm, yaml.safe_dump(CONFIG), tmp_path / "exporter.log") as served,
         running(prometheus(slurm, tmp_path / "prometheus"), tmp_path / "prometheus.log"),
     ):
         until(lambda: served.poll() is not None or serves(slurm), "the exporter serves")
+        # A report of a day that is not over knows what was scraped at its whole minutes.
+        minute_is_over(int(time.time()))
         live_through(slurm)
         found = runs(slurm)
         over = max(run.end for run in found)
@@ -176,36 +240,17 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
         metrics = scrape(slurm)
         window = int(time.time() - began) + 5
         increased = list(increases(slurm, window))
-        minute = (over // 60 + 1) * 60 + 2
-        until(lambda: time.time() > minute, "the minute is over")
+        minute_is_over(over)
         reported = report(slurm, tmp_path)
 
     expected = truth(found)
-    rows = [(run.job, run.user, run.start - int(began), run.end - run.start, str(run.indices)) for run in found]
-    lines = [table(("job", "user", "start s", "seconds", "partitions"), [tuple(map(str, row)) for row in sorted(rows)])]
-    compared = []
-    for (user, ownership), by_gpu in sorted(expected.items()):
-        for gpu, seconds in sorted(by_gpu.items()):
-            labels = {"username": user, "ownership": ownership, "gpu": str(gpu)}
-            counted = sum(metrics.values("amdgpu_owner_seconds_total", **labels))
-            grew = sum(value for *names, value in increased if names == [user, ownership, str(gpu)])
-            compared.append((user, ownership, f"GPU {gpu}", seconds, counted, grew))
-    headings = ("user", "ownership", "GPU", "sacct s", "counter s", "increase() s")
-    lines.append(table(headings, [(*row[:3], *(f"{value:.2f}" for value in row[3:])) for row in compared]))
-    totals = {
-        user: sum(sum(v.values()) for (who, _), v in expected.items() if who == user) for user in ("alice", "bob")
-    }
-    lines.append(
-        table(("user", "sacct s", "report s"), [(u, f"{t:.2f}", f"{reported[u]:.2f}") for u, t in totals.items()])
-    )
-    record_property("table", "\n".join(lines))
-
-    for user, ownership, gpu, seconds, counted, grew in compared:
-        assert counted == pytest.approx(seconds, abs=1), (user, ownership, gpu)
+    rows = compared(expected, metrics, increased)
+    totals = {user: sum(row.sacct for row in rows if row.user == user) for user in ("alice", "bob")}
+    record_property("table", shown(found, int(began), rows, totals, reported))
+    for row in rows:
+        assert row.counter == pytest.approx(row.sacct, abs=1), row
         # Prometheus extrapolates half a scrape interval at either end of the window.
-        assert grew == pytest.approx(seconds, abs=1 + seconds / 50), (user, ownership, gpu)
+        assert row.increase == pytest.approx(row.sacct, abs=1 + row.sacct / 50), row
     assert reported == pytest.approx(totals, abs=1)
-    assert (
-        not metrics.values("amdgpu_exporter_malformed_tasks") or metrics.value("amdgpu_exporter_malformed_tasks") == 0
-    )
+    assert metrics.value("amdgpu_exporter_malformed_tasks") == 0
     assert {label["gpu_uuid"] for label in metrics.labels("amdgpu_owner_seconds_total")} == set(uuids())

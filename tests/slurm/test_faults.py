@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.slurm.machine import Cluster, exporter, running, until
+from tests.slurm.machine import Cluster, serving, until
 from tests.slurm.test_day import CONFIG, scrape, serves
 
 pytestmark = pytest.mark.slurm
@@ -23,7 +23,7 @@ def test_what_is_known_stays_while_the_controller_is_away(slurm: Cluster, tmp_pa
     job = slurm.submit("alice", "--gpus=2", "--nodelist=gpu-node-1")
     slurm.until(job, "RUNNING")
     log = tmp_path / "exporter.log"
-    with running(exporter(slurm, yaml.safe_dump(CONFIG)), log) as served:
+    with serving(slurm, yaml.safe_dump(CONFIG), log) as served:
         until(lambda: served.poll() is not None or serves(slurm), "the exporter serves")
         until(lambda: scrape(slurm).labels("amdgpu_task_info") != [], "the job is told of")
 

@@ -182,6 +182,13 @@ async def test_traditional_chinese_and_another_zone_can_be_asked_for(desk: Desk)
     assert "使用者" in out
 
 
+def test_the_user_report_needs_a_source_that_knows_the_past(tmp_path: Path) -> None:
+    (tmp_path / "exporter.yaml").write_text("tasks: {source: slurm}")
+    code, _, err = run(["report", "--config", str(tmp_path / "exporter.yaml"), *DATE, "--user-report"])
+    assert code == 2
+    assert "does not tell of days that are over" in err
+
+
 async def test_the_user_report_needs_no_history(desk: Desk) -> None:
     code, out, err = await desk.report(
         *DATE, "--user-report", "--lang", "zh-TW", prometheus={"url": "http://127.0.0.1:1"}

@@ -233,6 +233,15 @@ async def test_unusable_settings_leave_the_old_ones(api: StandInApi) -> None:
         await sink.answer()
 
 
+async def test_a_source_that_remembers_goes_on_when_nothing_of_it_changed() -> None:
+    refresher = TaskRefresher(config.Tasks(source="slurm"))
+    before = refresher._source
+    refresher.reconfigure(config.Tasks(source="slurm"))
+    assert refresher._source is before
+    refresher.reconfigure(config.Tasks.model_validate({"source": "slurm", "timeout": "5s"}))
+    assert refresher._source is not before
+
+
 async def test_without_an_address_nothing_is_asked_until_there_is_one(api: StandInApi) -> None:
     sink = Sink()
     refresher = TaskRefresher(settings(None))

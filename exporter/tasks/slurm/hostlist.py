@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from itertools import islice, product
 
-MAX_NAMES = 65_536
-"""As many as Slurm itself has nodes for."""
+MAX_NAMES = 16_384
+"""More nodes than a cluster has."""
+_MAX_CHARS = 256
+"""Of one name, less its numbers."""
 _MAX_BRACKETS = 4
 """Of one name; Slurm's own limit is lower."""
 _MAX_DIGITS = 9
@@ -48,5 +50,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def _expanded(part: str) -> Iterator[str]:
     pieces = _BRACKET.split(part, maxsplit=_MAX_BRACKETS)  # plain, bracketed, plain …
+    if sum(map(len, pieces[::2])) > _MAX_CHARS:
+        return
     choices = [list(numbers(piece)) if place % 2 else [piece] for place, piece in enumerate(pieces)]
     yield from ("".join(chosen) for chosen in product(*choices) if any(chosen))

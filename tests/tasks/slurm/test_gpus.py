@@ -12,10 +12,10 @@ from tests.libraries.made_up_sys import Node
 NODE = "gpu-node-1"
 
 
-def made_up(folder: Path, gpus: int = 4, mode: str = "SPX", **kind: bool) -> tuple[str, list[str]]:
+def made_up(folder: Path, gpus: int = 4, mode: str = "SPX", *, xcd_ids: bool = False) -> tuple[str, list[str]]:
     """A node's /sys, and its GPUs' unique ids."""
     packages = [MadeUpGpu.example(index) for index in range(gpus)]
-    Node(packages, mode, **kind).write(folder / "sys")
+    Node(packages, mode, xcd_ids_in_kfd=xcd_ids).write(folder / "sys")
     return str(folder / "sys"), [f"{gpu.unique_id:016x}" for gpu in packages]
 
 
@@ -37,7 +37,7 @@ def test_where_slurm_detects_gpus_itself_they_are_in_the_order_of_their_render_n
 
 
 def test_each_partition_has_an_index_and_is_its_package(tmp_path: Path) -> None:
-    sysfs, ids = made_up(tmp_path, 2, "QPX", xcd_ids_in_kfd=True)
+    sysfs, ids = made_up(tmp_path, 2, "QPX", xcd_ids=True)
     known = gpus(tmp_path, "Name=gpu File=/dev/dri/renderD[128-131,136-139]", sysfs)
     assert [known.by_index(index) for index in range(8)] == [ids[0]] * 4 + [ids[1]] * 4
     assert known.uuids == set(ids)

@@ -191,5 +191,9 @@ def test_a_list_of_names_is_expanded_in_its_order(text: str, names: list[str]) -
     assert expand(text) == names
 
 
+def test_a_name_of_the_length_of_a_book_is_none() -> None:
+    assert expand("r" * 300 + "[1-9],gpu1") == ["gpu1"]
+
+
 def test_a_list_without_end_is_cut() -> None:
     assert len(expand("r[0-65535][0-65535][0-65535][0-65535][0-65535]")) == MAX_NAMES

@@ -115,8 +115,8 @@ async def test_each_failure_has_its_class_and_words(
 
 async def test_a_program_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    rig = Rig(tmp_path, timeout=1.0).does(f"sleep 3600 & echo $! >{child}; echo '{{'; wait")
-    with pytest.raises(TasksNetworkError, match=r"did not end in 1 s \(tasks.timeout\)"):
+    rig = Rig(tmp_path, timeout=5.0).does(f"sleep 3600 & echo $! >{child}; echo '{{'; wait")
+    with pytest.raises(TasksNetworkError, match=r"did not end in 5 s \(tasks.timeout\)"):
         await rig.source.tasks(NOW - 60, NOW)
     status = Path("/proc", child.read_text().strip(), "status")
     async with asyncio.timeout(60):
