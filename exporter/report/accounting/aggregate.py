@@ -201,7 +201,7 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
         hostname=task.hostname,
         gpu_uuids=[gpu.uuid for gpu in task.gpus],
         gpu_ids=[gpu.gpu_id for gpu in task.gpus if gpu.gpu_id],
-        gpu_model=next(filter(None, (gpu.model for gpu in (*task.gpus, *(part.gpu for part in parts)))), ""),
+        gpu_model=next(filter(None, (*(gpu.model for gpu in task.gpus), *(part.gpu.model for part in parts))), ""),
         gpu_memory_mib=next(filter(None, (*(gpu.memory_mib for gpu in task.gpus), *map(_memory_mib, parts))), None),
         start=window.local(task.start).isoformat(),
         end=window.local(task.end).isoformat() if ended else None,
