@@ -12,7 +12,7 @@ from benchmarks.scrapes import Server
 from exporter.demo.api import StandInApi
 from exporter.model import RUNNING, Task, TaskGpu
 from tests.support.amdsmi import SimulatedLibrary
-from tests.support.exporter import exporter
+from tests.support.exporter import Metrics, exporter
 
 _HOSTNAME = "colab-gpu1"
 _USERS = ("nycubme", "itrd", "tku_csie", "easycard", "admin", "guest1", "guest2")
@@ -70,8 +70,13 @@ async def node(
         }
         async with exporter(directory, settings, library.env) as running:
             await running.shows(lambda shown: shown.values("amdgpu_up") == [1.0] * gpus)
-            await running.shows(lambda shown: len(shown.values("amdgpu_task_info")) == holding)
+            await running.shows(lambda shown: _running(shown) == holding)
             yield Node(library, Server(running.process.pid, int(running.url.rpartition(":")[2])))
+
+
+def _running(shown: Metrics) -> int:
+    """Returns how many tasks run, each counted on each of its GPUs."""
+    return len(shown.values("amdgpu_task_info")) - len(shown.values("amdgpu_task_end_timestamp_seconds"))
 
 
 def _tasks(library: SimulatedLibrary, count: int) -> Sequence[Task]:

@@ -75,7 +75,7 @@ class Node:
     _oddities: Oddities = field(default_factory=Oddities)
     """Of the last answer."""
     _misses_ends: bool = False
-    """Whether tasks that ran are in the last answer neither running nor ended: their ends were told late."""
+    """Whether the last answer does not tell what became of tasks that ran, or of a GPU that was found since."""
     _server_offset: float | None = None
     """The server's Unix time less monotonic time, where it is known to differ from the wall clock's."""
     _read_at: float | None = None
@@ -198,6 +198,7 @@ class Node:
         if self._holdings is None or self._answer is None:
             return
         package.holds = holds_of(self._answer, self._holdings, package.gpu.aliases)
+        self._misses_ends |= package.holds is None
         package.ended.learn(package.holds or (), self._answered_at())
 
     def refused(self, error: TasksError) -> None:

@@ -641,3 +641,16 @@ def test_when_a_task_is_gone_without_a_word_the_last_hour_is_asked_about_once() 
     world.refresh(age=-1)
     assert [one.end - EPOCH for one in world.state.ended_tasks] == [7000.0]
     assert world.node.wanted_since() == EPOCH + 7230
+
+
+def test_a_gpu_that_is_found_after_the_first_answer_has_the_last_hour_asked_about_too() -> None:
+    world = World(now=7200)
+    world.node.answered(Answer((), (), world.now, about=frozenset({UUID, ALIAS})))
+    assert world.node.wanted_since() == EPOCH + 7200
+    world.node.found([Gpu(4, "00000000000000bb", frozenset({"00000000000000bb"}))])
+    assert world.node.wanted_since() == EPOCH + 3600
+
+    world.tasks = (task(10, 7000, gpu="00000000000000bb"),)
+    world.refresh(age=-1)
+    assert [one.end - EPOCH for one in world.node.snapshot().gpus[1].ended_tasks] == [7000.0]
+    assert world.node.wanted_since() == EPOCH + 7200

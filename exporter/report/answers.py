@@ -130,8 +130,9 @@ async def _shown(config: Config, wanted: Wanted, faults: list[Fault]) -> tuple[H
         return None, None  # if its server does not answer, the counters are asked for in vain, too, and that is said
     if held.untold_gpu_seconds:
         faults.append(TasksUntold(held.untold_gpu_seconds / HOUR))
-    faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in asked.remarks]
-    faults += map(_unsound, asked.unsound)
+    remarks = sorted(asked.remarks, key=lambda remark: remark.text)
+    faults += [HistoryRemark(remark.text, lacks_data=remark.lacks_data) for remark in remarks]
+    faults += map(_unsound, sorted(asked.unsound, key=lambda found: (found[0], found[1].value)))
     return asked, held
 
 

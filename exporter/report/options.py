@@ -74,7 +74,7 @@ def report_options(run: Callable[[Path | None, Options], None]) -> Callable[...,
     @click.option("--no-cache", is_flag=True, help="Make and ask anew even what is kept.")
     @click.option("--user-report", is_flag=True, help="Only the tasks: needs no scrape history.")
     @click.option(
-        "--skip-task-info", is_flag=True, help="Do not ask the consumption API: owners from the history's labels."
+        "--skip-task-info", is_flag=True, help="Do not ask the consumption API: tasks from the scrape history."
     )
     @click.option(
         "--deliver", is_flag=True, help="With --output: then send it to those of report.deliver who do not have it yet."

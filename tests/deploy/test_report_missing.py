@@ -55,6 +55,13 @@ def test_without_an_api_a_report_from_labels_is_complete(tmp_path: Path) -> None
     assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 
 
+def test_without_an_api_a_report_from_the_history_is_complete_with_one_it_is_not(tmp_path: Path) -> None:
+    write_report(tmp_path, YESTERDAY, {"history": "prometheus", "tasks": "history"})
+
+    assert missing(tmp_path, TODAY, 7, {"history": "prometheus", "tasks": "labels"}) == []
+    assert missing(tmp_path, TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
+
+
 def test_where_no_report_is_only_yesterday_is_missing(tmp_path: Path) -> None:
     assert missing(tmp_path / "reports", TODAY, 7, ALL_ANSWERED) == [YESTERDAY]
 

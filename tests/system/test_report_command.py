@@ -203,20 +203,32 @@ async def test_skipping_task_info_asks_nobody_and_is_complete(desk: Desk) -> Non
     document = json.loads(out)
 
     assert (code, desk.api.count) == (0, 0)
-    assert document["sources"]["tasks"] == "labels"
+    assert document["sources"]["tasks"] == "history"
     assert document["users"]
+    assert document["tasks"]
+
+
+async def test_the_history_tells_the_same_tasks_as_the_api(desk: Desk) -> None:
+    _, asked, _ = await desk.report(*DATE, "--format", "json", "--node", "colab-gpu1")
+    _, remembered, _ = await desk.report(*DATE, "--format", "json", "--node", "colab-gpu1", "--skip-task-info")
+    by_api, by_history = json.loads(asked), json.loads(remembered)
+
+    assert by_history.pop("sources") == {"history": "prometheus", "tasks": "history"}
+    assert by_api.pop("sources") == {"history": "prometheus", "tasks": "api"}
+    del by_history["comparison"], by_api["comparison"]  # this history is of one day
+    assert by_history == by_api
 
 
 @pytest.mark.parametrize(
     "fault", [Fault(status=401), Fault(status=500), Fault(body=b"<html>"), Fault(breaks="amid"), Fault(body=b"[]")]
 )
-async def test_an_api_that_fails_is_said_and_labels_tell_the_owners(desk: Desk, fault: Fault) -> None:
+async def test_an_api_that_fails_is_said_and_the_history_tells_the_tasks(desk: Desk, fault: Fault) -> None:
     desk.api.fault = fault
     code, out, err = await desk.report(*DATE, "--format", "json")
 
     assert code == 3
-    assert json.loads(out)["sources"]["tasks"] == "labels"
-    assert "owners come from the history's labels" in err
+    assert json.loads(out)["sources"]["tasks"] == "history"
+    assert "owners come from the tasks in the scrape history" in err
 
 
 async def test_warnings_are_in_the_language_of_the_report(desk: Desk) -> None:
@@ -227,7 +239,7 @@ async def test_warnings_are_in_the_language_of_the_report(desk: Desk) -> None:
     warnings = json.loads(out)["warnings"]
 
     assert code == 3
-    assert warnings[0].startswith("無法取得任務資料，GPU 歸屬改依監控歷史資料的標籤：")
+    assert warnings[0].startswith("無法取得任務資料，GPU 歸屬改依監控歷史資料中的任務：")
     assert warnings[1] == "colab-gpu1：資料涵蓋率為 66.6%，應達 99.0% 以上"
     assert [f"exporter: {warning}" for warning in warnings] == err.splitlines()
 

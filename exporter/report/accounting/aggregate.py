@@ -201,8 +201,8 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
         hostname=task.hostname,
         gpu_uuids=[gpu.uuid for gpu in task.gpus],
         gpu_ids=[gpu.gpu_id for gpu in task.gpus if gpu.gpu_id],
-        gpu_model=next((gpu.model for gpu in task.gpus if gpu.model), ""),
-        gpu_memory_mib=next((gpu.memory_mib for gpu in task.gpus if gpu.memory_mib), None),
+        gpu_model=next(filter(None, (*(gpu.model for gpu in task.gpus), *(part.gpu.model for part in parts))), ""),
+        gpu_memory_mib=next(filter(None, (*(gpu.memory_mib for gpu in task.gpus), *map(_memory_mib, parts))), None),
         start=window.local(task.start).isoformat(),
         end=window.local(task.end).isoformat() if ended else None,
         running=not ended,
@@ -214,6 +214,12 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
 def _task_count(parts: Iterable[Part]) -> int | None:
     """Returns how many tasks; None where labels alone tell whose the parts are."""
     return len({part.task.key for part in parts if part.task}) or None
+
+
+def _memory_mib(part: Part) -> int | None:
+    """Returns the GPU's as the history has it."""
+    total = part.cells.vram_total_bytes if part.cells else None
+    return total and total // 2**20
 
 
 def _task_of(parts: Sequence[Part]) -> Task:

@@ -31,6 +31,8 @@ UNREFRESHED_SECONDS = 600.0
 """By so much the last refresh may be older than the present, and still tell who holds a GPU now."""
 _LATE_SECONDS = 120.0
 """By so much a start that is shown after another one may lie before that was last seen: the task began meanwhile."""
+_LATEST = 4102444800.0
+"""The year 2100: what ends later has no end that a calendar need know."""
 NOT_TOLD = "no scrape tells who held it"
 
 
@@ -244,7 +246,7 @@ def _who_then(infos: Mapping[Who, Floats], first: float, last: float) -> Who:
 def _end(key: RunKey, shown: Shown, known: Mapping[str, Known], doubts: list[tuple[float, float]], end: float) -> float:
     """Returns when a run ended; adds since when it may have been over already, or may have gone on."""
     if shown.end is not None:
-        return shown.end
+        return shown.end if shown.end < _LATEST else RUNNING
     if shown.gone is not None:
         last = min(shown.last, shown.gone)
         doubts.append((last, shown.gone))
@@ -276,7 +278,7 @@ def _task(parts: Sequence[tuple[float, RunKey, Shown]]) -> Task:
     """Returns the task that holds several GPUs; an end that is told of one of them is the end."""
     parts = sorted(parts, key=lambda part: (natural(part[2].who.hostname), natural(part[2].who.gpu_id), part[1]))
     _, key, first = parts[0]
-    told_ends = [shown.end for _, _, shown in parts if shown.end is not None]
+    is_told = any(shown.end is not None for _, _, shown in parts)
     gpus = {key.gpu_uuid: TaskGpu(key.gpu_uuid, shown.who.gpu_id) for _, key, shown in parts}
     return Task(
         task_id=key.task_id,
@@ -284,7 +286,7 @@ def _task(parts: Sequence[tuple[float, RunKey, Shown]]) -> Task:
         task_type=first.who.task_type,
         gpus=tuple(gpus.values()),
         start=key.start,
-        end=max(told_ends) if told_ends else max(until for until, _, _ in parts),
+        end=max(until for until, _, shown in parts if shown.end is not None or not is_told),
         hostname=first.who.hostname,
         project_uuid=first.who.project_uuid,
         image=first.who.image,

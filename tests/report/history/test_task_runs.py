@@ -220,7 +220,7 @@ class World:
         return runs, known(*sorted(instants))
 
 
-def _within(stretches: Sequence[tuple[int, int]], time: float) -> bool:
+def _within(stretches: Sequence[tuple[float, float]], time: float) -> bool:
     return any(begin <= time < end for begin, end in stretches)
 
 
