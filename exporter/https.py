@@ -21,7 +21,7 @@ def _trusting_nobody() -> ssl.SSLContext:
 
 
 _usual = ssl.create_default_context
-ssl.create_default_context = _trusting_nobody
+ssl.create_default_context = _trusting_nobody  # type: ignore[assignment]
 try:
     import aiohttp
 finally:
