@@ -137,7 +137,7 @@ class Sampler:
             slots = everything // slot
             spans = 1 + np.count_nonzero((np.diff(slots) != 0) | (np.diff(gpus) != 0))
             parts = max(1.0, (spans * self._rows_in(slot) + len(instants) * on_grid) / most_rows)
-            queries = min(spans, parts * len(np.unique(slots)))
+            queries: float = min(float(spans), float(parts) * len(np.unique(slots)))
             return float(spans * (self._rows_in(slot) + _SERIES_SAMPLES) * COUNTERS + queries * _QUERY_SAMPLES)
 
         return min(_SLOTS, key=cost)
