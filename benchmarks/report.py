@@ -34,6 +34,8 @@ _MONTH = "2025-07"
 _ZONE = ZoneInfo("Asia/Taipei")
 _EDGE = 2 * 3600.0
 _USERS = 40
+_SPARSE = 240.0
+"""Seconds between scrapes, and not too many for Prometheus, which looks for a sample five minutes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class _Setting:
     is_month: bool = False
     """Whether the month is made, too, of days that are stored."""
     interval: float = 15.0
-    """Seconds between scrapes: what a history takes to be made and written goes with it, the report's memory hardly."""
+    """Seconds between scrapes. What it takes to make and write a history goes with them, the report's memory does not:
+    it never holds more than some GPUs' samples."""
 
     @property
     def name(self) -> str:
@@ -61,8 +64,8 @@ _SETTINGS = (
     _Setting(1024, 1, 0, "≤ 6 s, 400 MiB"),
     _Setting(32, 31, 0, "< 20 s", is_month=True),
     _Setting(1024, 1, 0, "< 60 s, 600 MiB", tasks_per_day=98.0),
-    _Setting(8192, 1, 0, "≤ 500 MiB", interval=120.0),
-    _Setting(1024, 30, 0, "≤ 600 MiB", interval=240.0),
+    _Setting(8192, 1, 0, "≤ 500 MiB", interval=_SPARSE),
+    _Setting(1024, 30, 0, "≤ 600 MiB", interval=_SPARSE),
 )
 
 
@@ -118,9 +121,14 @@ async def _measured(setting: _Setting) -> _Cost:
     made = Cluster(setting.gpus, before, end + _EDGE, setting.interval, setting.tasks_per_day).make()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        async with PrometheusServer(directory / "prometheus") as server, StandInApi(_tasks(made)) as api:
-            await write_series(server.url, columns(made, {"job": "mi300x", "instance": "node:9942"}))
-            del made
+        block, slice_seconds = ("1d", 10 * 3600.0) if setting.interval == _SPARSE else ("2h", 1800.0)
+        async with (
+            PrometheusServer(directory / "prometheus", block=block) as server,
+            StandInApi(_tasks(made)) as api,
+        ):
+            series = columns(made, {"job": "mi300x", "instance": "node:9942"})
+            await write_series(server.url, series, slice_seconds)
+            del made, series
             token = directory / "token"
             token.touch(mode=0o600)
             token.write_text(api.token, encoding="utf-8")

@@ -7,12 +7,14 @@ says whom to trust, as `system_trust` does. Who forgets it trusts nobody.
 from __future__ import annotations
 
 import ssl
+from functools import cache
 
 __all__ = ["aiohttp", "system_trust"]
 
 
+@cache
 def system_trust() -> ssl.SSLContext:
-    """Returns what trusts the authorities of the system, or those that $SSL_CERT_FILE names."""
+    """Returns what trusts the authorities of the system, or those that $SSL_CERT_FILE names; read once."""
     return ssl.create_default_context()
 
 
@@ -21,7 +23,7 @@ def _trusting_nobody() -> ssl.SSLContext:
 
 
 _usual = ssl.create_default_context
-ssl.create_default_context = _trusting_nobody
+ssl.create_default_context = _trusting_nobody  # type: ignore[assignment]
 try:
     import aiohttp
 finally:

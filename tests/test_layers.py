@@ -20,6 +20,7 @@ ONLY: dict[str, set[str]] = {
     "exporter.labels": set(),
     "exporter.aliases": set(),
     "exporter.encoding": set(),
+    "exporter.https": set(),
     "exporter.ownership": {"exporter.labels", "exporter.model"},
     "exporter.ended": {"exporter.labels", "exporter.model"},
     "exporter.metering": {"exporter.labels", "exporter.model", "exporter.ownership"},

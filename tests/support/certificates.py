@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import trustme
+
+from exporter.https import system_trust
 
 _COMMAND = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
 
@@ -76,3 +81,15 @@ def self_signed(directory: Path) -> Path:
     subprocess.run([*_COMMAND.split(), *names], check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + certificate.read_bytes())
     return path
+
+
+@contextmanager
+def trusting(certificate: Path) -> Iterator[None]:
+    """Meanwhile the system has no other authority than who signed this certificate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+        system_trust.cache_clear()
+        try:
+            yield
+        finally:
+            system_trust.cache_clear()

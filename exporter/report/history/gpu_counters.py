@@ -38,8 +38,8 @@ _BRACKETED_GPUS = 256
 """Up to so many, the samples on either side of each edge of a cell are read. Each of the two costs the server a look at
 all samples of the window; with one, an edge lies on the line between samples ten minutes apart, up to a scrape interval
 from the nearer."""
-_MOST_ROWS = 300_000
-"""Scrapes read at a time: 17 MB of counters, some six times as much while they are put together and the next arrive. A
+_MOST_ROWS = 330_000
+"""Scrapes read at a time: 18 MB of counters, some six times as much while they are put together and the next arrive. A
 day of a thousand GPUs with four tasks each has no more."""
 _MINUTE = 60.0
 
@@ -93,19 +93,19 @@ class Reader:
         self._known = known
         self._told = told
         self._exact = {uuid: self._instants(uuid) for uuid in sorted(known.identities)}
-        self._slot = sampler.slot(list(self._exact.values()))
         self._is_bracketed = len(known.identities) <= _BRACKETED_GPUS
+        self._on_grid = (1 + self._is_bracketed) * (sampler.end - sampler.start) / CELL_SECONDS
+        """Scrapes of each GPU."""
+        self._slot = sampler.slot(list(self._exact.values()), self._on_grid, _MOST_ROWS)
         self._beyond: dict[Span, Holdings] = {}
         """Who held what across the window's edges."""
 
     def in_turn(self) -> list[list[str]]:
         """Returns the GPUs in parts, each of no more samples than memory should hold at once; at least one."""
-        sampler = self._sampler
-        on_grid = (1 + self._is_bracketed) * (sampler.end - sampler.start) / CELL_SECONDS
         parts: list[list[str]] = [[]]
         rows = 0.0
         for uuid, instants in self._exact.items():
-            mine = on_grid + sampler.rows_near(instants, self._slot)
+            mine = self._on_grid + self._sampler.rows_near(instants, self._slot)
             if parts[-1] and rows + mine > _MOST_ROWS:
                 parts.append([])
                 rows = 0.0

@@ -78,8 +78,9 @@ def _fell_to_possible(samples: Samples) -> NDArray[np.bool_]:
     if not possible.any():  # as nearly always: the rest costs most
         return possible
     reset_with_exporter = samples.counters[:, :ENERGY]
-    fell: NDArray[np.bool_] = (np.diff(reset_with_exporter, axis=0) < -ROUNDING * reset_with_exporter[:-1]).any(axis=1)
-    return fell & possible
+    fell = (np.diff(reset_with_exporter, axis=0) < -ROUNDING * reset_with_exporter[:-1]).any(axis=1)
+    fell_to_possible: NDArray[np.bool_] = fell & possible
+    return fell_to_possible
 
 
 def _overtook(samples: Samples) -> NDArray[np.bool_]:

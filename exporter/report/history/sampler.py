@@ -119,23 +119,26 @@ class Sampler:
         found = await self._client.instant(group.latest.ask(scope, range_seconds=seconds), until)
         return self._by_key(_samples_by_series(group, names, found))
 
-    def slot(self, instants: Sequence[Floats]) -> float:
+    def slot(self, instants: Sequence[Floats], on_grid: float, most_rows: int) -> float:
         """Returns the seconds whose instants one query should ask for, such that all queries cost least.
 
         Long slots bring samples between instants, short ones the samples at their edges, and the series, again and
-        again.
+        again; and the more rows there are the fewer GPUs are asked for together.
 
         Args:
             instants: Unix seconds, of each GPU.
+            on_grid: The scrapes of a GPU that are read in any case.
+            most_rows: Scrapes of GPUs that are read together.
         """
         gpus = np.repeat(np.arange(len(instants)), [len(some) for some in instants])
         everything = np.concatenate([*map(np.sort, instants), []])
 
         def cost(slot: float) -> float:
             slots = everything // slot
-            is_next = (np.diff(slots) != 0) | (np.diff(gpus) != 0)
-            each = (self._rows_in(slot) + _SERIES_SAMPLES) * COUNTERS
-            return (1 + np.count_nonzero(is_next)) * each + _QUERY_SAMPLES * len(np.unique(slots))
+            spans = 1 + np.count_nonzero((np.diff(slots) != 0) | (np.diff(gpus) != 0))
+            parts = max(1.0, (spans * self._rows_in(slot) + len(instants) * on_grid) / most_rows)
+            queries: float = min(float(spans), float(parts) * len(np.unique(slots)))
+            return float(spans * (self._rows_in(slot) + _SERIES_SAMPLES) * COUNTERS + queries * _QUERY_SAMPLES)
 
         return min(_SLOTS, key=cost)
 

@@ -26,7 +26,7 @@ from exporter.errors import (
 from exporter.report.history.client import MAX_STEPS, PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.report.history.responses import Remark, Series, Unsound
-from tests.support.certificates import self_signed
+from tests.support.certificates import self_signed, trusting
 
 QUESTION = Question("a question", "x{}")
 SECRET = "s3cr3t-token"
@@ -378,9 +378,7 @@ async def test_label_sets_that_are_none_are_refused() -> None:
             await client.label_sets(QUESTION, 0.0, 1.0)
 
 
-async def test_over_https_the_authorities_of_the_system_are_trusted_and_nobody_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_over_https_the_authorities_of_the_system_are_trusted_and_nobody_else(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
@@ -388,6 +386,6 @@ async def test_over_https_the_authorities_of_the_system_are_trusted_and_nobody_e
         async with PrometheusClient(config.Prometheus(url=url)) as client:
             with pytest.raises(HistoryUnreachableError, match="certificate"):
                 await client.instant(QUESTION, 15)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
-        async with PrometheusClient(config.Prometheus(url=url)) as client:
-            assert len(await client.instant(QUESTION, 15)) == 1
+        with trusting(certificate):
+            async with PrometheusClient(config.Prometheus(url=url)) as client:
+                assert len(await client.instant(QUESTION, 15)) == 1

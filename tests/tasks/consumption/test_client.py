@@ -33,7 +33,7 @@ from exporter.errors import (
 from exporter.model import Scope, Task, TaskGpu
 from exporter.tasks.consumption.client import PATH, ConsumptionClient
 from exporter.tasks.consumption.parse import AnswerReader
-from tests.support.certificates import self_signed
+from tests.support.certificates import self_signed, trusting
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 NOW = 1753142400.0
@@ -436,11 +436,10 @@ async def test_a_private_authority_can_be_trusted(tls_api: StandInApi, certifica
     assert (await asked.tasks(NOW - 60, NOW)).tasks == (TASK,)
 
 
-async def test_an_authority_of_the_system_is_trusted(
-    tls_api: StandInApi, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
-    assert (await client(tls_api.url).tasks(NOW - 60, NOW)).tasks == (TASK,)
+async def test_an_authority_of_the_system_is_trusted(tls_api: StandInApi, certificate: Path) -> None:
+    with trusting(certificate):
+        asked = client(tls_api.url)
+    assert (await asked.tasks(NOW - 60, NOW)).tasks == (TASK,)
 
 
 async def test_an_unknown_authority_is_not_trusted(tls_api: StandInApi) -> None:
