@@ -24,6 +24,7 @@ from exporter.config.sections import (
     Report,
     Section,
     Simulated,
+    Slurm,
     Tasks,
 )
 from exporter.config.values import target
@@ -44,6 +45,7 @@ __all__ = [
     "Report",
     "Section",
     "Simulated",
+    "Slurm",
     "Tasks",
     "changed_keys",
     "load",
