@@ -136,5 +136,5 @@ def test_the_units_check_before_they_reload() -> None:
         program, _, options = start.removeprefix("ExecStart=").partition(f" {service} ")
         assert reloads == [
             f"ExecReload={program} config check --for {service} {options}",
-            "ExecReload=/bin/kill -HUP $MAINPID",
+            "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
         ]

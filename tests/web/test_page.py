@@ -208,6 +208,8 @@ def test_portal_and_grafana_are_linked_where_they_are_known() -> None:
             "https://gpu.example.org/",
             f"https://grafana.example.org/g/d/mi300x-node{suffix}?var-host=a%26b",
             "metrics",
+            "-/healthy",
+            "-/ready",
         ]
 
 

@@ -13,11 +13,12 @@ import bcrypt
 import pytest
 
 from exporter.web import auth, connection, listener
+from exporter.web.toolkit import WebConfigFile
 from tests.support.endpoint import GET_METRICS, METRICS, answered, endpoint
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 AUTHORITY, HASH = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
-(SCRAPE_CONFIG,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+WEB_CONFIG, SCRAPE_CONFIG = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_prometheus_takes_its_scrape_config(made: Path) -> None:
         ["promtool", "check", "config", "prometheus.yml"], cwd=made, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_its_web_configuration_file_is_one(made: Path) -> None:
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (made / "web.yml").write_text(WEB_CONFIG.replace("$2y$12$…", hashed), encoding="utf-8")
+    file = WebConfigFile(made / "web.yml")
+    assert file.tls is not None
+    assert set(file.users) == {"prometheus"}
 
 
 def test_its_command_prints_a_hash_of_the_password() -> None:
