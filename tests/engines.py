@@ -28,6 +28,7 @@ _TESTS = (
     "tests/demo",
     "tests/system/test_closed_forms.py",
     "tests/system/test_report_accuracy.py",
+    "tests/system/test_report_from_history.py",
     "tests/system/test_report_outages.py",
 )
 
