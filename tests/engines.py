@@ -32,6 +32,7 @@ _PARTS = {
         "tests/report/history/test_fetch.py",
         "tests/system/test_closed_forms.py",
         "tests/system/test_report_accuracy.py",
+        "tests/system/test_report_from_history.py",
         "tests/system/test_report_outages.py",
     ),
     "now": ("tests/live/test_status.py",),
