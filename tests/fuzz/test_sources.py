@@ -81,7 +81,7 @@ def test_a_file_of_bookings(data: bytes) -> None:
 @reads_or_refuses()
 def test_what_slurms_scripts_leave(data: bytes) -> None:
     trace = hooks.parse(data.decode(errors="replace"))
-    assert trace is None or (trace.start <= trace.end and trace.numbers)
+    assert trace is None or (trace.job.start <= trace.job.end and trace.numbers)
 
 
 @example(data=b"Name=gpu File=[0-999999999]" + _GRES.rstrip() * 40)

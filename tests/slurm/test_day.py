@@ -206,8 +206,8 @@ def zone_of_noon() -> str:
     return f"Etc/GMT{-ahead:+d}"
 
 
-def report(slurm: Cluster, folder: Path) -> dict[str, float]:
-    """Returns the owned seconds of each user, as `exporter report` tells them of today."""
+def report(slurm: Cluster, folder: Path) -> tuple[str, dict[str, float]]:
+    """Returns where `exporter report` takes tasks of today from, and the owned seconds of each user."""
     zone = zone_of_noon()
     config = folder / "report.yaml"
     config.write_text(yaml.safe_dump({"tasks": {"source": "slurm"}, "report": {"min_coverage": 0}}))
@@ -218,7 +218,8 @@ def report(slurm: Cluster, folder: Path) -> dict[str, float]:
     assert done.returncode in {0, 3}, done.stderr
     told = json.loads(done.stdout)
     sys.stderr.write(f"{done.stderr}\n{told['sources']}\n{told['users']}\n")  # shown by pytest where a test fails
-    return {user["username"]: user["usage"]["owned_gpu_hours"] * 3600 for user in told["users"]}
+    owned = {user["username"]: user["usage"]["owned_gpu_hours"] * 3600 for user in told["users"]}
+    return told["sources"]["tasks"], owned
 
 
 def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
@@ -241,12 +242,12 @@ def test_a_day_of_slurm_is_accounted_as_sacct_times_it(
         window = int(time.time() - began) + 5
         increased = list(increases(slurm, window))
         minute_is_over(over)
-        reported = report(slurm, tmp_path)
+        source, reported = report(slurm, tmp_path)
 
     expected = truth(found)
     rows = compared(expected, metrics, increased)
     totals = {user: sum(row.sacct for row in rows if row.user == user) for user in ("alice", "bob")}
-    record_property("table", shown(found, int(began), rows, totals, reported))
+    record_property("table", shown(found, int(began), rows, totals, reported) + f", tasks from {source}")
     for row in rows:
         assert row.counter == pytest.approx(row.sacct, abs=1), row
         # Prometheus extrapolates half a scrape interval at either end of the window.

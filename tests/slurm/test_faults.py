@@ -25,11 +25,11 @@ def test_what_is_known_stays_while_the_controller_is_away(slurm: Cluster, tmp_pa
     log = tmp_path / "exporter.log"
     with serving(slurm, yaml.safe_dump(CONFIG), log) as served:
         until(lambda: served.poll() is not None or serves(slurm), "the exporter serves")
-        until(lambda: scrape(slurm).labels("amdgpu_task_info") != [], "the job is told of")
+        until(lambda: scrape(slurm).values("amdgpu_task_info", task_id=job) != [], "the job is told of")
 
         slurm.run("scontrol", "shutdown", "slurmctld")
         until(lambda: counted(slurm, "network") > 0, "a refresh fails for want of a controller")
-        (told,) = scrape(slurm).labels("amdgpu_task_info")
+        (told,) = (labels for labels in scrape(slurm).labels("amdgpu_task_info") if labels["task_id"] == job)
         assert (told["username"], told["task_type"], told["project_uuid"]) == ("alice", "gpu", "biolab")
         slurm.run("slurmctld")
         until(lambda: "answers again" in log.read_text(), "the controller answers again")

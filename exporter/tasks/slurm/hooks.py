@@ -14,6 +14,7 @@ from pathlib import Path
 
 from exporter.labels import bounded
 from exporter.model import RUNNING
+from exporter.tasks.slurm.jobs import Job
 
 FOLDER = Path("/run/mi300x-exporter-slurm")
 """Where deploy/slurm/gpu-times.sh writes."""
@@ -28,20 +29,10 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 class Trace:
     """What scripts told of one run of a job."""
 
-    job_id: str
-    username: str
-    account: str
-    partition: str
-    qos: str
-    start: float
-    end: float
+    job: Job
+    """Without indices."""
     numbers: tuple[int, ...]
     """Of its GPUs on this node, as SLURM_JOB_GPUS lists them."""
-
-    @property
-    def run(self) -> tuple[str, float]:
-        """Returns what tells this run from all others, as of `Job`."""
-        return self.job_id, self.start
 
 
 def traces(folder: Path = FOLDER) -> dict[tuple[str, float], Trace] | None:
@@ -51,7 +42,7 @@ def traces(folder: Path = FOLDER) -> dict[tuple[str, float], Trace] | None:
     except OSError:
         return None
     found = (parse(text) for text in _texts(folder, names))
-    return {trace.run: trace for trace in found if trace is not None}
+    return {trace.job.run: trace for trace in found if trace is not None}
 
 
 def parse(text: str) -> Trace | None:
@@ -61,7 +52,7 @@ def parse(text: str) -> Trace | None:
     gpus = said.get("SLURM_JOB_GPUS", "").split(",")
     if not (job_id := said.get("SLURM_JOB_ID", "")).isdecimal() or start is None or not all(map(_whole, gpus)):
         return None
-    return Trace(
+    job = Job(
         job_id=bounded(job_id),
         username=_name(said, "SLURM_JOB_USER") or _name(said, "SLURM_JOB_UID"),
         account=_name(said, "SLURM_JOB_ACCOUNT"),
@@ -69,8 +60,8 @@ def parse(text: str) -> Trace | None:
         qos=_name(said, "SLURM_JOB_QOS"),
         start=start,
         end=RUNNING if end is None else max(start, end),
-        numbers=tuple(sorted({int(number) for number in gpus})),
     )
+    return Trace(job, tuple(sorted({int(number) for number in gpus})))
 
 
 def _texts(folder: Path, names: list[str]) -> Iterator[str]:

@@ -91,10 +91,10 @@ class Runs:
         for run, job in running.items():
             self.kept[run] = _placed(job, job.indices, gpus.by_index, now)
         for run, trace in (traces or {}).items():
-            if trace.end != RUNNING or run in ended:
-                job = ended.get(run) or _of(trace)
+            if trace.job.end != RUNNING or run in ended:
+                job = ended.get(run) or trace.job
                 known = self.kept.get(run) or _placed(job, trace.numbers, gpus.by_number, job.end)
-                self.kept[run] = _ended(known, min(job.end, trace.end))
+                self.kept[run] = _ended(known, min(job.end, trace.job.end))
         for run, job in ended.items():
             if run in self.kept:
                 self.kept[run] = _ended(self.kept[run], min(job.end, self.kept[run].job.end))
@@ -159,7 +159,3 @@ def _placed(job: Job, numbers: Iterable[int] | None, uuid_of: Callable[[int], st
 
 def _ended(kept: Kept, end: float) -> Kept:
     return replace(kept, job=replace(kept.job, end=max(end, kept.job.start)), gone=RUNNING)
-
-
-def _of(trace: Trace) -> Job:
-    return Job(trace.job_id, trace.username, trace.account, trace.partition, trace.qos, trace.start, trace.end)

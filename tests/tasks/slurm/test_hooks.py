@@ -8,6 +8,7 @@ import pytest
 from exporter.model import RUNNING
 from exporter.tasks.slurm import hooks
 from exporter.tasks.slurm.hooks import Trace
+from exporter.tasks.slurm.jobs import Job
 from tests.support.roots import REPOSITORY
 
 SCRIPT = (REPOSITORY / "deploy/slurm/gpu-times.sh").read_text()
@@ -38,13 +39,12 @@ def run(folder: Path, environment: dict[str, str]) -> None:
 def test_prolog_and_epilog_tell_begin_end_and_gpus(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     run(folder, PROLOG)
-    begun = Trace("6", "bob", "biolab", "gpu", "", 1795675116, RUNNING, (1, 3))
+    begun = Trace(Job("6", "bob", "biolab", "gpu", "", 1795675116, RUNNING), (1, 3))
     assert hooks.traces(folder) == {("6", 1795675116): begun}
 
     run(folder, EPILOG)
-    assert hooks.traces(folder) == {
-        ("6", 1795675116): Trace("6", "bob", "biolab", "gpu", "", 1795675116, 1795675120, (1, 3))
-    }
+    ended = Trace(Job("6", "bob", "biolab", "gpu", "", 1795675116, 1795675120), (1, 3))
+    assert hooks.traces(folder) == {("6", 1795675116): ended}
     assert [path.name for path in folder.iterdir()] == ["6.1795675116"]
 
 

@@ -26,7 +26,7 @@ def job(job_id: str = "7", start: float = START, end: float = RUNNING, indices: 
 
 
 def trace(job_id: str = "7", start: float = START, end: float = RUNNING) -> Trace:
-    return Trace(job_id, "alice", "biolab", "gpu", "", start, end, (128, 129))
+    return Trace(Job(job_id, "alice", "biolab", "gpu", "", start, end), (128, 129))
 
 
 class Day:
@@ -42,7 +42,7 @@ class Day:
         waiting: tuple[Requeued, ...] = (),
         traces: tuple[Trace, ...] | None = None,
     ) -> Day:
-        told = None if traces is None else {one.run: one for one in traces}
+        told = None if traces is None else {one.job.run: one for one in traces}
         self.runs.learn(now, jobs, waiting, told, FourGpus())
         return self
 
