@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ class OneGpu:
         self.may_go_on.set()
         self.is_slow = False
         self.is_over = False
+        self.is_answered_later = False
         self._beat = beat
 
     def turn(self) -> None:
@@ -37,7 +39,7 @@ class OneGpu:
         self.may_go_on.wait()
         if self.is_slow:
             time.sleep(2 * PATIENCE)
-        self.due = self._beat.after(time.monotonic())
+        self.due = math.inf if self.is_answered_later else self._beat.after(time.monotonic())
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
@@ -106,6 +108,17 @@ def test_one_who_is_always_slow_has_a_thread_for_itself(eight: Round) -> None:
     eight.begin()
     eight.all_have_turns(1)
     eight.until(lambda: third.threads[-1] not in {gpu.threads[-1] for gpu in eight.gpus if gpu is not third})
+
+
+def test_one_who_dawdles_and_has_no_answer_yet_is_waited_for(eight: Round) -> None:
+    third = eight.gpus[3]
+    third.is_slow = third.is_answered_later = True
+    eight.begin()
+    eight.all_have_turns(5, without=third)
+    assert len(third.threads) == 1
+    third.is_slow = third.is_answered_later = False
+    third.due = time.monotonic()
+    eight.until(is_in_the_round(eight, third))
 
 
 def _tell_of(address: str, batch: Batch) -> None:

@@ -119,9 +119,11 @@ class Rota:
         """The rest of that life: for the one who kept it, until that is prompt."""
         prompt = 0
         while prompt < _PROMPT_TURNS:
-            self._outbox.flush()
-            time.sleep(max(0.0, reader.due - time.monotonic()))
             began = time.monotonic()
+            if reader.due > began:
+                self._outbox.flush()
+                time.sleep(min(reader.due, self._beat.after(began)) - began)
+                continue
             reader.turn()
             prompt = prompt + 1 if time.monotonic() - began <= PATIENCE else 0
         self.add(reader)
