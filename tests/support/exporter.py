@@ -17,7 +17,7 @@ import aiohttp
 import yaml
 
 _SERVING = re.compile(r"serving (.+) on (\S+)/$")
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 """For what has to come, however slow the machine."""
 
 
