@@ -105,7 +105,7 @@ messages: $(VENV)/dev ## gather the words to translate into the catalogues, and 
 	    --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --domain exporter --directory $(CATALOGUES)
 
-# What is built of one commit twice is the same: nothing in it is younger than the commit.
+# What is in them is dated no later than the commit: built twice, wheel and sdist are the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat --format %Y CHANGELOG.md)
 
 dist: $(VENV)/dist ## wheel and sdist, into dist/

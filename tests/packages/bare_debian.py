@@ -94,6 +94,8 @@ def booted(share: Path) -> Iterator[BareDebian]:
     with tempfile.TemporaryFile() as log, contextlib.ExitStack() as ending:
         outer = subprocess.Popen(
             [
+                # It does not outlive who started it.
+                *("setpriv", "--pdeathsig", "TERM"),
                 *("systemd-nspawn", "--quiet", "--directory", root, "--volatile=overlay", "--private-network"),
                 f"--bind-ro={share}:/mnt",
                 # Its own registration would need a systemd outside.
