@@ -13,8 +13,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,6 +23,7 @@ from deploy.grafana.build import boards
 from exporter.demo.run import HISTORY_SCRAPE_SECONDS
 from exporter.speech import languages, speech
 from tests.support.browser import Page, browser_page
+from tests.support.portal import serving
 
 _DOCS: Final = Path(__file__).parent
 _BUILD: Final = _DOCS.parent / ".venv" / "dashboards"
@@ -41,14 +40,14 @@ async def main(prometheus: str, folder: Path | None) -> None:
     _bundle()
     end = int(datetime.now(UTC).timestamp()) // _DAY_SECONDS * _DAY_SECONDS
     view = {"prometheus": prometheus, "from": end - _DAY_SECONDS, "to": end, "scrape": HISTORY_SCRAPE_SECONDS}
-    async with _served() as url, browser_page() as page:
+    async with serving(_file) as url, browser_page() as page:
         for language in languages():
             for name, board in boards(speech(language)).items():
                 if folder is None and name != _SHOWN:
                     continue
                 host = {"host": "colab-gpu1"} if name == "node" else {}
                 _write_page(view | {"board": board, "variables": _VARIABLES | host})
-                picture = await _drawn(page, url)
+                picture = await _drawn(page, f"{url}/index.html")
                 suffix = _IN_LANGUAGE[language]
                 to = folder / f"{name}{suffix}.png" if folder else _DOCS / "images" / f"dashboard{suffix}.png"
                 to.write_bytes(picture)
@@ -80,17 +79,8 @@ def _write_page(view: dict[str, object]) -> None:
     )
 
 
-@asynccontextmanager
-async def _served() -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_static("/", _BUILD)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/index.html"
-    finally:
-        await runner.cleanup()
+async def _file(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(_BUILD / request.match_info["path"])
 
 
 async def _drawn(page: Page, url: str) -> bytes:

@@ -88,7 +88,7 @@ def _cluster() -> Iterator[Column]:
         until = NOW if not idles else NOW - 3 * HOUR if user else BEGAN
         for column in gpu(index, hostname=host, user=user, held=(4 + number * 7 % 23) * HOUR, active_until=until):
             names = {"gpu_id": str(number), "task_type": types.get(user or "", "")}
-            labels = column.labels | {label: name for label, name in names.items() if label in column.labels}
+            labels = dict(column.labels) | {label: name for label, name in names.items() if label in column.labels}
             yield _told(replace(column, labels=labels), load, vram)
 
 

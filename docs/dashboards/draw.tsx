@@ -114,6 +114,9 @@ async function dataOf(panel: any): Promise<DataFrame[]> {
 }
 
 function Body({ panel, data, width, height }: any): any {
+  if (!data.length) {
+    return "No data";
+  }
   if (panel.type === "timeseries") {
     const timeRange = { from: dateTime(from * 1000), to: dateTime(to * 1000), raw: { from: "now-24h", to: "now" } };
     const { legend } = panel.options;
