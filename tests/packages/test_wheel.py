@@ -88,5 +88,5 @@ async def test_the_service_runs_and_has_its_page_and_its_translations(installed:
         assert shown.labels("amdgpu_exporter_build_info") == [{"version": __version__}]
         async with aiohttp.ClientSession(headers={"Accept-Language": "zh-TW"}) as session:
             page = await (await session.get(running.url)).text()
-    assert '<html lang="zh-TW"' in page
+    assert '<html lang="zh-Hant-TW">' in page
     assert "使用率" in page
