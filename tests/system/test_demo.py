@@ -25,7 +25,8 @@ async def test_it_ends_with_the_brief_the_month_and_the_addresses_and_leaves_all
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "NODES", 1)
-    monkeypatch.setattr(show, "_LOOK_SECONDS", 4)
+    monkeypatch.setattr(show, "_LOOK_SECONDS", 8)
+    monkeypatch.setattr(show, "WINDOW_SECONDS", 4)
     given = config.parse({"report": {"language": "zh-TW", "timezone": "Asia/Taipei"}}, where="test")
     await show.demo(given, tmp_path / "demo", finite=True)
     past = Past.before(datetime.now(UTC).timestamp(), "Asia/Taipei")
