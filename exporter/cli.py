@@ -100,8 +100,7 @@ def report(config_path: Path | None, options: Options) -> None:
     unavailable, a node was observed too little, or somebody did not get it.
     """
     if not options.is_of_days:
-        gc.disable()  # nothing is garbage before the report is made: collecting would only walk it again and again
-    click.get_current_context().call_on_close(gc.enable)
+        _without_collections()
     from exporter import config as config_file
     from exporter import log
     from exporter.report.overrides import overridden
@@ -187,6 +186,8 @@ def status(
       exporter status --config config.yaml --free
       exporter status --config config.yaml --user itrd --watch
     """
+    if not watch:
+        _without_collections()
     from exporter import config as config_file
 
     try:
@@ -312,6 +313,12 @@ async def _check(config: Config, file: ConfigFile) -> bool:
         click.echo(f"{finding.verdict:<6} {finding.part:<11} {finding.words}")
         sound = sound and finding.verdict is not Verdict.FAULT
     return sound
+
+
+def _without_collections() -> None:
+    """Saves a command that ends soon its garbage collections: nothing is garbage before it has what it prints."""
+    gc.disable()
+    click.get_current_context().call_on_close(gc.enable)
 
 
 def _without_extra(command: str, error: ImportError) -> UsageError:

@@ -37,7 +37,7 @@ class Choice:
     nodes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run would write all of it out, twice, as it sets signals back
 class Look:
     """What one look at the cluster found."""
 
