@@ -186,11 +186,14 @@ async def first_sample(url: str) -> float:
     return min(float(one["values"][0][0]) for one in series)
 
 
-async def today(served: Node, stores: list[str]) -> Window:
+async def today(stores: list[str]) -> Window:
     """Today up to a whole minute, with samples in both stores from before and after it."""
     zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # where it is about noon, and no day ends
     day = datetime.now(ZoneInfo(zone)).date().isoformat()
-    while (span := window(day, None, zone, time.time())).end < served.born + 2:
+    for url in stores:
+        await until(url, "amdgpu_energy_joules_total")
+    began = max([await first_sample(url) for url in stores])
+    while (span := window(day, None, zone, time.time())).end < began + 2:
         await asyncio.sleep(0.5)
     for url in stores:
         await until(url, f"timestamp(amdgpu_up) > {span.end + 2}")
@@ -206,9 +209,7 @@ async def test_agents_of_a_rack_fill_both_stores_and_reports_are_right(tmp_path:
         ]
         for replica in ("a", "b"):
             await stack.enter_async_context(agent(tmp_path / replica, replica, served.port, stores))
-        for url in stores:
-            await until(url, "amdgpu_up")
-        span = await today(served, stores)
+        span = await today(stores)
         for url in stores:
             await flushed(url)
         replicas = [{one.labels.get("replica") for one in await ask(url, "amdgpu_up")} for url in stores]
