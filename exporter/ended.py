@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
 from exporter.labels import MAX_SERIES
-from exporter.model import Hold, Task
-
-TOLD_SECONDS: Final = 3600.0
-"""For so long after its end a task is told of."""
+from exporter.model import SHOWN_SECONDS, Hold, Task
 
 
 @dataclass(slots=True)
@@ -25,7 +21,7 @@ class EndedTasks:
         for hold in holds:
             if (task := hold.task) is None:
                 continue
-            if at - TOLD_SECONDS < task.end <= at:
+            if at - SHOWN_SECONDS < task.end <= at:
                 self._tasks[task.key] = task
             else:
                 self._tasks.pop(task.key, None)
@@ -43,7 +39,7 @@ class EndedTasks:
         """
         running = tuple(running)
         room = max(0, MAX_SERIES - len(running))
-        for key in [key for key, task in self._tasks.items() if task.end <= now - TOLD_SECONDS]:
+        for key in [key for key, task in self._tasks.items() if task.end <= now - SHOWN_SECONDS]:
             del self._tasks[key]
         taken = {task.task_id for task in running}
         last: dict[str, Task] = {}

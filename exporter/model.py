@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 RUNNING = math.inf
 """The end of an interval that has none yet."""
+SHOWN_SECONDS = 3600.0
+"""For so long after its end an exporter shows a task, and a report counts on it."""
 
 
 class Ownership(StrEnum):

@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter import config
-from exporter.ended import TOLD_SECONDS, EndedTasks
+from exporter.ended import EndedTasks
 from exporter.errors import DeviceError, TasksError
 from exporter.labels import MAX_SERIES, OTHER
 from exporter.metering.idle_clock import IdleClock
 from exporter.metering.ledger import Ledger
 from exporter.metering.meter import Meter
 from exporter.model import (
+    SHOWN_SECONDS,
     Answer,
     Gpu,
     GpuState,
@@ -156,7 +157,7 @@ class Node:
         oldest = (package.ledger.unbooked_since() for package in self._packages.values())
         waiting = [instant for instant in oldest if instant is not None]
         told = -math.inf if self._answer is None or self._misses_ends else self._answer.as_of
-        return min(*waiting, max(told, now - TOLD_SECONDS), now) + self._offset()
+        return min(*waiting, max(told, now - SHOWN_SECONDS), now) + self._offset()
 
     def answered(self, answer: Answer) -> None:
         """Books all time that the answer is old enough to know the owners of, at once."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from exporter.aliases import GpuNames
 from exporter.errors import HistoryTasksError
+from exporter.model import SHOWN_SECONDS
 from exporter.report.history.client import PrometheusClient
 from exporter.report.history.concurrency import both
 from exporter.report.history.queries import (
@@ -30,7 +31,6 @@ from exporter.report.history.queries import (
 )
 from exporter.report.history.responses import Series
 from exporter.report.history.task_runs import (
-    SHOWN_SECONDS,
     Known,
     RunKey,
     Runs,

@@ -21,12 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exporter.model import RUNNING, MalformedTask, Task, TaskGpu
+from exporter.model import RUNNING, SHOWN_SECONDS, MalformedTask, Task, TaskGpu
 from exporter.names import natural
 from exporter.report.observed import Floats
 
-SHOWN_SECONDS = 3600.0
-"""For so long an exporter shows a task after it ended."""
 UNREFRESHED_SECONDS = 600.0
 """By so much the last refresh may be older than the present, and still tell who holds a GPU now."""
 _LATE_SECONDS = 120.0
