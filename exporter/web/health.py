@@ -29,7 +29,7 @@ def ask(settings: WebSettings, timeout: float) -> None:
         CheckFailedError: It does not answer, or with a failure.
     """
     address = settings.addresses[0]
-    where = f"{address.own_host}:{address.port}"
+    where = address.own_place
     connection = _connection(settings, timeout)
     try:
         connection.connect()

@@ -119,8 +119,7 @@ class WebServer:
     def urls(self) -> list[str]:
         """Where this machine reaches `/`, for each address."""
         scheme = "http" if self._tls is None else "https"
-        hosts = [(address.own_host, address.port) for address in self._addresses]
-        return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/" for host, port in hosts]
+        return [f"{scheme}://{address.own_place}/" for address in self._addresses]
 
     def _request(self, *arguments: Any) -> web.BaseRequest:
         return _Request(self._settings.headers, *arguments, asyncio.get_running_loop())

@@ -30,6 +30,11 @@ class Address:
         """Where this machine itself reaches it."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104  only compared
 
+    @property
+    def own_place(self) -> str:
+        """The same with its port, as a URL has them."""
+        return f"[{self.own_host}]:{self.port}" if ":" in self.own_host else f"{self.own_host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Pem:

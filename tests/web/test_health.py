@@ -89,3 +89,10 @@ async def test_the_commands_exit_code_tells_it(tmp_path: Path) -> None:
     code, _, words = await asyncio.to_thread(command_line.run, ["health", "--config", str(config)])
     assert code == 1
     assert f"127.0.0.1:{served.port}/-/healthy does not answer" in words
+
+
+def test_where_it_asked_is_said_as_a_url_has_it() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(CheckFailedError, match=rf"^\[::1\]:{port}/-/healthy does not answer"):
+        health.ask(settings(host="::", port=port), PATIENCE_SECONDS)
