@@ -13,15 +13,14 @@ from typing import Any, cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from exporter import config, exposition
+from exporter.config import Config
 from exporter.devices.protocol import Batch, Failure, LibraryNews, LibraryState, encode
 from exporter.devices.supervisor.process import Worker
 from exporter.devices.supervisor.roster import Roster
-from exporter.errors import DeviceError, WorkerCrashedError
+from exporter.errors import WorkerCrashedError
 from exporter.model import Gpu, Health, Process, Reading
-from exporter.node import Node
+from exporter.service import Service
 from tests.fuzz.fuzzing import NUMBERS, SCALARS, TEXTS, dear, documents, mutated, reads_or_refuses
 from tests.support.loopless import at_once
 
@@ -51,47 +50,6 @@ TOKENS = [b"null", b"NaN", b"-Infinity", b"1e999", b"9" * 400, b"-1", b'""', b"[
 KEYS = [field.name for kind in (Batch, Gpu, Reading, Health) for field in fields(kind)]
 
 
-class Sink:
-    """The sink of a real service, as far as devices tell it anything."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.node = Node(
-            "colab-gpu1",
-            config.Devices(),
-            config.Metering(),
-            config.Tasks(),
-            monotonic=lambda: self.now,
-            wall=lambda: 1.8e9 + self.now,
-        )
-        registry = CollectorRegistry(auto_describe=False)
-        self.instruments = exposition.Instruments(registry)
-        self.exposition = exposition.Exposition(self.node.snapshot, registry, 0.0, lambda: self.now)
-
-    def found(self, gpus: Sequence[Gpu]) -> None:
-        self.node.found(gpus)
-
-    def read(self, uuid: str, reading: Reading, seconds: float) -> None:
-        self.node.read(uuid, reading)
-        self.instruments.read(seconds)
-
-    def inspected(self, uuid: str, health: Health) -> None:
-        self.node.inspected(uuid, health)
-
-    def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
-        self.node.used_by(uuid, processes)
-
-    def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
-        self.node.failed(gpu, error)
-        self.instruments.failed(gpu, error)
-
-    def recovered(self, gpu: Gpu | None) -> None:
-        self.node.recovered(gpu)
-
-    def restarted(self, reason: str) -> None:
-        self.instruments.restarted(reason)
-
-
 def heard(said: bytes) -> list[Batch]:
     """What a service hears of a process that says this, until it gives it up."""
 
@@ -113,16 +71,18 @@ def heard(said: bytes) -> list[Batch]:
 
 def tell(batches: Sequence[Batch]) -> None:
     """Takes batches into a service that read well before, and reads on after."""
-    sink = Sink()
-    roster = Roster(sink)
+    now = 0.0
+    service = Service(Config(hostname="colab-gpu1"), cast("Any", None), monotonic=lambda: now, wall=lambda: 1.8e9 + now)
+    roster = Roster(service.sink)
     for said in (*heard(line(0.5)), *batches, *heard(line(3.0)), *heard(line(4.0))):
-        sink.now += 1.0
+        now += 1.0
         roster.hear(said)
         for failure in (said.nothing, said.library.error if said.library else None):
             if failure is not None:
                 failure.error()
-        at_once(sink.exposition(""))
-    for state in sink.node.snapshot().gpus:
+        service.sink.exposition.outdated()
+        at_once(service.sink.exposition(""))
+    for state in service.node.snapshot().gpus:
         assert all(math.isfinite(value) and value >= 0 for value in state.counters or ())
 
 
