@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -14,15 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 
-from exporter.demo.api import Fault, StandInApi
+from exporter.demo.api import Fault
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
-from exporter.model import Task
 from exporter.report import command, period_command
 from tests.support import engines
 from tests.support.command_line import run
+from tests.support.desk import Desk, desk_of
 from tests.support.postbox import Postbox, free_port, mail_server
 from tests.support.scenario import ASKED_FOR
 
@@ -31,34 +28,6 @@ WEEK_LATER = MONDAY + 7 * 86400 + 3 * 3600
 CLUSTER = Cluster(1, 2)
 DAY = ("--date", "2026-03-02")
 WEEK = ("--week", "2026-W10")
-
-
-@dataclass(slots=True)
-class Desk:
-    """An administrator's machine: a Prometheus, an API, a config file and a folder of reports."""
-
-    directory: Path
-    prometheus: str
-    api: StandInApi
-
-    @property
-    def reports(self) -> Path:
-        return self.directory / "reports"
-
-    async def report(self, *arguments: str, deliver: list[dict[str, Any]]) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of a report that is written and delivered."""
-        token = self.directory / "token"
-        token.write_text(self.api.token)
-        token.chmod(0o600)
-        settings = {
-            "tasks": {"url": self.api.url, "token_file": str(token)},
-            "prometheus": {"url": self.prometheus},
-            "report": {"directory": str(self.reports), "url": "https://reports.example.org/gpu/", "deliver": deliver},
-        }
-        config = self.directory / "config.yaml"
-        config.write_text(yaml.safe_dump(settings))
-        asked = ["report", "--config", str(config), "--output", str(self.reports), "--deliver", *arguments]
-        return await asyncio.to_thread(run, asked)
 
 
 @pytest.fixture(autouse=True)
@@ -77,17 +46,20 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
 
 @pytest_asyncio.fixture
 async def desk(server: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    def tasks(start: float, end: float, _now: float) -> tuple[Task, ...]:
-        return CLUSTER.tasks(start, end)
-
-    async with StandInApi(tasks) as api:
-        yield Desk(tmp_path, server, api)
+    async with desk_of(CLUSTER, server, tmp_path) as desk:
+        yield desk
 
 
 @pytest.fixture
 def postbox() -> Iterator[Postbox]:
     with mail_server() as box:
         yield box
+
+
+async def delivered(desk: Desk, *arguments: str, deliver: list[dict[str, Any]]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a report that is written and delivered."""
+    report = {"directory": str(desk.reports), "url": "https://reports.example.org/gpu/", "deliver": deliver}
+    return await desk.report("--output", str(desk.reports), "--deliver", *arguments, report=report)
 
 
 def shown(mail: EmailMessage, kind: str) -> str:
@@ -100,7 +72,8 @@ def shown(mail: EmailMessage, kind: str) -> str:
 
 async def test_a_day_arrives_in_the_language_and_format_of_each(desk: Desk, postbox: Postbox) -> None:
     url = postbox.url()
-    code, _, err = await desk.report(
+    code, _, err = await delivered(
+        desk,
         *DAY,
         deliver=[
             {"to": url, "attach": ["json", "csv"]},
@@ -138,7 +111,7 @@ async def test_a_day_with_a_warning_reaches_those_who_asked_for_faults_in_their_
 ) -> None:
     desk.api.fault = Fault(status=500)
     wanted = [{"to": postbox.url(), "when": "on-fault", "language": language} for language in ("en", "zh-TW")]
-    code, _, err = await desk.report(*DAY, deliver=wanted)
+    code, _, err = await delivered(desk, *DAY, deliver=wanted)
 
     assert code == 3
     english, chinese = (shown(mail, "plain") for mail in postbox.mails)
@@ -149,7 +122,8 @@ async def test_a_day_with_a_warning_reaches_those_who_asked_for_faults_in_their_
 
 
 async def test_a_week_arrives_with_what_is_wrong_with_it_in_the_readers_language(desk: Desk, postbox: Postbox) -> None:
-    code, _, _ = await desk.report(
+    code, _, _ = await delivered(
+        desk,
         *WEEK,
         deliver=[
             {"to": postbox.url(), "when": "weekly", "language": "zh-TW", "attach": ["xlsx"]},
@@ -170,7 +144,7 @@ async def test_a_week_arrives_with_what_is_wrong_with_it_in_the_readers_language
 async def test_a_delivery_that_fails_leaves_the_report_and_is_tried_again(desk: Desk) -> None:
     box = Postbox(port=free_port())
     wanted = [{"to": box.url()}]
-    code, out, err = await desk.report(*DAY, deliver=wanted)
+    code, out, err = await delivered(desk, *DAY, deliver=wanted)
     written = json.loads((desk.reports / "2026-03-02/report.json").read_text())
 
     assert (code, out.strip()) == (3, str(desk.reports / "2026-03-02"))
@@ -181,7 +155,7 @@ async def test_a_delivery_that_fails_leaves_the_report_and_is_tried_again(desk: 
 
     with mail_server(box.port) as recovered:
         for _ in range(2):
-            assert (await desk.report(*DAY, deliver=wanted))[0] == 0
+            assert (await delivered(desk, *DAY, deliver=wanted))[0] == 0
         assert len(recovered.mails) == 1
     assert json.loads((desk.reports / "2026-03-02/report.json").read_text()) == written
 
@@ -199,7 +173,7 @@ async def test_a_delivery_that_fails_leaves_the_report_and_is_tried_again(desk: 
 async def test_only_whole_days_weeks_and_months_are_delivered(
     desk: Desk, postbox: Postbox, arguments: tuple[str, ...], words: str
 ) -> None:
-    code, _, err = await desk.report(*arguments, deliver=[{"to": postbox.url()}])
+    code, _, err = await delivered(desk, *arguments, deliver=[{"to": postbox.url()}])
 
     assert code == 2
     assert words in err

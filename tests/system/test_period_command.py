@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +11,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 
-from exporter.demo.api import Fault, StandInApi
+from exporter.demo.api import Fault
 from exporter.demo.cluster import Cluster
 from exporter.demo.history import history
-from exporter.model import Task
 from exporter.report import command, days, period_command
 from tests.support import engines
-from tests.support.command_line import run
+from tests.support.desk import Desk, desk_of
 from tests.support.scenario import ASKED_FOR
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
@@ -30,39 +26,6 @@ NOW = MONDAY + 2 * 86400 + 3 * 3600
 CLUSTER = Cluster(1, 2)
 WEEK = ("--week", "2026-W10", "--format", "json")
 NOWHERE = "http://127.0.0.1:9"
-
-
-@dataclass(slots=True)
-class Desk:
-    """An administrator's machine: a Prometheus, an API, a config file and a folder of reports."""
-
-    directory: Path
-    prometheus: str
-    api: StandInApi
-
-    @property
-    def reports(self) -> Path:
-        return self.directory / "reports"
-
-    async def report(self, *arguments: str, **changes: dict[str, Any]) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr."""
-        token = self.directory / "token"
-        token.write_text(self.api.token)
-        token.chmod(0o600)
-        settings: dict[str, dict[str, Any]] = {
-            "tasks": {"url": self.api.url, "token_file": str(token)},
-            "prometheus": {"url": self.prometheus},
-            "report": {"directory": str(self.reports)},
-        }
-        for name, section in changes.items():
-            settings[name] |= section
-        config = self.directory / "config.yaml"
-        config.write_text(yaml.safe_dump(settings))
-        return await asyncio.to_thread(run, ["report", "--config", str(config), *arguments])
-
-    def stored(self) -> dict[str, bytes]:
-        """The stored days."""
-        return {file.parent.name: file.read_bytes() for file in sorted(self.reports.glob(f"*/{days.FILE}"))}
 
 
 @pytest.fixture(autouse=True)
@@ -80,16 +43,24 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
 
 @pytest_asyncio.fixture
 async def desk(server: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    def tasks(start: float, end: float, _now: float) -> tuple[Task, ...]:
-        return CLUSTER.tasks(start, end)
+    async with desk_of(CLUSTER, server, tmp_path) as desk:
+        yield desk
 
-    async with StandInApi(tasks) as api:
-        yield Desk(tmp_path, server, api)
+
+async def report(desk: Desk, *arguments: str, **changes: dict[str, Any]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a report that stores its days."""
+    stores = {"directory": str(desk.reports)} | changes.pop("report", {})
+    return await desk.report(*arguments, report=stores, **changes)
+
+
+def stored_days(desk: Desk) -> dict[str, bytes]:
+    """The stored days."""
+    return {file.parent.name: file.read_bytes() for file in sorted(desk.reports.glob(f"*/{days.FILE}"))}
 
 
 async def test_the_sums_of_days_are_those_of_the_range(desk: Desk) -> None:
-    code, out, err = await desk.report(*WEEK)
-    _, ranged, _ = await desk.report("--date", "2026-03-02", "--to", "2026-03-03", "--format", "json")
+    code, out, err = await report(desk, *WEEK)
+    _, ranged, _ = await report(desk, "--date", "2026-03-02", "--to", "2026-03-03", "--format", "json")
     week, whole = json.loads(out), json.loads(ranged)
 
     assert (code, err) == (0, "")
@@ -108,18 +79,18 @@ async def test_the_sums_of_days_are_those_of_the_range(desk: Desk) -> None:
 
 
 async def test_days_that_are_stored_are_not_asked_for_again(desk: Desk) -> None:
-    _, once, _ = await desk.report(*WEEK)
-    code, again, err = await desk.report(*WEEK, prometheus={"url": NOWHERE}, tasks={"url": NOWHERE})
+    _, once, _ = await report(desk, *WEEK)
+    code, again, err = await report(desk, *WEEK, prometheus={"url": NOWHERE}, tasks={"url": NOWHERE})
 
     assert (code, err, again) == (0, "", once)
-    assert set(desk.stored()) == {"2026-03-02", "2026-03-03"}
+    assert set(stored_days(desk)) == {"2026-03-02", "2026-03-03"}
 
 
 async def test_what_a_stored_day_cost_is_told_by_the_prices_of_today(desk: Desk) -> None:
-    _, free, _ = await desk.report(*WEEK)
-    stored = desk.stored()
+    _, free, _ = await report(desk, *WEEK)
+    stored = stored_days(desk)
     prices = [{"user": "itrd", "per_gpu_hour": 3.0}, {"per_gpu_hour": 0.1}]
-    _, priced, _ = await desk.report(*WEEK, report={"prices": prices, "currency": "USD"}, prometheus={"url": NOWHERE})
+    _, priced, _ = await report(desk, *WEEK, report={"prices": prices, "currency": "USD"}, prometheus={"url": NOWHERE})
     totals = json.loads(priced)["totals"]
     by_user = {row["username"]: row["usage"]["owned_gpu_hours"] for row in json.loads(free)["users"]}
 
@@ -127,7 +98,7 @@ async def test_what_a_stored_day_cost_is_told_by_the_prices_of_today(desk: Desk)
     assert totals["cost"] == pytest.approx(
         sum(hours * (3.0 if user == "itrd" else 0.1) for user, hours in by_user.items()), abs=1e-6
     )
-    assert desk.stored() == stored
+    assert stored_days(desk) == stored
 
 
 @pytest.mark.parametrize(
@@ -139,37 +110,37 @@ async def test_what_a_stored_day_cost_is_told_by_the_prices_of_today(desk: Desk)
     ],
 )
 async def test_a_spoiled_day_is_named_once_and_made_again(desk: Desk, spoiled: Any, said: str) -> None:
-    await desk.report(*WEEK)
-    stored = desk.stored()
+    await report(desk, *WEEK)
+    stored = stored_days(desk)
     file = desk.reports / "2026-03-03" / days.FILE
     file.write_bytes(spoiled(stored["2026-03-03"]))
-    code, _, err = await desk.report(*WEEK)
+    code, _, err = await report(desk, *WEEK)
 
     assert code == 0
     assert err.count(said) == err.count(str(file)) == len(err.splitlines()) == 1
-    assert desk.stored() == stored
+    assert stored_days(desk) == stored
 
 
 async def test_a_day_made_without_a_source_is_made_again_and_never_replaces_a_better_one(desk: Desk) -> None:
     desk.api.fault = Fault(status=500)
-    code, _, err = await desk.report(*WEEK)
-    poor = desk.stored()
+    code, _, err = await report(desk, *WEEK)
+    poor = stored_days(desk)
     assert code == 3
     assert "2026-03-02 – 2026-03-03: made while a source did not answer, or not in full" in err
 
     desk.api.fault = Fault()
-    assert (await desk.report(*WEEK))[0] == 0
-    good = desk.stored()
+    assert (await report(desk, *WEEK))[0] == 0
+    good = stored_days(desk)
     assert poor.keys() == good.keys()
     assert all(poor[day] != good[day] for day in good)
 
     desk.api.fault = Fault(status=500)
-    code, _, _ = await desk.report(*WEEK, "--no-cache")
-    assert (code, desk.stored()) == (0, good)
+    code, _, _ = await report(desk, *WEEK, "--no-cache")
+    assert (code, stored_days(desk)) == (0, good)
 
 
 async def test_without_a_history_owned_hours_alone_are_told(desk: Desk) -> None:
-    code, out, err = await desk.report(*WEEK, prometheus={"url": NOWHERE})
+    code, out, err = await report(desk, *WEEK, prometheus={"url": NOWHERE})
     totals = json.loads(out)["totals"]
 
     assert code == 3
@@ -179,16 +150,16 @@ async def test_without_a_history_owned_hours_alone_are_told(desk: Desk) -> None:
 
 
 async def test_without_any_source_there_is_no_report(desk: Desk) -> None:
-    code, out, err = await desk.report(*WEEK, prometheus={"url": NOWHERE}, tasks={"url": NOWHERE})
+    code, out, err = await report(desk, *WEEK, prometheus={"url": NOWHERE}, tasks={"url": NOWHERE})
 
     assert (code, out) == (1, "")
     assert NOWHERE in err
-    assert desk.stored() == {}
+    assert stored_days(desk) == {}
 
 
 async def test_who_cannot_store_days_still_gets_the_report_and_is_told_once(desk: Desk) -> None:
     desk.reports.write_text("not a folder")
-    code, out, err = await desk.report(*WEEK)
+    code, out, err = await report(desk, *WEEK)
 
     assert code == 0
     assert json.loads(out)["totals"]["capacity_gpu_hours"] == 96
@@ -196,10 +167,10 @@ async def test_who_cannot_store_days_still_gets_the_report_and_is_told_once(desk
 
 
 async def test_days_that_cannot_be_had_are_named_and_the_others_reported(desk: Desk) -> None:
-    code, out, err = await desk.report("--month", "2026-02", "--format", "json")
+    code, out, err = await report(desk, "--month", "2026-02", "--format", "json")
     assert (code, out) == (1, "")
 
-    code, out, err = await desk.report("--week", "2026-W09", "--format", "json")
+    code, out, err = await report(desk, "--week", "2026-W09", "--format", "json")
     assert code == 3
     assert [row["usage"] is None for row in json.loads(out)["days"]] == [True] * 6 + [False]
     assert err.count("could not be had") == 1
@@ -207,7 +178,7 @@ async def test_days_that_cannot_be_had_are_named_and_the_others_reported(desk: D
 
 
 async def test_a_report_is_written_with_the_calendar(desk: Desk) -> None:
-    code, out, _ = await desk.report("--week", "2026-W10", "--output", str(desk.reports))
+    code, out, _ = await report(desk, "--week", "2026-W10", "--output", str(desk.reports))
 
     assert (code, out.split()) == (0, [str(desk.reports / "2026-W10")])
     assert {path.name for path in (desk.reports / "2026-W10").iterdir()} == {
@@ -221,14 +192,14 @@ async def test_a_report_is_written_with_the_calendar(desk: Desk) -> None:
 
 async def test_a_whole_day_that_is_written_is_stored_and_a_part_is_not(desk: Desk) -> None:
     written = ("--output", str(desk.reports), "--format", "json")
-    await desk.report("--date", "2026-03-02", *written)
+    await report(desk, "--date", "2026-03-02", *written)
     for part in (("--user", "itrd"), ("--node", "colab-gpu1"), ("--skip-task-info",), ("--to", "2026-03-04")):
-        await desk.report("--date", "2026-03-03", *part, *written)
-    stored = desk.stored()
-    await desk.report(*WEEK)
+        await report(desk, "--date", "2026-03-03", *part, *written)
+    stored = stored_days(desk)
+    await report(desk, *WEEK)
 
     assert set(stored) == {"2026-03-02"}
-    assert desk.stored()["2026-03-02"] == stored["2026-03-02"], "it is the same, whoever makes it"
+    assert stored_days(desk)["2026-03-02"] == stored["2026-03-02"], "it is the same, whoever makes it"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +217,7 @@ async def test_a_whole_day_that_is_written_is_stored_and_a_part_is_not(desk: Des
     ],
 )
 async def test_what_does_not_go_together_is_refused(desk: Desk, arguments: tuple[str, ...], said: str) -> None:
-    code, out, err = await desk.report(*arguments)
+    code, out, err = await report(desk, *arguments)
 
     assert (code, out) == (2, "")
     assert said in err
@@ -257,7 +228,7 @@ async def test_a_budget_and_prices_that_match_nothing_are_told_once_each(desk: D
         "prices": [{"user": "who*", "per_gpu_hour": 1}, {"user": "itrd", "per_gpu_hour": 2}],
         "budgets": {"nobody": {"gpu_hours": 1}, "itrd": {"cost": 1}},
     }
-    code, out, err = await desk.report("--month", "2026-03", "--format", "json", report=money)
+    code, out, err = await report(desk, "--month", "2026-03", "--format", "json", report=money)
 
     assert code == 3, "the history of the first day is short"
     assert err.count("report.prices: nothing was charged by rule 1\n") == 1

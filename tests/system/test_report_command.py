@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-import yaml
 from aiohttp import web
 
 from exporter.demo.api import Fault, StandInApi
@@ -22,35 +19,11 @@ from exporter.demo.history import history
 from exporter.model import RUNNING, Task, TaskGpu
 from tests.support import engines
 from tests.support.command_line import run
+from tests.support.desk import Desk, desk_of
 
 DAY = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
 CLUSTER = Cluster(1, 2)
 FILES = {"report.html", "report.json", "summary.txt", "gpus.csv", "users.csv", "tasks.csv", "day.jsonl.gz"}
-
-
-@dataclass(slots=True)
-class Desk:
-    """An administrator's machine: a Prometheus, an API, a config file."""
-
-    directory: Path
-    prometheus: str
-    api: StandInApi
-
-    async def report(self, *arguments: str, **changes: dict[str, Any]) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr."""
-        token = self.directory / "token"
-        token.write_text(self.api.token)
-        token.chmod(0o600)
-        settings: dict[str, dict[str, Any]] = {
-            "tasks": {"url": self.api.url, "token_file": str(token)},
-            "prometheus": {"url": self.prometheus},
-            "report": {},
-        }
-        for name, section in changes.items():
-            settings[name] |= section
-        config = self.directory / "config.yaml"
-        config.write_text(yaml.safe_dump(settings))
-        return await asyncio.to_thread(run, ["report", "--config", str(config), *arguments])
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +45,8 @@ async def server(columns: list[Any], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest_asyncio.fixture
 async def desk(server: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    def tasks(start: float, end: float, _now: float) -> tuple[Task, ...]:
-        return CLUSTER.tasks(start, end)
-
-    async with StandInApi(tasks) as api:
-        yield Desk(tmp_path, server, api)
+    async with desk_of(CLUSTER, server, tmp_path) as desk:
+        yield desk
 
 
 DATE = ("--date", "2026-03-03")
