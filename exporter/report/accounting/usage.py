@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -83,8 +84,7 @@ class HeldCells:
         return slice(self.first, self.first + len(self.seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What of one GPU falls to one task, owner or nobody in the window."""
 
     gpu: ReportGpu
@@ -150,7 +150,7 @@ def longest_idle(part: Part) -> float:
 
     Never more than the part was idle at all, though cells count as a whole.
     """
-    if part.held is None or part.cells is None:
+    if part.held is None or part.cells is None or not part.amounts.idle_seconds:
         return 0.0
     longest = run = 0.0
     for held in np.where(part.cells.is_idle[part.held.place], part.held.seconds, 0.0).tolist():
