@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from exporter.model import Amounts, Hold, Owner, Ownership, Task
 from exporter.ownership import ownership_of
@@ -18,8 +18,7 @@ Key = tuple[str, float, str]
 """Of a task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """A stretch of time in which the same tasks hold a GPU."""
 
     start: float
@@ -34,8 +33,7 @@ class Slice:
         return self.tasks or (None,)
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What of a GPU falls to one task, or to nobody, in one kind of ownership."""
 
     task: Task | None
@@ -173,8 +171,7 @@ def _less_one(counts: Counter[_T], key: _T) -> int:
     return counts[key] or counts.pop(key)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     start: float
     end: float
     holding: _Holding

@@ -122,7 +122,7 @@ def _account(
         parts = _parts(gpu, observed.at, holds, window)
     where = f"GPU {gpu.uuid} of {gpu.hostname}"
     check_conservation(parts, window.seconds, accrued, where=where)
-    return GpuAccount(gpu, tuple(possible(part, where=where) for part in parts), holds)
+    return GpuAccount(gpu, possible(parts, where=where), holds)
 
 
 def _unobserved(
@@ -159,8 +159,9 @@ def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Owner
     within = HeldCells.within(window.edges, [piece.start for piece in pieces], [piece.end for piece in pieces])
     held: dict[tuple[Key | None, Ownership], list[HeldCells]] = {}
     for piece, cells in zip(pieces, within, strict=True):
-        mine = HeldCells(cells.first, cells.seconds / len(piece.holders))
-        for task in piece.holders:
+        holders = piece.holders
+        mine = HeldCells(cells.first, cells.seconds / len(holders)) if len(holders) > 1 else cells
+        for task in holders:
             held.setdefault((task.key if task else None, piece.ownership), []).append(mine)
     return {key: HeldCells.together(each) for key, each in held.items()}
 

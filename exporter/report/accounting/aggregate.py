@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
 from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
-from exporter.report.accounting.figures import summed
+from exporter.report.accounting.figures import Usage, usages
 from exporter.report.accounting.invoices import invoices
+from exporter.report.accounting.part_table import PartTable
 from exporter.report.accounting.rows import (
     GpuRow,
     NodeRow,
@@ -23,6 +25,7 @@ from exporter.report.accounting.rows import (
     UserRow,
     WasteRow,
 )
+from exporter.report.accounting.sums import Rows
 from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle
 from exporter.report.window import Window
 
@@ -93,8 +96,22 @@ def build(
     """
     tariff = costs.tariff
     parts = [part for account in accounts for part in account.parts]
-    owned = [part for part in parts if part.is_owned]
-    tasks = _grouped(owned, lambda part: part.task.key if part.task else None)
+    table = PartTable.of(parts)
+    of_gpus = _in_turn([len(account.parts) for account in accounts])
+    of_nodes = _grouped(range(len(accounts)), lambda n: accounts[n].gpu.hostname)
+    owned = [n for n, part in enumerate(parts) if part.is_owned]
+    of_users = _by_hours(parts, owned, lambda part: part.username)
+    of_types = _by_hours(parts, owned, lambda part: part.task_type)
+    of_projects = _by_hours(parts, owned, lambda part: part.task.project_uuid if part.task else None)
+    of_tasks = list(_grouped(owned, lambda n: task.key if (task := parts[n].task) else None).values())
+    in_order = sorted(of_tasks, key=lambda places: _task_order(parts[places[0]]))
+
+    def usage(rows: Iterable[Sequence[int]]) -> list[Usage]:
+        return usages(table.sums(Rows.of(list(rows)), tariff))
+
+    def mine(places: Iterable[int]) -> list[Part]:
+        return [parts[n] for n in places]
+
     return Report(
         date=str(window.first),
         to=str(window.last),
@@ -106,47 +123,45 @@ def build(
         min_coverage_ratio=min_coverage_ratio,
         sources=sources,
         warnings=[],
-        totals=summed(parts, tariff),
+        totals=usage([range(len(parts))])[0],
         comparison=[],
         nodes=[
-            NodeRow(
-                hostname=hostname,
-                gpu_count=len(members),
-                usage=summed([part for account in members for part in account.parts], tariff),
+            NodeRow(hostname=hostname, gpu_count=len(members), usage=figures)
+            for (hostname, members), figures in zip(
+                of_nodes.items(),
+                usage([n for member in members for n in of_gpus[member]] for members in of_nodes.values()),
+                strict=True,
             )
-            for hostname, members in _grouped(accounts, lambda account: account.gpu.hostname).items()
         ],
-        gpus=[_gpu_row(account, tariff) for account in accounts],
+        gpus=[_gpu_row(account, figures) for account, figures in zip(accounts, usage(of_gpus), strict=True)],
         users=[
             UserRow(
                 username=username,
-                task_count=_task_count(mine),
-                gpu_count=len({part.gpu for part in mine}),
-                usage=summed(mine, tariff),
+                task_count=_task_count(mine(places)),
+                gpu_count=len({parts[n].gpu for n in places}),
+                usage=figures,
             )
-            for username, mine in _by_hours(owned, lambda part: part.username)
+            for (username, places), figures in zip(of_users.items(), usage(of_users.values()), strict=True)
         ],
         task_types=[
-            TaskTypeRow(
-                task_type=task_type,
-                task_count=_task_count(mine),
-                usage=summed(mine, tariff),
-            )
-            for task_type, mine in _by_hours(owned, lambda part: part.task_type)
+            TaskTypeRow(task_type=task_type, task_count=_task_count(mine(places)), usage=figures)
+            for (task_type, places), figures in zip(of_types.items(), usage(of_types.values()), strict=True)
         ],
         projects=[
             ProjectRow(
                 project_uuid=project,
                 project_name=costs.projects.get(project),
-                usernames=sorted({part.username for part in mine}),
-                task_count=_task_count(mine),
-                usage=summed(mine, tariff),
+                usernames=sorted({parts[n].username for n in places}),
+                task_count=_task_count(mine(places)),
+                usage=figures,
             )
-            for project, mine in _by_hours(owned, lambda part: part.task.project_uuid if part.task else None)
+            for (project, places), figures in zip(of_projects.items(), usage(of_projects.values()), strict=True)
         ],
-        tasks=[_task_row(window, mine, tariff) for mine in sorted(tasks.values(), key=_task_order)],
-        waste=_waste(window, tasks.values(), tariff),
-        invoices=invoices(owned, tariff.prices, costs.projects, costs.digits),
+        tasks=[
+            _task_row(window, mine(places), figures) for places, figures in zip(in_order, usage(in_order), strict=True)
+        ],
+        waste=_waste(window, map(mine, of_tasks), tariff),
+        invoices=invoices(mine(owned), tariff.prices, costs.projects, costs.digits),
     )
 
 
@@ -169,13 +184,18 @@ def _grouped(items: Iterable[_T], key: Callable[[_T], _K | None]) -> dict[_K, li
     return groups
 
 
-def _by_hours(parts: Iterable[Part], key: Callable[[Part], str | None]) -> list[tuple[str, list[Part]]]:
-    """Returns groups, those with the most time held first."""
-    groups = _grouped(parts, key).items()
-    return sorted(groups, key=lambda group: (-sum(part.seconds for part in group[1]), group[0]))
+def _in_turn(counts: Sequence[int]) -> list[range]:
+    """Returns ranges of these lengths, one after the other."""
+    return [range(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True)]
 
 
-def _gpu_row(account: GpuAccount, tariff: Tariff) -> GpuRow:
+def _by_hours(parts: Sequence[Part], owned: Iterable[int], key: Callable[[Part], str | None]) -> dict[str, list[int]]:
+    """Returns the places of owned parts in groups, those with the most time held first."""
+    groups = _grouped(owned, lambda n: key(parts[n])).items()
+    return dict(sorted(groups, key=lambda group: (-sum(parts[n].seconds for n in group[1]), group[0])))
+
+
+def _gpu_row(account: GpuAccount, usage: Usage) -> GpuRow:
     gpu = account.gpu
     return GpuRow(
         hostname=gpu.hostname,
@@ -185,11 +205,11 @@ def _gpu_row(account: GpuAccount, tariff: Tariff) -> GpuRow:
         model=gpu.model,
         card=gpu.card or None,
         users=sorted({part.username for part in account.parts if part.is_owned}),
-        usage=summed(account.parts, tariff),
+        usage=usage,
     )
 
 
-def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
+def _task_row(window: Window, parts: Sequence[Part], usage: Usage) -> TaskRow:
     task = _task_of(parts)
     ended = task.end <= window.end
     return TaskRow(
@@ -207,7 +227,7 @@ def _task_row(window: Window, parts: Sequence[Part], tariff: Tariff) -> TaskRow:
         end=window.local(task.end).isoformat() if ended else None,
         running=not ended,
         seconds_in_window=window.overlap(task.start, task.end),
-        usage=summed(parts, tariff),
+        usage=usage,
     )
 
 
@@ -228,8 +248,8 @@ def _task_of(parts: Sequence[Part]) -> Task:
     return task
 
 
-def _task_order(parts: Sequence[Part]) -> tuple[Any, ...]:
-    task = _task_of(parts)
+def _task_order(part: Part) -> tuple[Any, ...]:
+    task = _task_of([part])
     return natural(task.hostname), task.start, task.task_id
 
 

@@ -5,13 +5,14 @@ Counters come from elsewhere, so these are no assertions: a report that would pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+
+import numpy as np
 
 from exporter.errors import ConservationError, ImpossibleError
 from exporter.model import Amounts
 from exporter.report.accounting.usage import Part, Total
-from exporter.report.observed import LEAST_OBSERVED_SECONDS, PLAUSIBLE_WATTS
+from exporter.report.observed import ENERGY, IDLE, LEAST_OBSERVED_SECONDS, OBSERVED, PLAUSIBLE_WATTS, Floats
 
 _OF_THE_WHOLE = 1e-9
 _ROUNDING = 1e-6
@@ -34,35 +35,43 @@ def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, 
             raise ConservationError(f"{where}: the shares sum to {found!r} of {name}, the whole is {expected!r}")
 
 
-def possible(part: Part, *, where: str) -> Part:
-    """Returns a part without the noise of rounding: no figure is beyond its limit, and what is next to nothing is 0.
+def possible(parts: Sequence[Part], *, where: str) -> tuple[Part, ...]:
+    """Returns the parts of one GPU without the noise of rounding.
+
+    No figure is beyond its limit, and what is next to nothing is 0.
 
     Raises:
         ImpossibleError: A figure is beyond its limit by more than that.
     """
-    amounts = part.amounts._asdict()
-    for name, limit, unit in _limits(part):
-        found, noise = amounts[name], _ROUNDING * limit + _INSTANT * unit
-        if found < -noise or found > limit + noise:
-            raise ImpossibleError(
-                f"{where}: {found:g} of {name} cannot be, {limit:g} is the most that {part.seconds:g} s can hold: "
-                f"are two exporters scraped as one, or samples changed on their way?"
-            )
-        amounts[name] = min(max(found, 0.0), limit)
-    if amounts["observed_seconds"] < LEAST_OBSERVED_SECONDS:
-        amounts = {"energy_joules": amounts["energy_joules"]}
-    return replace(part, amounts=Amounts(**amounts))
+    found = np.array([part.amounts for part in parts]).reshape(-1, len(Amounts._fields))
+    limits, noise = _limits(parts, found)
+    beyond = np.argwhere((found < -noise) | (found > limits + noise))
+    if len(beyond):
+        place, column = beyond[0]
+        raise ImpossibleError(
+            f"{where}: {found[place, column]:g} of {Amounts._fields[column]} cannot be, {limits[place, column]:g} is "
+            f"the most that {parts[place].seconds:g} s can hold: are two exporters scraped as one, or samples changed "
+            f"on their way?"
+        )
+    kept = np.where(np.isinf(limits), found, np.clip(found, 0.0, limits))
+    kept[kept[:, OBSERVED] < LEAST_OBSERVED_SECONDS, :ENERGY] = 0.0
+    return tuple(part._replace(amounts=Amounts(*amounts)) for part, amounts in zip(parts, kept.tolist(), strict=True))
 
 
-def _limits(part: Part) -> Iterator[tuple[str, float, float]]:
-    """Yields the fields of `Amounts`, the most that each can be, and the most that a second can add."""
-    seconds, amounts = part.seconds, part.amounts
-    observed, idle = min(max(amounts.observed_seconds, 0.0), seconds), max(amounts.idle_seconds, 0.0)
-    yield "observed_seconds", seconds, 1.0
-    yield "busy_seconds", observed, 1.0
-    yield "idle_seconds", observed, 1.0
-    yield "idle_vram_held_seconds", min(idle, observed), 1.0
-    if part.cells and part.cells.vram_total_bytes:
-        yield "vram_used_byte_seconds", observed * part.cells.vram_total_bytes, part.cells.vram_total_bytes
-    if part.held is not None:  # else nobody knows how long it was held while it drew this
-        yield "energy_joules", seconds * PLAUSIBLE_WATTS, PLAUSIBLE_WATTS
+def _limits(parts: Sequence[Part], amounts: Floats) -> tuple[Floats, Floats]:
+    """Returns the most that each amount can be, infinite where nothing limits it, and by how much rounding may miss."""
+    limits = np.array([_limits_of_a_second(part) for part in parts]).reshape(amounts.shape)
+    noise = _INSTANT * limits
+    seconds = np.array([part.seconds for part in parts])
+    observed = np.clip(amounts[:, OBSERVED], 0.0, seconds)
+    idle = np.clip(amounts[:, IDLE], 0.0, observed)
+    lasts = np.column_stack((seconds, observed, observed, idle, observed, seconds))
+    limits = np.multiply(limits, lasts, out=limits, where=np.isfinite(limits))  # infinity × 0 would be no number
+    return limits, _ROUNDING * limits + noise
+
+
+def _limits_of_a_second(part: Part) -> tuple[float, ...]:
+    """Returns the most that a second can add, in the order of `Amounts`."""
+    vram_total_bytes = (part.cells and part.cells.vram_total_bytes) or np.inf
+    # Where it is not known when it was held, nobody knows for how long it was held while it drew this.
+    return 1.0, 1.0, 1.0, 1.0, vram_total_bytes, np.inf if part.held is None else PLAUSIBLE_WATTS

@@ -12,13 +12,16 @@ from datetime import date
 from math import fsum
 from typing import NamedTuple
 
+import numpy as np
+
 from exporter.model import Amounts, Ownership
 from exporter.report.accounting.accounts import GpuAccount
-from exporter.report.accounting.figures import usage_of
+from exporter.report.accounting.figures import usages
 from exporter.report.accounting.prices import Holder
 from exporter.report.accounting.row import Row
 from exporter.report.accounting.rows import Sources
-from exporter.report.accounting.usage import Distribution, Part, Sums, Tariff, Total
+from exporter.report.accounting.sums import Sums, Totals
+from exporter.report.accounting.usage import Part, Tariff, Total
 from exporter.report.window import Window
 
 
@@ -85,7 +88,7 @@ class Shares(Row):
     @classmethod
     def of(cls, parts: Sequence[DayPart]) -> Shares:
         """Returns those of all parts of a day."""
-        usage = usage_of(sums_of_days(parts, Tariff()))
+        (usage,) = usages(sums_of_days(parts, Tariff()))
         return cls.model_validate({name: getattr(usage, name) for name in cls.model_fields})
 
 
@@ -123,20 +126,22 @@ def day_account(day: Window, accounts: Iterable[GpuAccount], sources: Sources, *
 
 
 def sums_of_days(parts: Sequence[DayPart], tariff: Tariff) -> Sums:
-    """Returns what the figures of a row of these parts are computed from, as far as days tell it."""
-    nothing = Distribution.of(())
+    """Returns what the figures of the one row of these parts are computed from, as far as days tell it."""
+    owned = [part for part in parts if part.is_owned]
+    untold, cost = np.array([np.nan]), tariff.prices.cost(parts)
     return Sums(
-        whole=Total.of(parts),
-        owned=Total.of([part for part in parts if part.is_owned]),
-        free=Total.of([part for part in parts if part.ownership is Ownership.UNALLOCATED]),
-        unknown_seconds=fsum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN),
-        vram_used_byte_seconds=fsum(part.sized_vram_used_byte_seconds for part in parts),
-        vram_total_byte_seconds=fsum(part.vram_total_byte_seconds for part in parts),
-        utilization=nothing,
-        vram=nothing,
-        peak_vram_bytes=None,
-        is_timed=all(part.is_timed for part in parts if part.is_owned),
-        cost=tariff.prices.cost(parts),
+        whole=Totals.of([Total.of(parts)]),
+        owned=Totals.of([Total.of(owned)]),
+        free=Totals.of([Total.of([part for part in parts if part.ownership is Ownership.UNALLOCATED])]),
+        unknown_seconds=np.array([fsum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN)]),
+        vram_used_byte_seconds=np.array([fsum(part.sized_vram_used_byte_seconds for part in parts)]),
+        vram_total_byte_seconds=np.array([fsum(part.vram_total_byte_seconds for part in parts)]),
+        p95_utilization=untold,
+        peak_utilization=untold,
+        p95_vram_used=untold,
+        peak_vram_bytes=untold,
+        is_timed=np.array([all(part.is_timed for part in owned)]),
+        cost=untold if cost is None else np.array([float(cost)]),
         tariff=tariff,
     )
 

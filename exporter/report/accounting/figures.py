@@ -6,13 +6,18 @@ totals of text, Markdown and HTML, and docs/figures.md follow.
 
 # Not `from __future__ import annotations`: annotations carry the catalogue, and are values here.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from math import isnan
 from typing import Annotated, Final, Literal
 
+import numpy as np
+
 from exporter.report.accounting.row import Row
-from exporter.report.accounting.usage import HOUR, Part, Sums, Tariff, ratio
+from exporter.report.accounting.sums import Sums, ratios
+from exporter.report.accounting.usage import HOUR
+from exporter.report.observed import Floats
 from exporter.speech import N_
 
 WIDE: Final = 120
@@ -43,7 +48,8 @@ class Figure:
 
     word: str
     form: Form
-    of: Callable[[Sums], float | None]
+    of: Callable[[Sums], Floats]
+    """Of all rows of a table; NaN is what cannot be told."""
     nodes: int | None = None
     """Columns of a terminal from which that table shows it; None: never."""
     gpus: int | None = None
@@ -71,7 +77,7 @@ class Usage(Row):
     ]
     """GPUs × time; of a user, type, project or task: its share."""
     observed_gpu_hours: Annotated[
-        float, Figure(N_("Observed"), Form.HOURS, lambda sums: sums.whole.amounts.observed_seconds / HOUR)
+        float, Figure(N_("Observed"), Form.HOURS, lambda sums: sums.whole.observed_seconds / HOUR)
     ]
     """Covered by readings that the history holds."""
     coverage_ratio: Annotated[
@@ -79,7 +85,7 @@ class Usage(Row):
         Figure(
             N_("Coverage"),
             Form.COVERAGE,
-            lambda sums: ratio(sums.whole.amounts.observed_seconds, sums.whole.seconds),
+            lambda sums: ratios(sums.whole.observed_seconds, sums.whole.seconds),
             nodes=0,
             gpus=0,
             shares=0,
@@ -113,9 +119,7 @@ class Usage(Row):
     """No source could say whose: neither idle nor unallocated."""
     owned_observed_gpu_hours: Annotated[
         float,
-        Figure(
-            N_("Owned, observed"), Form.HOURS, lambda sums: sums.owned.amounts.observed_seconds / HOUR, in_totals=False
-        ),
+        Figure(N_("Owned, observed"), Form.HOURS, lambda sums: sums.owned.observed_seconds / HOUR, in_totals=False),
     ]
     """Owned and covered by readings."""
     owned_unobserved_gpu_hours: Annotated[
@@ -123,7 +127,7 @@ class Usage(Row):
         Figure(
             N_("Owned, not observed"),
             Form.HOURS,
-            lambda sums: max(0.0, sums.owned.seconds - sums.owned.amounts.observed_seconds) / HOUR,
+            lambda sums: np.maximum(0.0, sums.owned.seconds - sums.owned.observed_seconds) / HOUR,
             in_totals=False,
         ),
     ]
@@ -133,7 +137,7 @@ class Usage(Row):
         Figure(
             N_("Busy"),
             Form.HOURS,
-            lambda sums: sums.hours(sums.whole.amounts.busy_seconds),
+            lambda sums: sums.hours(sums.whole.busy_seconds),
             nodes=0,
             gpus=PAGE,
             shares=0,
@@ -143,9 +147,7 @@ class Usage(Row):
     """∫ utilization dt."""
     owned_busy_gpu_hours: Annotated[
         float | None,
-        Figure(
-            N_("Busy while owned"), Form.HOURS, lambda sums: sums.hours(sums.owned.amounts.busy_seconds), on_card=True
-        ),
+        Figure(N_("Busy while owned"), Form.HOURS, lambda sums: sums.hours(sums.owned.busy_seconds), on_card=True),
     ]
     """Busy while a task held the GPU."""
     unallocated_busy_gpu_hours: Annotated[
@@ -153,7 +155,7 @@ class Usage(Row):
         Figure(
             N_("Busy, unallocated"),
             Form.HOURS,
-            lambda sums: sums.hours(sums.free.amounts.busy_seconds),
+            lambda sums: sums.hours(sums.free.busy_seconds),
             nodes=WIDEST,
             gpus=PAGE,
         ),
@@ -164,7 +166,7 @@ class Usage(Row):
         Figure(
             N_("Active"),
             Form.HOURS,
-            lambda sums: sums.hours(sums.owned.amounts.observed_seconds - sums.owned.amounts.idle_seconds),
+            lambda sums: sums.hours(sums.owned.observed_seconds - sums.owned.idle_seconds),
             shares=PAGE,
             in_totals=False,
         ),
@@ -175,7 +177,7 @@ class Usage(Row):
         Figure(
             N_("Idle"),
             Form.HOURS,
-            lambda sums: sums.hours(sums.owned.amounts.idle_seconds),
+            lambda sums: sums.hours(sums.owned.idle_seconds),
             nodes=0,
             gpus=PAGE,
             shares=0,
@@ -189,7 +191,7 @@ class Usage(Row):
         Figure(
             N_("Idle with VRAM held"),
             Form.HOURS,
-            lambda sums: sums.timed_hours(sums.owned.amounts.idle_vram_held_seconds),
+            lambda sums: sums.timed_hours(sums.owned.idle_vram_held_seconds),
             nodes=WIDEST,
             gpus=PAGE,
             shares=WIDEST,
@@ -203,9 +205,7 @@ class Usage(Row):
         Figure(
             N_("Idle and empty"),
             Form.HOURS,
-            lambda sums: sums.timed_hours(
-                max(0.0, sums.owned.amounts.idle_seconds - sums.owned.amounts.idle_vram_held_seconds)
-            ),
+            lambda sums: sums.timed_hours(np.maximum(0.0, sums.owned.idle_seconds - sums.owned.idle_vram_held_seconds)),
             in_totals=False,
         ),
     ]
@@ -215,7 +215,7 @@ class Usage(Row):
         Figure(
             N_("Efficiency"),
             Form.RATIO,
-            lambda sums: ratio(sums.owned.amounts.busy_seconds, sums.owned.amounts.observed_seconds),
+            lambda sums: ratios(sums.owned.busy_seconds, sums.owned.observed_seconds),
             nodes=0,
             gpus=PAGE,
             shares=0,
@@ -229,7 +229,7 @@ class Usage(Row):
         Figure(
             N_("Mean utilization"),
             Form.RATIO,
-            lambda sums: ratio(sums.whole.amounts.busy_seconds, sums.whole.amounts.observed_seconds),
+            lambda sums: ratios(sums.whole.busy_seconds, sums.whole.observed_seconds),
             nodes=PAGE,
             gpus=0,
         ),
@@ -240,7 +240,7 @@ class Usage(Row):
         Figure(
             N_("p95 utilization"),
             Form.RATIO,
-            lambda sums: sums.utilization.percentile(0.95),
+            lambda sums: sums.p95_utilization,
             is_of_days=False,
             nodes=PAGE,
             gpus=PAGE,
@@ -250,7 +250,7 @@ class Usage(Row):
     """95th percentile of the ten-minute means, weighted by time held."""
     peak_utilization_ratio: Annotated[
         float | None,
-        Figure(N_("Peak utilization"), Form.RATIO, lambda sums: sums.utilization.percentile(1.0), is_of_days=False),
+        Figure(N_("Peak utilization"), Form.RATIO, lambda sums: sums.peak_utilization, is_of_days=False),
     ]
     """Highest ten-minute mean of any one GPU."""
     mean_vram_used_ratio: Annotated[
@@ -258,7 +258,7 @@ class Usage(Row):
         Figure(
             N_("Mean VRAM"),
             Form.RATIO,
-            lambda sums: ratio(sums.vram_used_byte_seconds, sums.vram_total_byte_seconds),
+            lambda sums: ratios(sums.vram_used_byte_seconds, sums.vram_total_byte_seconds),
             nodes=WIDE,
             gpus=PAGE,
             shares=WIDE,
@@ -271,7 +271,7 @@ class Usage(Row):
         Figure(
             N_("p95 VRAM"),
             Form.RATIO,
-            lambda sums: sums.vram.percentile(0.95),
+            lambda sums: sums.p95_vram_used,
             nodes=PAGE,
             gpus=PAGE,
             is_of_days=False,
@@ -311,7 +311,7 @@ class Usage(Row):
         Figure(
             N_("Energy of the facility"),
             Form.ENERGY,
-            lambda sums: None if sums.energy_kwh is None else sums.energy_kwh * sums.tariff.pue,
+            lambda sums: sums.energy_kwh * sums.tariff.pue,
             on_card=True,
             is_told=lambda totals: totals.facility_energy_kwh != totals.energy_kwh,
         ),
@@ -322,9 +322,7 @@ class Usage(Row):
         Figure(
             N_("kWh per busy GPU-hour"),
             Form.QUOTIENT,
-            lambda sums: (
-                None if sums.energy_kwh is None else ratio(sums.energy_kwh, sums.whole.amounts.busy_seconds / HOUR)
-            ),
+            lambda sums: None if sums.energy_kwh is None else ratios(sums.energy_kwh, sums.whole.busy_seconds / HOUR),
             nodes=WIDEST,
             shares=PAGE,
         ),
@@ -335,7 +333,7 @@ class Usage(Row):
         Figure(
             N_("Cost"),
             Form.MONEY,
-            lambda sums: None if sums.cost is None else float(sums.cost),
+            lambda sums: sums.cost,
             shares=WIDE,
             tasks=PAGE,
             on_card=True,
@@ -355,11 +353,11 @@ FIGURES: Final[Mapping[str, Figure]] = dict(_catalogue())
 """By the name of the field, in the order in which they are shown."""
 
 
-def summed(parts: Sequence[Part], tariff: Tariff) -> Usage:
-    """Returns the figures of a row that consists of these parts."""
-    return usage_of(Sums.of(parts, tariff))
+def usages(sums: Sums) -> list[Usage]:
+    """Returns the figures that are computed from sums, row by row."""
+    columns = [_told(figure.of(sums)) for figure in FIGURES.values()]
+    return [Usage.model_validate(dict(zip(FIGURES, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def usage_of(sums: Sums) -> Usage:
-    """Returns the figures that are computed from these sums."""
-    return Usage.model_validate({name: figure.of(sums) for name, figure in FIGURES.items()})
+def _told(column: Floats) -> list[float | None]:
+    return [None if isnan(value) else value for value in column.tolist()]

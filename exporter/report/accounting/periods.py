@@ -13,7 +13,7 @@ from exporter.names import natural
 from exporter.report.accounting.aggregate import Costs, Filter, check_known
 from exporter.report.accounting.budgets import Budget, BudgetRow, budget_rows
 from exporter.report.accounting.day_account import DayAccount, DayPart, sums_of_days
-from exporter.report.accounting.figures import Usage, usage_of
+from exporter.report.accounting.figures import Usage, usages
 from exporter.report.accounting.invoices import Invoice, invoices
 from exporter.report.accounting.row import Row
 from exporter.report.accounting.rows import Sources
@@ -235,7 +235,8 @@ def _is_wanted(part: DayPart, wanted: Filter) -> bool:
 
 
 def _usage(parts: Sequence[DayPart], tariff: Tariff) -> Usage:
-    return usage_of(sums_of_days(parts, tariff))
+    (usage,) = usages(sums_of_days(parts, tariff))
+    return usage
 
 
 def _day_row(

@@ -1,16 +1,13 @@
-"""The arithmetic of the report: parts of GPUs are summed to what the figures of a row are computed from. Pure."""
+"""What the report divides and sums: the parts of GPUs, and when each was held. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import accumulate
-from math import fsum, isnan
+from math import fsum
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exporter.model import Amounts, Ownership, Task
 from exporter.report.accounting.prices import Held, Holder, Prices
@@ -19,11 +16,6 @@ from exporter.report.observed import Cells, Floats, Place
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
 _OWNED = (Ownership.OWNED, Ownership.SHARED)
-_TOLERANCE = 1e-9
-_FEW_CELLS = 12
-"""So many numbers are dealt with faster one by one, and most of 100,000 tasks a day held no more cells."""
-
-
 _NO_PRICES = Prices()
 
 
@@ -92,8 +84,7 @@ class HeldCells:
         return slice(self.first, self.first + len(self.seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What of one GPU falls to one task, owner or nobody in the window."""
 
     gpu: ReportGpu
@@ -149,102 +140,6 @@ class Total:
         return cls(fsum(part.seconds for part in parts), Amounts(*map(fsum, columns)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Distribution:
-    """Cell means, ascending, and the time up to each."""
-
-    values: Floats | list[float]
-    seconds: Floats | list[float]
-
-    @classmethod
-    def of(cls, cells: Iterable[tuple[Floats, Floats]]) -> Distribution:
-        """From cell means, NaN where unobserved, and the seconds held of each."""
-        found = list(cells)
-        if not found:
-            return cls([], [])
-        if len(found) == 1 and len(found[0][0]) <= _FEW_CELLS:
-            pairs = sorted(
-                pair for pair in zip(*(numbers.tolist() for numbers in found[0]), strict=True) if not isnan(pair[0])
-            )
-            return cls([value for value, _ in pairs], list(accumulate(seconds for _, seconds in pairs)))
-        values, seconds = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaNs come last
-        return cls(values[order], np.cumsum(seconds[order]))
-
-    def percentile(self, part: float) -> float | None:
-        """The lowest value that at least this part of the time does not exceed."""
-        if not len(self.values):
-            return None
-        place = bisect_left(self.seconds, self.seconds[-1] * part * (1 - _TOLERANCE))
-        return float(self.values[min(place, len(self.values) - 1)])
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What the figures of a row are computed from."""
-
-    whole: Total
-    owned: Total
-    free: Total
-    """Held by nobody."""
-    unknown_seconds: float
-    vram_used_byte_seconds: float
-    """On GPUs whose VRAM is known."""
-    vram_total_byte_seconds: float
-    """What there was of it, over observed time."""
-    utilization: Distribution
-    vram: Distribution
-    peak_vram_bytes: int | None
-    """Of any one GPU."""
-    is_timed: bool
-    """Whether it is known when all that is owned was held."""
-    cost: Decimal | None
-    """Of all that is owned; None without a price."""
-    tariff: Tariff
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], tariff: Tariff) -> Sums:
-        """Returns those of a row that consists of these parts."""
-        gpus, owned = _held(parts), [part for part in parts if part.is_owned]
-        whole = Total.of(parts)
-        sized = [
-            (part.amounts, part.cells.vram_total_bytes) for part in parts if part.cells and part.cells.vram_total_bytes
-        ]
-        return cls(
-            whole=whole,
-            owned=whole if len(owned) == len(parts) else Total.of(owned),
-            free=Total.of([part for part in parts if part.ownership is Ownership.UNALLOCATED]),
-            unknown_seconds=sum(part.seconds for part in parts if part.ownership is Ownership.UNKNOWN),
-            vram_used_byte_seconds=sum(amounts.vram_used_byte_seconds for amounts, _ in sized),
-            vram_total_byte_seconds=sum(amounts.observed_seconds * total_bytes for amounts, total_bytes in sized),
-            utilization=Distribution.of((gpu.cells.utilization[gpu.touched], gpu.seconds) for gpu in gpus),
-            vram=Distribution.of((gpu.cells.vram_used[gpu.touched], gpu.seconds) for gpu in gpus),
-            peak_vram_bytes=_peak_vram(gpus),
-            is_timed=all(part.held is not None for part in owned),
-            cost=tariff.prices.cost(parts),
-            tariff=tariff,
-        )
-
-    @property
-    def is_seen(self) -> bool:
-        """Whether any of it was observed."""
-        return self.whole.amounts.observed_seconds > 0
-
-    def hours(self, seconds: float) -> float | None:
-        """Returns what observation alone tells, in hours."""
-        return seconds / HOUR if self.is_seen else None
-
-    def timed_hours(self, seconds: float) -> float | None:
-        """Returns what observation tells where it is known when the GPUs were held, in hours."""
-        return seconds / HOUR if self.is_seen and self.is_timed else None
-
-    @property
-    def energy_kwh(self) -> float | None:
-        """None also where it is 0: nothing that is observed draws nothing, so that hardware cannot tell."""
-        joules = self.whole.amounts.energy_joules
-        return joules / JOULES_PER_KWH if self.is_seen and joules > 0 else None
-
-
 def ratio(numerator: float, denominator: float) -> float | None:
     """Returns one number divided by another; None where there is nothing to divide by."""
     return numerator / denominator if denominator > 0 else None
@@ -255,66 +150,10 @@ def longest_idle(part: Part) -> float:
 
     Never more than the part was idle at all, though cells count as a whole.
     """
-    if part.held is None or part.cells is None:
+    if part.held is None or part.cells is None or not part.amounts.idle_seconds:
         return 0.0
     longest = run = 0.0
     for held in np.where(part.cells.is_idle[part.held.place], part.held.seconds, 0.0).tolist():
         run = run + held if held else 0.0
         longest = max(longest, run)
     return min(longest, part.amounts.idle_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldGpu:
-    """What some parts hold of one observed GPU."""
-
-    cells: Cells
-    touched: NDArray[np.intp]
-    """The cells of which they hold something."""
-    seconds: Floats
-    """How much of each of these."""
-
-
-def _held(parts: Iterable[Part]) -> list[_HeldGpu]:
-    """What the parts hold of each GPU that was observed; nothing if of one it cannot be told when."""
-    by_gpu: dict[int, tuple[Cells, list[Part]]] = {}
-    for part in parts:
-        if part.cells is not None:
-            by_gpu.setdefault(id(part.cells), (part.cells, []))[1].append(part)
-    found = []
-    for cells, mine in by_gpu.values():
-        held = _held_of(cells, mine)
-        if held is None:
-            return []
-        touched = np.flatnonzero(held.seconds)
-        found.append(_HeldGpu(cells, held.first + touched, held.seconds[touched]))
-    return found
-
-
-def _held_of(cells: Cells, parts: Sequence[Part]) -> HeldCells | None:
-    """What the parts of one GPU hold of it. Parts that make up all of it need not tell when."""
-    timed = [part.held for part in parts if part.held is not None]
-    if len(timed) < len(parts):
-        is_whole = sum(part.seconds for part in parts) >= cells.seconds.sum() * (1 - _TOLERANCE)
-        return HeldCells(0, cells.seconds) if is_whole else None
-    return HeldCells.together(timed)
-
-
-def _peak_vram(gpus: Iterable[_HeldGpu]) -> int | None:
-    """The highest of any one GPU, from the cells that are wholly held where it has such cells."""
-    peaks: list[float] = []
-    for gpu in gpus:
-        peak = gpu.cells.peak_vram_bytes[gpu.touched]
-        least = gpu.cells.seconds[gpu.touched] * (1 - _TOLERANCE)
-        if len(peak) <= _FEW_CELLS:
-            each = zip(peak.tolist(), gpu.seconds.tolist(), least.tolist(), strict=True)
-            seen = [(at, held >= whole) for at, held, whole in each if not isnan(at)]
-            if seen:
-                peaks.append(max([at for at, is_whole in seen if is_whole] or [at for at, _ in seen]))
-            continue
-        is_seen = ~np.isnan(peak)
-        is_whole = is_seen & (gpu.seconds >= least)
-        chosen = peak[is_whole if is_whole.any() else is_seen]
-        if chosen.size:
-            peaks.append(float(chosen.max()))
-    return int(max(peaks)) if peaks else None

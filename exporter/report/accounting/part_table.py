@@ -1,0 +1,98 @@
+"""All parts of a report as columns, from which every row of its tables is summed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Self
+
+import numpy as np
+
+from exporter.model import Ownership
+from exporter.report.accounting.row_cells import RowCells
+from exporter.report.accounting.sums import Flags, Places, Rows, Sums, Totals
+from exporter.report.accounting.usage import Part, Tariff
+from exporter.report.observed import OBSERVED, VRAM, Cells, Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartTable:
+    """Parts, and what sums need of each."""
+
+    parts: Sequence[Part]
+    values: Floats
+    """GPU-seconds held, and what accrued; shape (parts, 7)."""
+    is_owned: Flags
+    is_free: Flags
+    is_unknown: Flags
+    is_timed: Flags
+    """Whether it is known when it was held."""
+    vram_total_bytes: Floats
+    """Of the GPU; 0 where it is not known."""
+    gpu: Places
+    """Which of `cells` are the GPU's; -1 if it was not observed at all."""
+    cells: Sequence[Cells]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Self:
+        """Returns the table of these parts."""
+        kinds = [part.ownership for part in parts]
+        cells = {id(part.cells): part.cells for part in parts if part.cells is not None}
+        number = {key: place for place, key in enumerate(cells)}
+        return cls(
+            parts,
+            np.array([(part.seconds, *part.amounts) for part in parts]).reshape(-1, 7),
+            np.array([kind in {Ownership.OWNED, Ownership.SHARED} for kind in kinds], dtype=np.bool_),
+            np.array([kind is Ownership.UNALLOCATED for kind in kinds], dtype=np.bool_),
+            np.array([kind is Ownership.UNKNOWN for kind in kinds], dtype=np.bool_),
+            np.array([part.held is not None for part in parts], dtype=np.bool_),
+            np.array([(part.cells and part.cells.vram_total_bytes) or 0 for part in parts], dtype=np.float64),
+            np.array([number.get(id(part.cells), -1) for part in parts], dtype=np.intp),
+            list(cells.values()),
+        )
+
+    def sums(self, rows: Rows, tariff: Tariff) -> Sums:
+        """Returns what the figures of rows are computed from.
+
+        Args:
+            rows: Which parts make up each.
+            tariff: What energy and time cost.
+        """
+        amounts = self.values[:, 1:]
+        sized = amounts[:, [VRAM, OBSERVED]]
+        sized = np.column_stack(
+            (np.where(self.vram_total_bytes > 0, sized[:, 0], 0.0), sized[:, 1] * self.vram_total_bytes)
+        )
+        cells = self._cells(rows)
+        p95, peak = cells.percentiles([each.utilization for each in self.cells], 0.95, 1.0)
+        (p95_vram,) = cells.percentiles([each.vram_used for each in self.cells], 0.95)
+        return Sums(
+            whole=Totals(*rows.fsums(self.values).T),
+            owned=Totals(*rows.only(self.is_owned).fsums(self.values).T),
+            free=Totals(*rows.only(self.is_free).fsums(self.values).T),
+            unknown_seconds=rows.running_sums(np.where(self.is_unknown, self.values[:, 0], 0.0)[rows.parts]),
+            vram_used_byte_seconds=rows.running_sums(sized[rows.parts, 0]),
+            vram_total_byte_seconds=rows.running_sums(sized[rows.parts, 1]),
+            p95_utilization=p95,
+            peak_utilization=peak,
+            p95_vram_used=p95_vram,
+            peak_vram_bytes=np.floor(cells.peak_vram_bytes()),
+            is_timed=rows.only(self.is_owned & ~self.is_timed).counts == 0,
+            cost=self._costs(rows, tariff),
+            tariff=tariff,
+        )
+
+    def _cells(self, rows: Rows) -> RowCells:
+        seen = self.gpu[rows.parts] >= 0
+        parts = rows.parts[seen]
+        mine = [self.parts[place] for place in parts.tolist()]
+        return RowCells.of(self.cells, len(rows.counts), rows.numbers[seen], self.gpu[parts], mine)
+
+    def _costs(self, rows: Rows, tariff: Tariff) -> Floats:
+        if not tariff.prices.rules:
+            return np.full(len(rows.counts), np.nan)
+        parts = iter(rows.parts.tolist())
+        of_rows = ([self.parts[place] for place in islice(parts, count)] for count in rows.counts.tolist())
+        found = map(tariff.prices.cost, of_rows)
+        return np.array([np.nan if cost is None else float(cost) for cost in found])
