@@ -78,7 +78,8 @@ class Amounts(NamedTuple):
 
     def times(self, factor: float) -> Amounts:
         """A share of it."""
-        return Amounts(*(a * factor for a in self))
+        a, b, c, d, e, f = self
+        return Amounts(a * factor, b * factor, c * factor, d * factor, e * factor, f * factor)
 
     def toward(self, later: Amounts, part: float) -> Amounts:
         """On the line from these counters to later ones; rounding never carries it beyond those."""

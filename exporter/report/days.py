@@ -11,7 +11,7 @@ import io
 import json
 import zlib
 from datetime import date
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -50,6 +50,9 @@ class DayHead(BaseModel):
 
 
 _PARTS: Final = TypeAdapter(tuple[DayPart, ...], config=ConfigDict(allow_inf_nan=False))
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+_LINES: Final = 1000
+"""That are packed at once."""
 _SEAL_BYTES: Final = len(hashlib.sha256().hexdigest()) + 1
 
 
@@ -66,10 +69,10 @@ def dumped(account: DayAccount) -> bytes:
     )
     packed, seal = io.BytesIO(), hashlib.sha256()
     with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as file:
-        for text in chain([head.model_dump_json()], (json.dumps(part, ensure_ascii=False) for part in account.parts)):
-            line = f"{text}\n".encode()
-            file.write(line)
-            seal.update(line)
+        lines = chain([head.model_dump_json()], map(_ENCODER.encode, account.parts))
+        while some := "".join(f"{line}\n" for line in islice(lines, _LINES)).encode():
+            file.write(some)
+            seal.update(some)
         file.write(_sealed(seal.hexdigest()))
     return packed.getvalue()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, TypeVar
 
 from exporter.errors import UsageError
@@ -221,14 +221,19 @@ def _task_row(window: Window, parts: Sequence[Part], usage: Usage) -> TaskRow:
         hostname=task.hostname,
         gpu_uuids=[gpu.uuid for gpu in task.gpus],
         gpu_ids=[gpu.gpu_id for gpu in task.gpus if gpu.gpu_id],
-        gpu_model=next(filter(None, (*(gpu.model for gpu in task.gpus), *(part.gpu.model for part in parts))), ""),
-        gpu_memory_mib=next(filter(None, (*(gpu.memory_mib for gpu in task.gpus), *map(_memory_mib, parts))), None),
+        gpu_model=_first(chain((gpu.model for gpu in task.gpus), (part.gpu.model for part in parts))) or "",
+        gpu_memory_mib=_first(chain((gpu.memory_mib for gpu in task.gpus), map(_memory_mib, parts))),
         start=window.local(task.start).isoformat(),
         end=window.local(task.end).isoformat() if ended else None,
         running=not ended,
         seconds_in_window=window.overlap(task.start, task.end),
         usage=usage,
     )
+
+
+def _first(told: Iterable[_T | None]) -> _T | None:
+    """Returns the first that says anything."""
+    return next(filter(None, told), None)
 
 
 def _task_count(parts: Iterable[Part]) -> int | None:
@@ -257,12 +262,12 @@ def _waste(window: Window, tasks: Iterable[Sequence[Part]], tariff: Tariff) -> l
     """Returns the tasks that left GPUs idle, the most idle time first."""
     rows = []
     for parts in tasks:
+        longest = max(map(longest_idle, parts))
+        if not longest:
+            continue
         task = _task_of(parts)
         idle = sum(part.amounts.idle_seconds for part in parts)
         observed = sum(part.amounts.observed_seconds for part in parts)
-        longest = max(longest_idle(part) for part in parts)
-        if not longest:
-            continue
         rows.append(
             WasteRow(
                 username=task.username,

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from exporter.model import Ownership
+from exporter.model import Amounts, Ownership
 from exporter.report.accounting.row_cells import RowCells
 from exporter.report.accounting.sums import Flags, Places, Rows, Sums, Totals
 from exporter.report.accounting.usage import Part, Tariff
@@ -28,8 +28,9 @@ class PartTable:
     is_unknown: Flags
     is_timed: Flags
     """Whether it is known when it was held."""
-    vram_total_bytes: Floats
-    """Of the GPU; 0 where it is not known."""
+    sized: Floats
+    """VRAM used, and what there was of it over observed time, in byte-seconds; 0 on GPUs whose VRAM is not known. Shape
+    (parts, 2)."""
     gpu: Places
     """Which of `cells` are the GPU's; -1 if it was not observed at all."""
     cells: Sequence[Cells]
@@ -40,14 +41,17 @@ class PartTable:
         kinds = [part.ownership for part in parts]
         cells = {id(part.cells): part.cells for part in parts if part.cells is not None}
         number = {key: place for place, key in enumerate(cells)}
+        values = np.array([(part.seconds, *part.amounts) for part in parts]).reshape(-1, 1 + len(Amounts._fields))
+        used, observed = values[:, 1 + VRAM], values[:, 1 + OBSERVED]
+        vram_total_bytes = np.array([(part.cells and part.cells.vram_total_bytes) or 0 for part in parts])
         return cls(
             parts,
-            np.array([(part.seconds, *part.amounts) for part in parts]).reshape(-1, 7),
-            np.array([kind in {Ownership.OWNED, Ownership.SHARED} for kind in kinds], dtype=np.bool_),
+            values,
+            np.array([part.is_owned for part in parts], dtype=np.bool_),
             np.array([kind is Ownership.UNALLOCATED for kind in kinds], dtype=np.bool_),
             np.array([kind is Ownership.UNKNOWN for kind in kinds], dtype=np.bool_),
             np.array([part.held is not None for part in parts], dtype=np.bool_),
-            np.array([(part.cells and part.cells.vram_total_bytes) or 0 for part in parts], dtype=np.float64),
+            np.column_stack((np.where(vram_total_bytes > 0, used, 0.0), observed * vram_total_bytes)),
             np.array([number.get(id(part.cells), -1) for part in parts], dtype=np.intp),
             list(cells.values()),
         )
@@ -59,11 +63,6 @@ class PartTable:
             rows: Which parts make up each.
             tariff: What energy and time cost.
         """
-        amounts = self.values[:, 1:]
-        sized = amounts[:, [VRAM, OBSERVED]]
-        sized = np.column_stack(
-            (np.where(self.vram_total_bytes > 0, sized[:, 0], 0.0), sized[:, 1] * self.vram_total_bytes)
-        )
         cells = self._cells(rows)
         p95, peak = cells.percentiles([each.utilization for each in self.cells], 0.95, 1.0)
         (p95_vram,) = cells.percentiles([each.vram_used for each in self.cells], 0.95)
@@ -72,8 +71,8 @@ class PartTable:
             owned=Totals(*rows.only(self.is_owned).fsums(self.values).T),
             free=Totals(*rows.only(self.is_free).fsums(self.values).T),
             unknown_seconds=rows.running_sums(np.where(self.is_unknown, self.values[:, 0], 0.0)[rows.parts]),
-            vram_used_byte_seconds=rows.running_sums(sized[rows.parts, 0]),
-            vram_total_byte_seconds=rows.running_sums(sized[rows.parts, 1]),
+            vram_used_byte_seconds=rows.running_sums(self.sized[rows.parts, 0]),
+            vram_total_byte_seconds=rows.running_sums(self.sized[rows.parts, 1]),
             p95_utilization=p95,
             peak_utilization=peak,
             p95_vram_used=p95_vram,

@@ -30,7 +30,7 @@ class CounterCurve:
         if after == 0:
             return Amounts()
         before = self.values[after - 1]
-        if after == len(self.times):
+        if after == len(self.times) or self.times[after - 1] == time:
             return Amounts(*before.tolist())
         part = (time - self.times[after - 1]) / (self.times[after] - self.times[after - 1])
         return Amounts(*(before + part * (self.values[after] - before)).tolist())

@@ -13,7 +13,6 @@ since reading it as "nobody has a GPU" would show all of them free.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from sys import intern
 from typing import Any, Final
@@ -137,11 +136,11 @@ class AnswerReader:
         self._entries += 1
         self._are_tasks |= entry.is_task
         self._name_gpus |= bool(entry.gpus)
-        task, fault = _read(entry, self._zone)
         concerns = self._scope is None or self._scope.concerns(text(entry.fields.get("hostname")), entry.gpus)
+        gpus = tuple(entry.gpus.values())
+        task, fault = _read(entry, self._gpus.setdefault(gpus, gpus) if concerns else gpus, self._zone)
         if task is not None and concerns:
-            gpus = self._gpus.setdefault(task.gpus, task.gpus)
-            self.tasks.append(task if gpus is task.gpus else replace(task, gpus=gpus))
+            self.tasks.append(task)
         if fault is not None:
             self._take_fault(fault, concerns=concerns)
         if len(self.tasks) + len(self.malformed) > self._most:
@@ -157,8 +156,8 @@ class AnswerReader:
         self.malformed.append(fault)
 
 
-def _read(entry: Entry, zone: ZoneInfo) -> tuple[Task | None, MalformedTask | None]:
-    """Returns the task, if it can be accounted; what is wrong with the entry, if anything is.
+def _read(entry: Entry, gpus: tuple[TaskGpu, ...], zone: ZoneInfo) -> tuple[Task | None, MalformedTask | None]:
+    """Returns the task on these GPUs, if it can be accounted; what is wrong with the entry, if anything is.
 
     A task that names usable GPUs beside unusable ones is in both: accounted for the former, counted for the latter.
     """
@@ -180,7 +179,7 @@ def _read(entry: Entry, zone: ZoneInfo) -> tuple[Task | None, MalformedTask | No
         task_id=task_id,
         username=intern(username),
         task_type=intern(text(entry.details.get("_type"))),
-        gpus=tuple(entry.gpus.values()),
+        gpus=gpus,
         start=start,
         end=end,
         hostname=intern(text(entry.fields.get("hostname"))),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import calendar
 import math
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -76,6 +77,17 @@ def test_a_date_without_offset_in_the_repeated_hour_is_its_first_occurrence() ->
 def test_no_text_crashes(text: str) -> None:
     instant = dates.instant(text, BERLIN)
     assert instant is None or math.isfinite(instant)
+
+
+@given(
+    day=st.from_regex(r"[0-9]{2}", fullmatch=True),
+    month=st.sampled_from(calendar.month_abbr[1:]) | st.from_regex(r"[A-Z][a-z]{2}", fullmatch=True),
+    year=st.integers(1990, 2110),
+    clock=st.from_regex(r"[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
+)
+def test_the_usual_spelling_is_read_as_every_other(day: str, month: str, year: int, clock: str) -> None:
+    usual, other = (dates.instant(f"Wed, {day} {month} {year} {clock} {zone}", TAIPEI) for zone in ("GMT", "+0000"))
+    assert usual == other
 
 
 def test_window_is_naive_text_in_the_zone_of_the_server() -> None:
