@@ -13,6 +13,7 @@ from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
 from exporter.report.accounting.figures import Usage, usages
 from exporter.report.accounting.invoices import invoices
+from exporter.report.accounting.on_demand import OnDemand
 from exporter.report.accounting.part_table import PartTable
 from exporter.report.accounting.rows import (
     GpuRow,
@@ -106,12 +107,13 @@ def build(
     of_tasks = list(_grouped(owned, lambda n: task.key if (task := parts[n].task) else None).values())
     in_order = sorted(of_tasks, key=lambda places: _task_order(parts[places[0]]))
 
-    def usage(rows: Iterable[Sequence[int]]) -> list[Usage]:
+    def usage(rows: Iterable[Sequence[int]]) -> Sequence[Usage]:
         return usages(table.sums(Rows.of(list(rows)), tariff))
 
     def mine(places: Iterable[int]) -> list[Part]:
         return [parts[n] for n in places]
 
+    figures_of_tasks = usage(in_order)
     return Report(
         date=str(window.first),
         to=str(window.last),
@@ -157,9 +159,7 @@ def build(
             )
             for (project, places), figures in zip(of_projects.items(), usage(of_projects.values()), strict=True)
         ],
-        tasks=[
-            _task_row(window, mine(places), figures) for places, figures in zip(in_order, usage(in_order), strict=True)
-        ],
+        tasks=OnDemand(len(in_order), lambda n: _task_row(window, mine(in_order[n]), figures_of_tasks[n])),
         waste=_waste(window, map(mine, of_tasks), tariff),
         invoices=invoices(mine(owned), tariff.prices, costs.projects, costs.digits),
     )

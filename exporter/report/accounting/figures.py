@@ -6,7 +6,7 @@ totals of text, Markdown and HTML, and docs/figures.md follow.
 
 # Not `from __future__ import annotations`: annotations carry the catalogue, and are values here.
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isnan
@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 
 import numpy as np
 
+from exporter.report.accounting.on_demand import OnDemand
 from exporter.report.accounting.row import Row
 from exporter.report.accounting.sums import Sums, ratios
 from exporter.report.accounting.usage import HOUR
@@ -353,11 +354,12 @@ FIGURES: Final[Mapping[str, Figure]] = dict(_catalogue())
 """By the name of the field, in the order in which they are shown."""
 
 
-def usages(sums: Sums) -> list[Usage]:
+def usages(sums: Sums) -> Sequence[Usage]:
     """Returns the figures that are computed from sums, row by row."""
-    columns = [_told(figure.of(sums)) for figure in FIGURES.values()]
-    return [Usage.model_validate(dict(zip(FIGURES, row, strict=True))) for row in zip(*columns, strict=True)]
+    values = np.column_stack([figure.of(sums) for figure in FIGURES.values()])
 
+    def usage(number: int) -> Usage:
+        told = (None if isnan(value) else value for value in values[number].tolist())
+        return Usage.model_validate(dict(zip(FIGURES, told, strict=True)))
 
-def _told(column: Floats) -> list[float | None]:
-    return [None if isnan(value) else value for value in column.tolist()]
+    return OnDemand(len(values), usage)

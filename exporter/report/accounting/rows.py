@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeGuard
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator
 
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.invoices import Invoice
+from exporter.report.accounting.on_demand import OnDemand
 from exporter.report.accounting.row import Row
 
 HistoryFrom = Literal["prometheus", "none"]
@@ -124,6 +126,10 @@ class Sources(Row):
     tasks: OwnersFrom
 
 
+def _as_made(rows: object, validated: ValidatorFunctionWrapHandler) -> object:
+    return rows if isinstance(rows, OnDemand) else validated(rows)
+
+
 class Report(Row):
     """The whole report."""
 
@@ -151,7 +157,7 @@ class Report(Row):
     users: list[UserRow]
     task_types: list[TaskTypeRow]
     projects: list[ProjectRow]
-    tasks: list[TaskRow]
+    tasks: Annotated[Sequence[TaskRow], WrapValidator(_as_made), PlainSerializer(list, return_type=list[TaskRow])]
     waste: list[WasteRow]
     invoices: list[Invoice]
     """What each project pays; none without prices."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.names import visible
@@ -239,8 +239,8 @@ def coverage_if_low(columns: Sequence[Column[_T]], rows: Sequence[_T], cells: Ce
 
 def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:
     """Returns those with the most owned time, in the order that they had."""
-    kept = {id(row) for row in nlargest(most, tasks, key=lambda row: row.usage.owned_gpu_hours)}
-    return [row for row in tasks if id(row) in kept]
+    kept = nlargest(most, enumerate(tasks), key=lambda one: one[1].usage.owned_gpu_hours)
+    return [row for _, row in sorted(kept, key=itemgetter(0))]
 
 
 def gpu_ids(ids: list[str]) -> str:
