@@ -48,21 +48,14 @@ class Scrape:
 class Scrapes:
     """All scrapes of one kind."""
 
-    first: list[Scrape] = field(default_factory=list)
-    """Of the service, when it had read a GPU anew: it brought other bytes than the one before."""
-    again: list[Scrape] = field(default_factory=list)
-    """Of the service, when it had not."""
+    steady: list[Scrape] = field(default_factory=list)
+    """Of the service, at a steady interval as Prometheus does."""
     bare: list[Scrape] = field(default_factory=list)
     """Of the bare server, of as many bytes."""
     encoded: list[Scrape] = field(default_factory=list)
     """Of the bare server, with prometheus_client's encoder."""
     unforeseen: list[Scrape] = field(default_factory=list)
     """Of the service, after a sweep, by one who was never there: what a rendering costs, whenever it is made."""
-
-    @property
-    def all(self) -> list[Scrape]:
-        """Of the service."""
-        return self.first + self.again
 
 
 class Client:
@@ -117,18 +110,15 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
         services = [stack.enter_context(Client(service.port, headers=way)) for way in ways]
         bares = [stack.enter_context(Client(bare.port, f"/{n}", way)) for n, way in enumerate(ways)]
         encoders = [stack.enter_context(Client(bare.port, f"/encoded/{n}", way)) for n, way in enumerate(ways)]
-        bodies = [b""] * len(ways)
         began = time.monotonic()
         for turn in range(count):
             time.sleep(max(0.0, began + turn * pace - time.monotonic()))
             for n, scrapes in enumerate(found):
-                scrape, body = _timed(services[n], service.pid)
-                (scrapes.again if body == bodies[n] else scrapes.first).append(scrape)
-                bodies[n] = body
-                scrapes.bare.append(_timed(bares[n], bare.pid)[0])
+                scrapes.steady.append(_timed(services[n], service.pid))
+                scrapes.bare.append(_timed(bares[n], bare.pid))
             if turn % _TURNS_PER_ENCODED == 0:
                 for encoder, scrapes in zip(encoders, found, strict=True):
-                    scrapes.encoded.append(_timed(encoder, bare.pid)[0])
+                    scrapes.encoded.append(_timed(encoder, bare.pid))
     return found
 
 
@@ -147,16 +137,16 @@ def surprise(found: Sequence[Scrapes], count: int, pace: float, service: Server,
         for n, (scrapes, way) in enumerate(zip(found, ways, strict=True)):
             with Client(service.port, headers=way, address=f"127.0.{n + 1}.{turn + 1}") as client:
                 time.sleep(_REST_SECONDS)
-                scrapes.unforeseen.append(_timed(client, service.pid)[0])
+                scrapes.unforeseen.append(_timed(client, service.pid))
 
 
-def _timed(client: Client, pid: int) -> tuple[Scrape, bytes]:
+def _timed(client: Client, pid: int) -> Scrape:
     spent = cpu_seconds(pid)
     began = time.perf_counter()
-    body = client.scrape()
+    client.scrape()
     seconds = time.perf_counter() - began
     time.sleep(_REST_SECONDS)
-    return Scrape(seconds, cpu_seconds(pid) - spent), body
+    return Scrape(seconds, cpu_seconds(pid) - spent)
 
 
 def p50(scrapes: Sequence[Scrape]) -> float:
