@@ -9,12 +9,13 @@ Prints the part of a core that it took.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
+from exporter.devices.amdsmi.bindings import candidates
 from exporter.devices.amdsmi.structure import Structure
 
 _INTERVAL_SECONDS = 1.0
@@ -35,7 +36,7 @@ def _files() -> Callable[[], object]:
 
 
 def _calls() -> Callable[[], object]:
-    smi = importlib.import_module("amdsmi")
+    smi = next(found for found in candidates() if isinstance(found, ModuleType))
     smi.amdsmi_init()
     handles, structure = smi.amdsmi_get_processor_handles(), Structure(smi)
     kind = smi.AmdSmiMemoryType.VRAM

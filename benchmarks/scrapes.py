@@ -48,26 +48,23 @@ class Scrape:
 class Scrapes:
     """All scrapes of one kind."""
 
-    first: list[Scrape] = field(default_factory=list)
-    """Of the service, when it had read a GPU anew: it brought other bytes than the one before."""
-    again: list[Scrape] = field(default_factory=list)
-    """Of the service, when it had not."""
+    steady: list[Scrape] = field(default_factory=list)
+    """Of the service, at a steady interval as Prometheus does."""
     bare: list[Scrape] = field(default_factory=list)
     """Of the bare server, of as many bytes."""
     encoded: list[Scrape] = field(default_factory=list)
     """Of the bare server, with prometheus_client's encoder."""
-
-    @property
-    def all(self) -> list[Scrape]:
-        """Of the service."""
-        return self.first + self.again
+    unforeseen: list[Scrape] = field(default_factory=list)
+    """Of the service, after a sweep, by one who was never there: what a rendering costs, whenever it is made."""
 
 
 class Client:
     """A connection that is kept, as Prometheus does."""
 
-    def __init__(self, port: int, path: str = "/metrics", headers: str = PROMETHEUS) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30.0)
+    def __init__(
+        self, port: int, path: str = "/metrics", headers: str = PROMETHEUS, address: str = "127.0.0.1"
+    ) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30.0, source_address=(address, 0))
         self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode()
 
     def __enter__(self) -> Self:
@@ -113,27 +110,43 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
         services = [stack.enter_context(Client(service.port, headers=way)) for way in ways]
         bares = [stack.enter_context(Client(bare.port, f"/{n}", way)) for n, way in enumerate(ways)]
         encoders = [stack.enter_context(Client(bare.port, f"/encoded/{n}", way)) for n, way in enumerate(ways)]
-        bodies = [b""] * len(ways)
         began = time.monotonic()
         for turn in range(count):
             time.sleep(max(0.0, began + turn * pace - time.monotonic()))
             for n, scrapes in enumerate(found):
-                scrape, body = _timed(services[n], service.pid)
-                (scrapes.again if body == bodies[n] else scrapes.first).append(scrape)
-                bodies[n] = body
-                scrapes.bare.append(_timed(bares[n], bare.pid)[0])
-                if turn % _TURNS_PER_ENCODED == 0:
-                    scrapes.encoded.append(_timed(encoders[n], bare.pid)[0])
+                scrapes.steady.append(_timed(services[n], service.pid))
+                scrapes.bare.append(_timed(bares[n], bare.pid))
+            if turn % _TURNS_PER_ENCODED == 0:
+                for encoder, scrapes in zip(encoders, found, strict=True):
+                    scrapes.encoded.append(_timed(encoder, bare.pid))
     return found
 
 
-def _timed(client: Client, pid: int) -> tuple[Scrape, bytes]:
+def surprise(found: Sequence[Scrapes], count: int, pace: float, service: Server, ways: Sequence[str]) -> None:
+    """Scrapes the exporter in each way, each time from another address of loopback; blocks meanwhile.
+
+    Args:
+        found: Where each way's scrapes are added.
+        count: Of scrapes in each way; 250 at most.
+        pace: Seconds from one turn to the next, of which none finds what the one before had rendered.
+        service: The exporter.
+        ways: The headers to send.
+    """
+    for turn in range(count):
+        time.sleep(pace)
+        for n, (scrapes, way) in enumerate(zip(found, ways, strict=True)):
+            with Client(service.port, headers=way, address=f"127.0.{n + 1}.{turn + 1}") as client:
+                time.sleep(_REST_SECONDS)
+                scrapes.unforeseen.append(_timed(client, service.pid))
+
+
+def _timed(client: Client, pid: int) -> Scrape:
     spent = cpu_seconds(pid)
     began = time.perf_counter()
-    body = client.scrape()
+    client.scrape()
     seconds = time.perf_counter() - began
     time.sleep(_REST_SECONDS)
-    return Scrape(seconds, cpu_seconds(pid) - spent), body
+    return Scrape(seconds, cpu_seconds(pid) - spent)
 
 
 def p50(scrapes: Sequence[Scrape]) -> float:

@@ -131,6 +131,7 @@ class Exposition:
         self._rendered: dict[Encoder, bytes] = {}
         self._encodings: dict[Encoder, Encoding] = {}
         self._outdated_at = -math.inf
+        self._news = asyncio.Event()
         self._rendering = asyncio.Lock()
 
     async def __call__(self, accept: str | None) -> tuple[bytes, str]:
@@ -152,8 +153,14 @@ class Exposition:
 
     def outdated(self) -> None:
         """Takes note that something was read anew; what is being rendered is not kept."""
+        self._news.set()
         self._rendered = {}
         self._outdated_at = self._monotonic()
+
+    async def news(self) -> None:
+        """Waits until something was read anew since this returned last."""
+        await self._news.wait()
+        self._news.clear()
 
     async def _render(self, encoder: Encoder) -> bytes:
         encoding = self._encodings.get(encoder)

@@ -68,7 +68,9 @@ class Service:
         ProcessCollector(registry=registry)
         rendered = exposition.Exposition(self.node.snapshot, registry, _LIFETIME_SECONDS, monotonic)
         self.sink = Sink(self.node, instruments, rendered, self.refresher)
-        self._pages = NodePages(self.node.snapshot, rendered, lambda: self.node.ready, Surroundings.of(config))
+        self._pages = NodePages(
+            self.node.snapshot, rendered, lambda: self.node.ready, Surroundings.of(config), monotonic
+        )
         self.web = WebServer(flags.settings(config.listen), self._pages.answer)
 
     @asynccontextmanager
@@ -83,12 +85,20 @@ class Service:
             running = [
                 group.create_task(self._source.run(self.sink), name="devices"),
                 group.create_task(self.refresher.run(self.sink), name="tasks"),
+                group.create_task(self._work_ahead(), name="ahead"),
             ]
             try:
                 yield
             finally:
                 for task in running:
                     task.cancel()
+
+    async def _work_ahead(self) -> None:
+        """Renders what came of a sweep at its end, if it is going to be scraped before the next."""
+        seconds = min(self.config.devices.interval, _LIFETIME_SECONDS)
+        while True:
+            await self.sink.exposition.news()
+            await self._pages.prepare(seconds)
 
     async def run(self, file: ConfigFile) -> None:
         """Runs until SIGTERM or SIGINT.
@@ -125,12 +135,16 @@ class Service:
         changed += self._flags.moved(self.config.listen, new.listen)
         self.config = self.config.model_copy(update={"log": new.log, "tasks": new.tasks})
         self.node.reconfigure(new.tasks)
+        self.sink.exposition.outdated()
         return changed
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """The one sink of both sources (DeviceSink and TaskSink): the accounting is told first, then the instruments."""
+    """The one sink of both sources (DeviceSink and TaskSink): the accounting is told first, then the instruments.
+
+    After each word what was rendered before is outdated, so that the next scrape shows it.
+    """
 
     node: Node
     instruments: exposition.Instruments
@@ -145,33 +159,39 @@ class Sink:
             self.refresher.hurry()
         for gpu in gpus:
             self.instruments.found(gpu)
+        self.exposition.outdated()
 
     def read(self, uuid: str, reading: Reading, seconds: float) -> None:
         """See DeviceSink."""
         self.node.read(uuid, reading)
-        self.exposition.outdated()
         self.instruments.read(seconds)
+        self.exposition.outdated()
 
     def inspected(self, uuid: str, health: Health) -> None:
         """See DeviceSink."""
         self.node.inspected(uuid, health)
+        self.exposition.outdated()
 
     def used_by(self, uuid: str, processes: Sequence[Process]) -> None:
         """See DeviceSink."""
         self.node.used_by(uuid, processes)
+        self.exposition.outdated()
 
     def failed(self, gpu: Gpu | None, error: DeviceError) -> None:
         """See DeviceSink."""
         self.node.failed(gpu, error)
         self.instruments.failed(gpu, error)
+        self.exposition.outdated()
 
     def recovered(self, gpu: Gpu | None) -> None:
         """See DeviceSink."""
         self.node.recovered(gpu)
+        self.exposition.outdated()
 
     def restarted(self, reason: str) -> None:
         """See DeviceSink."""
         self.instruments.restarted(reason)
+        self.exposition.outdated()
 
     def wanted_since(self) -> float:
         """See TaskSink."""
@@ -190,8 +210,10 @@ class Sink:
             verdict = weigh(question)
         self.node.settle(verdict)
         self.instruments.refreshed("ok", seconds)
+        self.exposition.outdated()
 
     def refused(self, error: TasksError, seconds: float) -> None:
         """See TaskSink."""
         self.node.refused(error)
         self.instruments.refreshed(error.result, seconds)
+        self.exposition.outdated()

@@ -79,7 +79,7 @@ ONLY_FROM: dict[str, set[str]] = {
 PURE = (
     *("exporter.model", "exporter.errors", "exporter.labels", "exporter.aliases", "exporter.metering"),
     *("exporter.ownership", "exporter.ended", "exporter.weighing", "exporter.standing"),
-    *("exporter.live.idleness", "exporter.live.cluster", "exporter.portal.views"),
+    *("exporter.live.idleness", "exporter.live.cluster", "exporter.portal.views", "exporter.web.scrapers"),
 )
 PURE_REPORT = (
     "exporter.report.observed",

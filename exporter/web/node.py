@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -10,7 +12,20 @@ from exporter.model import Snapshot
 from exporter.speech import speech
 from exporter.web import page
 from exporter.web.negotiation import preferred_language
-from exporter.web.responses import document, text
+from exporter.web.responses import compressed, document, is_compressed, text
+from exporter.web.scrapers import Scrapers
+
+
+class _Scraper(NamedTuple):
+    """Who asks for /metrics, and in which form: by the headers of these names."""
+
+    address: str | None
+    accept: str | None
+    accept_encoding: str
+
+    @classmethod
+    def of(cls, request: web.BaseRequest) -> _Scraper:
+        return cls(request.remote, request.headers.get("Accept"), request.headers.get("Accept-Encoding", ""))
 
 
 class NodePages:
@@ -22,6 +37,7 @@ class NodePages:
         exposition: Callable[[str | None], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], bool],
         around: page.Surroundings,
+        monotonic: Callable[[], float],
     ) -> None:
         """Asks nothing yet.
 
@@ -30,10 +46,13 @@ class NodePages:
             exposition: Body and content type of /metrics for the value of a header Accept.
             ready: Whether there were readings yet.
             around: What is around the node.
+            monotonic: CLOCK_MONOTONIC.
         """
         self.page = page.Page(snapshot, around)
         self._exposition = exposition
         self._ready = ready
+        self._monotonic = monotonic
+        self._scrapers = Scrapers[_Scraper]()
         self._routes: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
             "/": self._people,
             "/-/healthy": lambda _: text("healthy"),
@@ -49,8 +68,19 @@ class NodePages:
             return text("no such page; there are /, /metrics, /-/healthy and /-/ready", status=404)
         return route(request)
 
+    async def prepare(self, seconds: float) -> None:
+        """Makes ready, for those who will ask for /metrics within so many seconds, what they would be given now."""
+        now = self._monotonic()
+        for scraper in self._scrapers.expected(now, now + seconds):
+            with suppress(Exception):  # whoever asks for it is told
+                body, _ = await self._exposition(scraper.accept)
+                if is_compressed(body, scraper.accept_encoding):
+                    compressed(body)
+
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
-        body, content_type = await self._exposition(request.headers.get("Accept"))
+        scraper = _Scraper.of(request)
+        self._scrapers.came(scraper, self._monotonic())
+        body, content_type = await self._exposition(scraper.accept)
         return document(body, content_type, request, vary="Accept, Accept-Encoding")
 
     def _people(self, request: web.BaseRequest) -> web.Response:

@@ -51,13 +51,21 @@ def document(
         status: Of HTTP.
     """
     all_headers = {**HEADERS, "Content-Type": content_type, "Vary": vary, **(headers or {})}
-    if len(body) >= _MIN_GZIP_BYTES and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+    if is_compressed(body, request.headers.get("Accept-Encoding", "")):
         all_headers["Content-Encoding"] = "gzip"
-        body = _compressed(body)
+        body = compressed(body)
     return web.Response(body=body, headers=all_headers, status=status)
 
 
+def is_compressed(body: bytes, accept_encoding: str) -> bool:
+    """Returns whether a body is sent compressed to a client with this header."""
+    return len(body) >= _MIN_GZIP_BYTES and accepts_gzip(accept_encoding)
+
+
 @lru_cache(maxsize=4)
-def _compressed(body: bytes) -> bytes:
-    """Compresses what is asked for again and again once: the same rendering is the same object."""
+def compressed(body: bytes) -> bytes:
+    """Compresses what is asked for again and again once: the same rendering is the same object.
+
+    Whoever knows what will be asked for may call this before.
+    """
     return gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +95,7 @@ class Answer:
 async def serving(told: WebSettings) -> AsyncIterator[Endpoint]:
     """An endpoint."""
     served = Endpoint()
-    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready, Surroundings())
+    pages = NodePages(lambda: served.snapshot, served.exposition, lambda: served.ready, Surroundings(), time.monotonic)
     served.server = WebServer(told, pages.answer)
     async with served.server:
         yield served
