@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, chain
-from typing import Any, TypeVar
+from itertools import accumulate, chain, islice
+from typing import Any, Final, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
@@ -28,6 +28,9 @@ from exporter.report.accounting.rows import (
 from exporter.report.accounting.sums import Rows
 from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle
 from exporter.report.window import Window
+
+_MOST_ROWS: Final = 10_000
+"""That are summed at once: columns of a day of 100,000 tasks would take memory beside the rows made of them."""
 
 _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
@@ -106,8 +109,10 @@ def build(
     of_tasks = list(_grouped(owned, lambda n: task.key if (task := parts[n].task) else None).values())
     in_order = sorted(of_tasks, key=lambda places: _task_order(parts[places[0]]))
 
-    def usage(rows: Iterable[Sequence[int]]) -> list[Usage]:
-        return usages(table.sums(Rows.of(list(rows)), tariff))
+    def usage(rows: Iterable[Sequence[int]]) -> Iterator[Usage]:
+        left = iter(rows)
+        while some := list(islice(left, _MOST_ROWS)):
+            yield from usages(table.sums(Rows.of(some), tariff))
 
     def mine(places: Iterable[int]) -> list[Part]:
         return [parts[n] for n in places]
@@ -123,7 +128,7 @@ def build(
         min_coverage_ratio=min_coverage_ratio,
         sources=sources,
         warnings=[],
-        totals=usage([range(len(parts))])[0],
+        totals=next(usage([range(len(parts))])),
         comparison=[],
         nodes=[
             NodeRow(hostname=hostname, gpu_count=len(members), usage=figures)

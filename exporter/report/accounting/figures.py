@@ -353,10 +353,10 @@ FIGURES: Final[Mapping[str, Figure]] = dict(_catalogue())
 """By the name of the field, in the order in which they are shown."""
 
 
-def usages(sums: Sums) -> list[Usage]:
-    """Returns the figures that are computed from sums, row by row."""
+def usages(sums: Sums) -> Iterator[Usage]:
+    """Yields the figures that are computed from sums, row by row."""
     columns = [_told(figure.of(sums)) for figure in FIGURES.values()]
-    return [Usage.model_validate(dict(zip(FIGURES, row, strict=True))) for row in zip(*columns, strict=True)]
+    return (Usage.model_validate(dict(zip(FIGURES, row, strict=True))) for row in zip(*columns, strict=True))
 
 
 def _told(column: Floats) -> list[float | None]:
