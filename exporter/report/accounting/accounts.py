@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -59,6 +60,8 @@ def accounts(
     naming = _tasks_by_gpu(tasks)
     found = [_account(window, gpu, holdings, naming.pop(gpu.uuid, ()), gpu_ids) for gpu in observed]
     found += [_unobserved(window, uuid, holdings, those) for uuid, those in naming.items()]
+    parts = iter(possible([part for account in found for part in account.parts]))
+    found = [replace(account, parts=tuple(islice(parts, len(account.parts)))) for account in found]
     return sorted(found, key=place)
 
 
@@ -120,9 +123,8 @@ def _account(
     else:
         holds = holdings.holds({observed.uuid})
         parts = _parts(gpu, observed.at, holds, window)
-    where = f"GPU {gpu.uuid} of {gpu.hostname}"
-    check_conservation(parts, window.seconds, accrued, where=where)
-    return GpuAccount(gpu, possible(parts, where=where), holds)
+    check_conservation(parts, window.seconds, accrued, where=gpu.name)
+    return GpuAccount(gpu, tuple(parts), holds)
 
 
 def _unobserved(

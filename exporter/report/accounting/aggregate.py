@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, chain
-from typing import Any, TypeVar
+from itertools import accumulate, chain, islice
+from typing import Any, Final, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
@@ -29,6 +29,9 @@ from exporter.report.accounting.rows import (
 from exporter.report.accounting.sums import Rows
 from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle
 from exporter.report.window import Window
+
+_MOST_ROWS: Final = 10_000
+"""That are summed at once: all sums of a day of 100,000 tasks would take memory beside the figures made of them."""
 
 _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
@@ -108,7 +111,9 @@ def build(
     in_order = sorted(of_tasks, key=lambda places: _task_order(parts[places[0]]))
 
     def usage(rows: Iterable[Sequence[int]]) -> Sequence[Usage]:
-        return usages(table.sums(Rows.of(list(rows)), tariff))
+        left = iter(rows)
+        in_turn = iter(lambda: list(islice(left, _MOST_ROWS)), [])
+        return usages(table.sums(Rows.of(some), tariff) for some in in_turn)
 
     def mine(places: Iterable[int]) -> list[Part]:
         return [parts[n] for n in places]
@@ -125,7 +130,7 @@ def build(
         min_coverage_ratio=min_coverage_ratio,
         sources=sources,
         warnings=[],
-        totals=usage([range(len(parts))])[0],
+        totals=next(usage([range(len(parts))])),
         comparison=[],
         nodes=[
             NodeRow(hostname=hostname, gpu_count=len(members), usage=figures)

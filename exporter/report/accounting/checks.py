@@ -35,10 +35,8 @@ def check_conservation(parts: Sequence[Part], seconds: float, accrued: Amounts, 
             raise ConservationError(f"{where}: the shares sum to {found!r} of {name}, the whole is {expected!r}")
 
 
-def possible(parts: Sequence[Part], *, where: str) -> tuple[Part, ...]:
-    """Returns the parts of one GPU without the noise of rounding.
-
-    No figure is beyond its limit, and what is next to nothing is 0.
+def possible(parts: Sequence[Part]) -> list[Part]:
+    """Returns parts without the noise of rounding: no figure is beyond its limit, and what is next to nothing is 0.
 
     Raises:
         ImpossibleError: A figure is beyond its limit by more than that.
@@ -49,13 +47,13 @@ def possible(parts: Sequence[Part], *, where: str) -> tuple[Part, ...]:
     if len(beyond):
         place, column = beyond[0]
         raise ImpossibleError(
-            f"{where}: {found[place, column]:g} of {Amounts._fields[column]} cannot be, {limits[place, column]:g} is "
-            f"the most that {parts[place].seconds:g} s can hold: are two exporters scraped as one, or samples changed "
-            f"on their way?"
+            f"{parts[place].gpu.name}: {found[place, column]:g} of {Amounts._fields[column]} cannot be, "
+            f"{limits[place, column]:g} is the most that {parts[place].seconds:g} s can hold: are two exporters "
+            f"scraped as one, or samples changed on their way?"
         )
     kept = np.where(np.isinf(limits), found, np.clip(found, 0.0, limits))
     kept[kept[:, OBSERVED] < LEAST_OBSERVED_SECONDS, :ENERGY] = 0.0
-    return tuple(part._replace(amounts=Amounts(*amounts)) for part, amounts in zip(parts, kept.tolist(), strict=True))
+    return [part._replace(amounts=Amounts(*amounts)) for part, amounts in zip(parts, kept.tolist(), strict=True)]
 
 
 def _limits(parts: Sequence[Part], amounts: Floats) -> tuple[Floats, Floats]:

@@ -88,7 +88,7 @@ class Shares(Row):
     @classmethod
     def of(cls, parts: Sequence[DayPart]) -> Shares:
         """Returns those of all parts of a day."""
-        (usage,) = usages(sums_of_days(parts, Tariff()))
+        (usage,) = usages([sums_of_days(parts, Tariff())])
         return cls.model_validate({name: getattr(usage, name) for name in cls.model_fields})
 
 

@@ -6,7 +6,7 @@ totals of text, Markdown and HTML, and docs/figures.md follow.
 
 # Not `from __future__ import annotations`: annotations carry the catalogue, and are values here.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isnan
@@ -354,9 +354,10 @@ FIGURES: Final[Mapping[str, Figure]] = dict(_catalogue())
 """By the name of the field, in the order in which they are shown."""
 
 
-def usages(sums: Sums) -> Sequence[Usage]:
-    """Returns the figures that are computed from sums, row by row."""
-    values = np.column_stack([figure.of(sums) for figure in FIGURES.values()])
+def usages(sums: Iterable[Sums]) -> Sequence[Usage]:
+    """Returns the figures that are computed from sums, row by row; of the first sums first."""
+    of_rows = [np.column_stack([figure.of(each) for figure in FIGURES.values()]) for each in sums]
+    values = np.concatenate((np.empty((0, len(FIGURES))), *of_rows))
 
     def usage(number: int) -> Usage:
         told = (None if isnan(value) else value for value in values[number].tolist())

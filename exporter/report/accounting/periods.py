@@ -235,7 +235,7 @@ def _is_wanted(part: DayPart, wanted: Filter) -> bool:
 
 
 def _usage(parts: Sequence[DayPart], tariff: Tariff) -> Usage:
-    (usage,) = usages(sums_of_days(parts, tariff))
+    (usage,) = usages([sums_of_days(parts, tariff)])
     return usage
 
 

@@ -74,7 +74,9 @@ class RowCells:
             return [np.full(self.rows, np.nan) for _ in parts]
         means_held = np.array(means)[self.gpu, self.cell]
         known = np.flatnonzero(~np.isnan(means_held))
-        known = known[np.lexsort((means_held[known], self.row[known]))]
+        known = known[np.argsort(means_held[known])]
+        small = self.row[known].astype(np.min_scalar_type(self.rows))  # up to 16 bits numpy sorts in linear time
+        known = known[np.argsort(small, kind="stable")]
         value, row = means_held[known], self.row[known]
         counts = np.bincount(row, minlength=self.rows)
         ends, has_any = np.cumsum(counts), counts > 0

@@ -35,6 +35,11 @@ class ReportGpu:
     places: tuple[Place, ...] = ()
     """Where it was in and around the window, in the order of time; none if it was not observed there."""
 
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"GPU {self.uuid} of {self.hostname}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldCells:
