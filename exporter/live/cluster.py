@@ -6,12 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from exporter.live.idleness import Idleness
+from exporter.live.idleness import UNTOLD, Idleness
 from exporter.model import Ownership
 from exporter.names import natural
 from exporter.standing import Standing, left_idle, standing
-
-_IDLE_UNTOLD = Idleness(None, may_be_longer=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class GpuNow:
     power_watts: float | None = None
     is_readable: bool = False
     reports: bool = True
-    idleness: Idleness = _IDLE_UNTOLD
+    idleness: Idleness = UNTOLD
     """For how long its holders have left it idle; of one that nobody holds, for how long it has been."""
     instance: str = ""
     """The address that Prometheus asks its exporter at, as its label says."""
@@ -133,7 +131,7 @@ def with_histories(
     return tuple(
         replace(
             gpu,
-            idleness=_left_idle(gpu, idle.get(gpu.gpu_uuid, _IDLE_UNTOLD), now),
+            idleness=_left_idle(gpu, idle.get(gpu.gpu_uuid, UNTOLD), now),
             last_seen=last_seen.get(gpu.gpu_uuid),
         )
         for gpu in gpus
@@ -141,6 +139,9 @@ def with_histories(
 
 
 def _left_idle(gpu: GpuNow, idle: Idleness, now: float) -> Idleness:
+    """Returns for how long its holders left a GPU idle; nobody can say that where it is not known who they are."""
+    if not gpu.is_readable or gpu.ownership is Ownership.UNKNOWN:
+        return UNTOLD
     seconds = left_idle(idle.seconds, None if gpu.since is None else now - gpu.since)
     return Idleness(seconds, may_be_longer=idle.may_be_longer and seconds == idle.seconds)
 

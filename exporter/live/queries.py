@@ -25,16 +25,16 @@ KNOWN: Final = Query("GPUs of the last day", "1", "amdgpu_up{$scope}")
 OBSERVED_AND_IDLE: Final = Query(
     "observed and idle time",
     "s",
-    'max by (__name__, gpu_uuid) ({__name__=~"amdgpu_(observed|idle)_seconds_total",$scope})',
+    '{__name__=~"amdgpu_(observed|idle)_seconds_total",$scope}',
     frozenset({"__name__", "gpu_uuid"}),
 )
-LAST_SEEN: Final = Query("GPUs that reported", "1", "max by (gpu_uuid) (amdgpu_up{$scope})", frozenset({"gpu_uuid"}))
+LAST_SEEN: Final = Query("GPUs that reported", "1", "amdgpu_up{$scope}", frozenset({"gpu_uuid"}))
 
-# Replicas of a series are one; each owner's series begins at 0.
+# Each owner's series begins at 0.
 USED_BY: Final = Query(
     "a user's counters",
     "s",
-    'max by (__name__, gpu_uuid, task_type, ownership) ({__name__=~"amdgpu_owner_(|busy_|idle_)seconds_total",$scope})',
+    '{__name__=~"amdgpu_owner_(|busy_|idle_)seconds_total",$scope}',
     frozenset({"__name__", "gpu_uuid"}),
 )
 USED_BY_LABELS: Final = Query("a user's series", "1", "amdgpu_owner_seconds_total{$scope}")
