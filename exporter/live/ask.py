@@ -47,16 +47,7 @@ async def cluster(client: PrometheusClient, now: float) -> Cluster:
     Raises:
         HistoryError: Prometheus has no answer.
     """
-    gauges, scraped, known, idle = await asyncio.gather(
-        client.instant(queries.GAUGES.ask(client.scope()), now),
-        client.instant(queries.SCRAPED_AT.ask(client.scope()), now),
-        client.label_sets(queries.KNOWN.ask(client.scope()), now - _KNOWN_SECONDS, now),
-        _idle(client, now),
-    )
-    known = [labels for labels in known if {"hostname", "gpu", "gpu_uuid"} <= labels.keys()]
-    gpus = gpus_now([(series.labels, float(series.values[-1])) for series in gauges], known)
-    seen = await _last_seen(client, gpus, now)
-    newest = max((float(series.values[-1]) for series in scraped), default=None)
+    (gpus, newest, seen), idle = await asyncio.gather(_present(client, now), _idle(client, now))
     return Cluster(now, with_histories(gpus, idle, seen, now), newest, tuple(remark.text for remark in client.remarks))
 
 
@@ -88,6 +79,19 @@ async def used(client: PrometheusClient, username: str, start: float, now: float
 def _owner_of(series: Series) -> tuple[str, ...]:
     """Returns the metric, and what tells its series of one user apart but for replicas."""
     return tuple(series.labels.get(label, "") for label in ("__name__", "gpu_uuid", "ownership", "task_type"))
+
+
+async def _present(client: PrometheusClient, now: float) -> tuple[list[GpuNow], float | None, dict[str, float]]:
+    """Returns the GPUs, when the newest sample of them came, and when those that are silent were last seen, by id."""
+    gauges, scraped, known = await asyncio.gather(
+        client.instant(queries.GAUGES.ask(client.scope()), now),
+        client.instant(queries.SCRAPED_AT.ask(client.scope()), now),
+        client.label_sets(queries.KNOWN.ask(client.scope()), now - _KNOWN_SECONDS, now),
+    )
+    known = [labels for labels in known if {"hostname", "gpu", "gpu_uuid"} <= labels.keys()]
+    gpus = gpus_now([(series.labels, float(series.values[-1])) for series in gauges], known)
+    newest = max((float(series.values[-1]) for series in scraped), default=None)
+    return gpus, newest, await _last_seen(client, gpus, now)
 
 
 async def _idle(client: PrometheusClient, now: float) -> dict[str, Idleness]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -93,9 +93,10 @@ class Cluster:
     remarks: tuple[str, ...] = field(default=())
     """What Prometheus said beside its answers."""
 
-    def count(self, kind: Standing) -> int:
-        """Returns how many GPUs stand so."""
-        return sum(gpu.standing is kind for gpu in self.gpus)
+    def counts(self) -> dict[Standing, int]:
+        """Returns how many GPUs stand how."""
+        found = Counter(gpu.standing for gpu in self.gpus)
+        return {kind: found[kind] for kind in Standing}
 
 
 Sample = tuple[Mapping[str, str], float]
@@ -148,8 +149,11 @@ def _left_idle(gpu: GpuNow, idle: Idleness, now: float) -> Idleness:
 
 def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:
     by_metric: defaultdict[str, list[Sample]] = defaultdict(list)
-    for labels, value in sorted(samples, key=lambda sample: sorted(sample[0].items())):
+    for labels, value in samples:
         by_metric[labels["__name__"].removeprefix("amdgpu_")].append((labels, value))
+    for replicas in by_metric.values():
+        if len(replicas) > 1:
+            replicas.sort(key=lambda sample: sorted(sample[0].items()))
     place = next(iter(by_metric["up"] or samples))[0]
     gauges = by_metric["utilization_ratio"] or by_metric["vram_used_bytes"]
     tasks = _tasks(by_metric)

@@ -17,7 +17,7 @@ GAUGES: Final = Query(
     '|task_info|task_(start|end)_timestamp_seconds)",$scope}',
     frozenset({"__name__", "hostname", "gpu", "gpu_uuid"}),
 )
-SCRAPED_AT: Final = Query("times of the scrapes", "Unix s", "timestamp(amdgpu_up{$scope})")
+SCRAPED_AT: Final = Query("time of the newest scrape", "Unix s", "max(timestamp(amdgpu_up{$scope}))")
 
 # Sent to /api/v1/series, which reads the index alone.
 KNOWN: Final = Query("GPUs of the last day", "1", "amdgpu_up{$scope}")
