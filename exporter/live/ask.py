@@ -15,6 +15,7 @@ from exporter.live.grid import Instants, rows
 from exporter.live.idleness import Idleness, idleness, total
 from exporter.metering.idle_clock import STEP_SECONDS as _STEP
 from exporter.report.history.client import PrometheusClient
+from exporter.report.history.concurrency import both
 from exporter.report.history.queries import Query, any_of, batches
 from exporter.report.history.responses import Series
 
@@ -47,7 +48,7 @@ async def cluster(client: PrometheusClient, now: float) -> Cluster:
     Raises:
         HistoryError: Prometheus has no answer.
     """
-    (gpus, newest, seen), idle = await asyncio.gather(_present(client, now), _idle(client, now))
+    (gpus, newest, seen), idle = await both(_present(client, now), _idle(client, now))
     return Cluster(now, with_histories(gpus, idle, seen, now), newest, tuple(remark.text for remark in client.remarks))
 
 

@@ -1,7 +1,7 @@
 """Every PromQL text that a look at the cluster sends.
 
-None reads more than an index and the newest samples of each GPU, but those about one user, and about GPUs that may be
-idle.
+None reads more than an index and the samples of each GPU's last minutes, but those about one user, and about GPUs that
+may be idle.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SCRAPED_AT: Final = Query("time of the newest scrape", "Unix s", "max(timestamp(
 # Sent to /api/v1/series, which reads the index alone.
 KNOWN: Final = Query("GPUs of the last day", "1", "amdgpu_up{$scope}")
 
+# Series as they are, of each replica: to aggregate over hundreds of instants costs Prometheus more than to read them.
 OBSERVED_AND_IDLE: Final = Query(
     "observed and idle time",
     "s",
