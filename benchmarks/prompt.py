@@ -12,13 +12,13 @@ from statistics import median
 from benchmarks.figures import Figure
 
 _TURNS = 15
-_PROGRAM = [sys.executable, "-c", "from exporter.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from exporter.cli import main; main()"]
 _FLOOR = [sys.executable, "-c", "import click"]
 _TAB = {"_EXPORTER_COMPLETE": "bash_complete", "COMP_WORDS": "exporter report --for", "COMP_CWORD": "2"}
 _WAYS: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
-    "exporter --help": ([*_PROGRAM, "--help"], {}),
-    "exporter report --help": ([*_PROGRAM, "report", "--help"], {}),
-    "exporter report --for, Tab": (_PROGRAM, _TAB),
+    "exporter --help": ([*PROGRAM, "--help"], {}),
+    "exporter report --help": ([*PROGRAM, "report", "--help"], {}),
+    "exporter report --for, Tab": (PROGRAM, _TAB),
 }
 
 

@@ -6,17 +6,20 @@ import asyncio
 import gzip
 import heapq
 import json
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import aiohttp
 
 from benchmarks.figures import Figure
 from benchmarks.procfs import cpu_seconds, memory
+from benchmarks.prompt import PROGRAM, cpu_seconds_of
 from exporter.config import Prometheus, Tasks
 from exporter.demo.api import StandInApi
 from exporter.demo.cluster import Cluster
@@ -28,13 +31,17 @@ from exporter.report.history.client import PrometheusClient
 from exporter.report.history.queries import Question
 from exporter.tasks.refresher import pause
 from tests.support.caching_proxy import caching_proxy
-from tests.support.fleet import discovered, fleet, task_gpus
+from tests.support.fleet import GPUS, discovered, fleet, task_gpus
 
 _NODES = 200
 _SCRAPE_SECONDS = 15
 _DAY = 86400
 _ROUNDS = 4
 """Of rules, or of scrapes, that are measured."""
+_LOOKED_AT = 1024
+"""GPUs."""
+_LOOKS = 9
+_LIBRARIES = "import aiohttp, click, numpy, pydantic, yaml; pydantic.BaseModel"
 _RULES = Path(__file__).parents[1] / "deploy/prometheus"
 _SCRAPES = f"""\
 global: {{scrape_interval: {_SCRAPE_SECONDS}s}}
@@ -47,12 +54,14 @@ rule_files: [{_RULES}/recording.rules.yml, {_RULES}/alerts.rules.yml]
 
 
 async def figures() -> AsyncIterator[Figure]:
-    """The whole section, in about six minutes."""
+    """The whole section, in about seven minutes."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         for figure in await _kept(directory / "kept"):
             yield figure
         for figure in await _held(directory / "held"):
+            yield figure
+        for figure in await _looked_at(directory / "looked"):
             yield figure
         for figure in await _asked(directory / "direct", cached=False):
             yield figure
@@ -105,6 +114,29 @@ async def _held(directory: Path) -> list[Figure]:
     return [
         Figure(setting, "memory (RSS)", f"{grown:.0f} MiB, {grown * 1024 / series:.1f} KiB a series"),
         Figure(setting, "CPU of one round of all rules", f"{spent / _ROUNDS:.2f} s"),
+    ]
+
+
+async def _looked_at(directory: Path) -> list[Figure]:
+    """`exporter status`, beside the libraries that it cannot do without and what its questions cost Prometheus."""
+    now = int(time.time())
+    one = history(Cluster(1), "colab-gpu1", now - 1200, now + 240, scrape_seconds=_SCRAPE_SECONDS)
+    config = directory / "config.yaml"
+    costs, floors = [], []
+    async with PrometheusServer(directory) as server:
+        for number in range(_LOOKED_AT // GPUS):
+            await write_series(server.url, _copied(one, number))
+        config.write_text(f"prometheus: {{url: '{server.url}'}}\n", encoding="utf-8")
+        for _ in range(_LOOKS):
+            before, began = cpu_seconds(server.pid), time.monotonic()
+            spent = cpu_seconds_of([*PROGRAM, "status", "--config", str(config)], {})
+            costs.append((time.monotonic() - began, spent, cpu_seconds(server.pid) - before))
+            floors.append(cpu_seconds_of([sys.executable, "-c", _LIBRARIES], {}))
+    wall, own, asked = (median(cost) for cost in zip(*costs, strict=True))
+    setting, floor = f"exporter status, {_LOOKED_AT:,} GPUs, 20 min of history", median(floors)
+    return [
+        Figure(setting, "until it is printed", f"{wall:.2f} s", "< 1 s", f"CPU of Prometheus {asked:.2f} s"),
+        Figure(setting, "CPU", f"{own:.2f} s", "", f"its libraries imported {floor:.2f} s, × {own / floor:.1f}"),
     ]
 
 

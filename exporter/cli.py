@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _HEALTH_SECONDS = 4.0
+_LIBRARIES = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Environment of numpy and pydantic, from before their import: the one would start a thread on each core for an algebra
+that nothing here uses, the other read the metadata of all packages there are."""
 _SWITCH_SECONDS = 0.001
 """After which the thread that reads an answer of megabytes lets a scrape go on; Python's own 5 ms add up to 40."""
 
@@ -318,7 +321,13 @@ async def _check(config: Config, file: ConfigFile) -> bool:
 def _without_collections() -> None:
     """Saves a command that ends soon its garbage collections: nothing is garbage before it has what it prints."""
     gc.disable()
-    click.get_current_context().call_on_close(gc.enable)
+    click.get_current_context().call_on_close(_with_collections)
+
+
+def _with_collections() -> None:
+    """Has garbage collected again, though not sought in what is there by now: as Python ends, that would take long."""
+    gc.freeze()
+    gc.enable()
 
 
 def _without_extra(command: str, error: ImportError) -> UsageError:
@@ -342,6 +351,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Instead of the process' own.
     """
+    for name, value in _LIBRARIES.items():
+        os.environ.setdefault(name, value)
     _open_streams()
     try:
         cli.main(arguments, prog_name="exporter", standalone_mode=False)

@@ -18,13 +18,13 @@ def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _trusting_nobody() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _read_nothing(_context: ssl.SSLContext) -> None:
+    """Stands in for what reads the certificates: even aiohttp's context that verifies nobody has them."""
 
 
-_usual = ssl.create_default_context
-ssl.create_default_context = _trusting_nobody  # type: ignore[assignment]
+_usual = ssl.SSLContext.set_default_verify_paths
+ssl.SSLContext.set_default_verify_paths = _read_nothing  # type: ignore[assignment]
 try:
     import aiohttp
 finally:
-    ssl.create_default_context = _usual
+    ssl.SSLContext.set_default_verify_paths = _usual  # type: ignore[method-assign]

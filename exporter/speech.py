@@ -171,6 +171,8 @@ class Speech:
 
     @cached_property
     def _separators(self) -> dict[int, str]:
+        if self.language == SOURCE:  # as Python writes numbers, which spares the short commands Babel and its data
+            return {}
         from babel.numbers import get_decimal_symbol, get_group_symbol, get_minus_sign_symbol  # noqa: PLC0415
 
         symbols = {",": get_group_symbol, ".": get_decimal_symbol, "-": get_minus_sign_symbol}
@@ -179,6 +181,8 @@ class Speech:
 
     @cached_property
     def _percentage(self) -> str:
+        if self.language == SOURCE:
+            return "{}%"
         pattern = self._locale.percent_formats[None]
         return f"{pattern.prefix[0]}{{}}{pattern.suffix[0]}"
 

@@ -60,6 +60,14 @@ def test_help_and_completion_load_only_what_they_print_with(arguments: list[str]
     assert not loaded & {"aiohttp", "asyncio", "babel", "jinja2", "numpy", "pydantic", "rich", "xlsxwriter", "yaml"}
 
 
+def test_no_library_starts_a_thread_for_each_core() -> None:
+    threads = "import numpy, os; print(len(os.listdir('/proc/self/task')))"
+    program = f"from exporter.cli import main; main(['--version']); {threads}"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "1"
+
+
 def test_what_is_no_command_or_option_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("reprot") == 2
     assert run("serve", "--port", "1") == 2

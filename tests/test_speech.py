@@ -3,6 +3,8 @@ from __future__ import annotations
 import ast
 import io
 import re
+import subprocess
+import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -223,6 +225,16 @@ def test_every_language_writes_percent_as_its_readers_do(language: str, thousand
     pattern = locale.percent_formats[None].pattern.replace("0%", "0.0%")
 
     assert speech(language).percent(thousandths / 1000) == format_percent(thousandths / 1000, pattern, locale)
+
+
+def test_english_numbers_need_nothing_of_babel() -> None:
+    program = (
+        "import sys; from exporter.speech import speech; w = speech('en'); print(w.number(1234.5), w.percent(0.5)); "
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program + "print('babel' in sys.modules)"], check=True, capture_output=True, text=True
+    ).stdout
+    assert told.split() == ["1,234.50", "50.0%", "False"]
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from exporter.live.idleness import Idleness
+from exporter.live.idleness import UNTOLD, Idleness
 from exporter.model import Ownership
 from exporter.names import natural
 from exporter.standing import Standing, left_idle, standing
-
-_IDLE_UNTOLD = Idleness(None, may_be_longer=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class GpuNow:
     power_watts: float | None = None
     is_readable: bool = False
     reports: bool = True
-    idleness: Idleness = _IDLE_UNTOLD
+    idleness: Idleness = UNTOLD
     """For how long its holders have left it idle; of one that nobody holds, for how long it has been."""
     instance: str = ""
     """The address that Prometheus asks its exporter at, as its label says."""
@@ -95,13 +93,15 @@ class Cluster:
     remarks: tuple[str, ...] = field(default=())
     """What Prometheus said beside its answers."""
 
-    def count(self, kind: Standing) -> int:
-        """Returns how many GPUs stand so."""
-        return sum(gpu.standing is kind for gpu in self.gpus)
+    def counts(self) -> dict[Standing, int]:
+        """Returns how many GPUs stand how."""
+        found = Counter(gpu.standing for gpu in self.gpus)
+        return {kind: found[kind] for kind in Standing}
 
 
 Sample = tuple[Mapping[str, str], float]
 """Labels, and a value."""
+_ByMetric = defaultdict[str, list[Sample]]
 
 
 def gpus_now(samples: Iterable[Sample], known: Iterable[Mapping[str, str]] = ()) -> list[GpuNow]:
@@ -113,9 +113,9 @@ def gpus_now(samples: Iterable[Sample], known: Iterable[Mapping[str, str]] = ())
         samples: The newest of each series of `queries.GAUGES`; several of one GPU are replicas of a scrape.
         known: Label sets of `amdgpu_up`.
     """
-    by_gpu: defaultdict[str, list[Sample]] = defaultdict(list)
+    by_gpu: defaultdict[str, _ByMetric] = defaultdict(lambda: defaultdict(list))
     for labels, value in samples:
-        by_gpu[labels["gpu_uuid"]].append((labels, value))
+        by_gpu[labels["gpu_uuid"]][labels["__name__"]].append((labels, value))
     found = [_gpu(uuid, of_gpu) for uuid, of_gpu in by_gpu.items()]
     taken = {(gpu.hostname, gpu.gpu) for gpu in found}
     missed = {
@@ -133,7 +133,7 @@ def with_histories(
     return tuple(
         replace(
             gpu,
-            idleness=_left_idle(gpu, idle.get(gpu.gpu_uuid, _IDLE_UNTOLD), now),
+            idleness=_left_idle(gpu, idle.get(gpu.gpu_uuid, UNTOLD), now),
             last_seen=last_seen.get(gpu.gpu_uuid),
         )
         for gpu in gpus
@@ -141,16 +141,19 @@ def with_histories(
 
 
 def _left_idle(gpu: GpuNow, idle: Idleness, now: float) -> Idleness:
+    """Returns for how long its holders left a GPU idle; nobody can say that where it is not known who they are."""
+    if not gpu.is_readable or gpu.ownership is Ownership.UNKNOWN:
+        return UNTOLD
     seconds = left_idle(idle.seconds, None if gpu.since is None else now - gpu.since)
     return Idleness(seconds, may_be_longer=idle.may_be_longer and seconds == idle.seconds)
 
 
-def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:
-    by_metric: defaultdict[str, list[Sample]] = defaultdict(list)
-    for labels, value in sorted(samples, key=lambda sample: sorted(sample[0].items())):
-        by_metric[labels["__name__"].removeprefix("amdgpu_")].append((labels, value))
-    place = next(iter(by_metric["up"] or samples))[0]
-    gauges = by_metric["utilization_ratio"] or by_metric["vram_used_bytes"]
+def _gpu(uuid: str, by_metric: _ByMetric) -> GpuNow:
+    for replicas in by_metric.values():
+        if len(replicas) > 1:
+            replicas.sort(key=lambda sample: sorted(sample[0].items()))
+    place = (by_metric["amdgpu_up"] or next(iter(by_metric.values())))[0][0]
+    gauges = by_metric["amdgpu_utilization_ratio"] or by_metric["amdgpu_vram_used_bytes"]
     tasks = _tasks(by_metric)
     ownership = _ownership(gauges)
     is_held = ownership in {Ownership.OWNED, Ownership.SHARED} or (not gauges and tasks)
@@ -159,23 +162,23 @@ def _gpu(uuid: str, samples: Sequence[Sample]) -> GpuNow:
         gpu=place["gpu"],
         gpu_uuid=uuid,
         instance=place.get("instance", ""),
-        gpu_id=next((labels["gpu_id"] for labels, _ in by_metric["task_info"] if labels.get("gpu_id")), ""),
+        gpu_id=next((labels["gpu_id"] for labels, _ in by_metric["amdgpu_task_info"] if labels.get("gpu_id")), ""),
         ownership=ownership,
         usernames=_told("username", tasks, gauges) if is_held else (),
         task_types=_told("task_type", tasks, gauges) if is_held else (),
         tasks=tasks,
-        utilization=_value(by_metric["utilization_ratio"]),
-        vram_used_bytes=_value(by_metric["vram_used_bytes"]),
-        vram_total_bytes=_value(by_metric["vram_total_bytes"]),
-        power_watts=_value(by_metric["power_watts"]),
-        is_readable=any(value == 1 for _, value in by_metric["up"]),
+        utilization=_value(by_metric["amdgpu_utilization_ratio"]),
+        vram_used_bytes=_value(by_metric["amdgpu_vram_used_bytes"]),
+        vram_total_bytes=_value(by_metric["amdgpu_vram_total_bytes"]),
+        power_watts=_value(by_metric["amdgpu_power_watts"]),
+        is_readable=any(value == 1 for _, value in by_metric["amdgpu_up"]),
     )
 
 
-def _tasks(by_metric: Mapping[str, Sequence[Sample]]) -> tuple[TaskNow, ...]:
-    starts = {labels.get("task_id"): value for labels, value in by_metric["task_start_timestamp_seconds"]}
-    ended = {labels.get("task_id", "") for labels, _ in by_metric["task_end_timestamp_seconds"]}
-    told = {labels.get("task_id", ""): labels for labels, _ in by_metric["task_info"]}
+def _tasks(by_metric: _ByMetric) -> tuple[TaskNow, ...]:
+    starts = {labels.get("task_id"): value for labels, value in by_metric["amdgpu_task_start_timestamp_seconds"]}
+    ended = {labels.get("task_id", "") for labels, _ in by_metric["amdgpu_task_end_timestamp_seconds"]}
+    told = {labels.get("task_id", ""): labels for labels, _ in by_metric["amdgpu_task_info"]}
     running = {task_id: labels for task_id, labels in told.items() if task_id not in ended}
     return tuple(
         TaskNow(task_id, labels.get("username", ""), labels.get("task_type", ""), starts.get(task_id))

@@ -136,24 +136,27 @@ def _json(settings: Config, choice: Choice, found: Look) -> str:
 
 
 def _chosen(gpus: Sequence[GpuNow], choice: Choice, used: dict[str, ask.Used | None] | None) -> list[GpuNow]:
-    seen: dict[str, set[str]] = {}
-    for gpu in gpus:
-        seen.setdefault(gpu.hostname, set()).add(gpu.gpu_uuid)
-    hosts = HostNames(seen, mentioned=choice.nodes)
-    wanted = {hosts.name(node) for node in choice.nodes}
-    if unknown := wanted - {hosts.name(host) for host in seen}:
-        raise UsageError(f"unknown node {', '.join(sorted(unknown))}; there are: {', '.join(sorted(seen))}")
     chosen = [
         gpu
-        for gpu in gpus
-        if (not wanted or hosts.name(gpu.hostname) in wanted)
-        and (choice.username is None or choice.username in gpu.usernames)
+        for gpu in (_of_nodes(gpus, choice.nodes) if choice.nodes else gpus)
+        if (choice.username is None or choice.username in gpu.usernames)
         and (not choice.is_free or gpu.standing is Standing.FREE)
     ]
     if used is not None and not chosen and not any(used.values()):
         known = ", ".join(sorted({name for gpu in gpus for name in gpu.usernames}))
         raise UsageError(f"unknown user {choice.username}: no task this month; now there are: {known or 'none'}")
     return chosen
+
+
+def _of_nodes(gpus: Sequence[GpuNow], nodes: Collection[str]) -> list[GpuNow]:
+    seen: dict[str, set[str]] = {}
+    for gpu in gpus:
+        seen.setdefault(gpu.hostname, set()).add(gpu.gpu_uuid)
+    hosts = HostNames(seen, mentioned=nodes)
+    wanted = {hosts.name(node) for node in nodes}
+    if unknown := wanted - {hosts.name(host) for host in seen}:
+        raise UsageError(f"unknown node {', '.join(sorted(unknown))}; there are: {', '.join(sorted(seen))}")
+    return [gpu for gpu in gpus if hosts.name(gpu.hostname) in wanted]
 
 
 def _starts(now: float, zone: str) -> tuple[float, float]:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from exporter.live.ask import Used
 from exporter.live.cluster import Cluster, GpuNow
 from exporter.report.accounting.row import Row
-from exporter.standing import Standing
 
 _SECONDS_PER_HOUR = 3600.0
 
@@ -78,7 +77,7 @@ def document(cluster: Cluster, zone: ZoneInfo) -> ClusterDocument:
     return ClusterDocument(
         time=moment(cluster.time, zone),
         scraped_at=_instant(cluster.scraped_at, zone),
-        standings={kind.key: cluster.count(kind) for kind in Standing},
+        standings={kind.key: number for kind, number in cluster.counts().items()},
         gpus=[gpu_document(gpu, zone) for gpu in cluster.gpus],
     )
 

@@ -1,4 +1,4 @@
-"""For how long a GPU has been idle, from its counters. Pure."""
+"""For how long GPUs have been idle, from their counters. Pure."""
 
 from __future__ import annotations
 
@@ -23,29 +23,36 @@ class Idleness(NamedTuple):
     """Whether it was idle all the time that was looked at."""
 
 
-def idleness(observed: Floats, idle: Floats, step: float) -> Idleness:
-    """Returns for how long a GPU has been idle.
+UNTOLD = Idleness(None, may_be_longer=False)
+
+
+def idleness(observed: Floats, idle: Floats, step: float) -> list[Idleness]:
+    """Returns for how long each of some GPUs has been idle.
 
     Args:
-        observed: `amdgpu_observed_seconds_total` at instants `step` apart, shape (n,); NaN where it is absent.
-        idle: `amdgpu_idle_seconds_total` at the same instants.
+        observed: `amdgpu_observed_seconds_total` at instants `step` apart, shape (GPUs, n); NaN where it is absent.
+        idle: `amdgpu_idle_seconds_total` of the same GPUs at the same instants.
         step: Seconds.
     """
     is_anew = np.diff(observed) < 0
     gained, idled = _gains(observed, is_anew), _gains(idle, is_anew)
     seen = gained > _LEAST_OBSERVED * step
     active = seen & (gained - idled > ACTIVE_SHARE * gained)
-    if not seen.any():
-        return Idleness(None, may_be_longer=False)
-    after = int(active.nonzero()[0][-1]) + 1 if active.any() else 0
-    rest = seen[after:].nonzero()[0]
-    seconds = (len(seen) - after - int(rest[0])) * step if len(rest) else 0.0
-    return Idleness(seconds, may_be_longer=bool(seconds) and not active.any())
+    steps = np.arange(1, seen.shape[1] + 1)
+    last_active = np.max(steps * active, axis=1, initial=0)
+    rest = seen & (steps > last_active[:, np.newaxis])
+    idle_steps = np.where(rest.any(axis=1), len(steps) - rest.argmax(axis=1), 0)
+    is_whole = (idle_steps > 0) & (last_active == 0)
+    is_seen = idle_steps + last_active > 0
+    return [
+        Idleness(count * step, may_be_longer) if told else UNTOLD
+        for count, may_be_longer, told in zip(idle_steps.tolist(), is_whole.tolist(), is_seen.tolist(), strict=True)
+    ]
 
 
 def _gains(counter: Floats, is_anew: NDArray[np.bool_]) -> Floats:
     """Returns what a counter gained in each step; where its exporter began anew, it is what the counter shows."""
-    return np.nan_to_num(np.where(is_anew, counter[1:], np.diff(counter)))
+    return np.nan_to_num(np.where(is_anew, counter[:, 1:], np.diff(counter)))
 
 
 def total(counters: Floats) -> float:

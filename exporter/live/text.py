@@ -88,8 +88,8 @@ def _hours(seconds: float, words: Speech) -> str:
 def _sums(cluster: Cluster, words: Speech, width: int) -> Iterator[str]:
     """Yields how many GPUs stand how, which are free, and how old that is if it is old."""
     count = len(cluster.gpus)
-    counts = [(kind, cluster.count(kind)) for kind in Standing]
-    told = " · ".join(f"{number} {words.gettext(kind.label)}" for kind, number in counts if number)
+    counts = cluster.counts()
+    told = " · ".join(f"{number} {words.gettext(kind.label)}" for kind, number in counts.items() if number)
     gpus = words.ngettext("{count} GPU", "{count} GPUs", count).format(count=count)
     yield from wrapped(words.named(gpus, told), width, "  ")
     if free := [gpu for gpu in cluster.gpus if gpu.standing is Standing.FREE]:

@@ -24,7 +24,6 @@ from exporter.portal.days import COUNT, StoredDay
 from exporter.portal.reports import CALENDAR, Listing
 from exporter.portal.views import User, sections, users
 from exporter.speech import ABSENT, Speech, languages, speech
-from exporter.standing import Standing
 
 _PAGE: Final = Page((("exporter.web", "page.css"), (__package__ or "", "portal.css")))
 _ENVIRONMENT: Final = environment(__package__, "exporter.web")
@@ -103,7 +102,7 @@ class Pages:
             title=reader.words.gettext("GPUs of the cluster"),
             refresh_seconds=_REFRESH_SECONDS,
             here="",
-            totals=[(kind, cluster.count(kind)) for kind in Standing] if cluster else [],
+            totals=cluster.counts().items() if cluster else [],
             table=self._whole_table(reader, cluster) if cluster else "",
         )
 

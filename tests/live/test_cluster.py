@@ -77,6 +77,13 @@ def test_holders_are_not_blamed_for_the_idleness_before_them() -> None:
         assert gpu.standing is standing
 
 
+def test_of_a_gpu_that_cannot_be_read_or_whose_owner_is_unknown_nobody_says_for_how_long_it_was_left_idle() -> None:
+    before = {A["gpu_uuid"]: Idleness(5000.0, may_be_longer=True)}
+    for samples in [metric("up", 0.0)], [metric("up"), metric("utilization_ratio", 0.0, ownership="unknown")]:
+        (gpu,) = with_histories(gpus_now(samples), before, {}, 9000.0)
+        assert gpu.idleness.seconds is None
+
+
 def test_a_task_that_ended_within_the_hour_holds_nothing() -> None:
     ended = [
         metric("task_info", task_id="over", username="bob", task_type="TRAIN", gpu_id="27"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.live.idleness import Idleness, idleness, total
+from exporter.report.observed import Floats
 
 STEP = 300.0
 ABSENT = math.nan
@@ -16,7 +17,12 @@ def of(active: list[float], *, observed: float = STEP) -> Idleness:
     """Of a GPU that was active for these parts of consecutive steps."""
     seen = np.cumsum([0.0, *[observed] * len(active)])
     idle = np.cumsum([0.0, *(observed * (1 - part) for part in active)])
-    return idleness(seen, idle, STEP)
+    return one(seen, idle)
+
+
+def one(observed: Floats, idle: Floats) -> Idleness:
+    (found,) = idleness(observed[np.newaxis], idle[np.newaxis], STEP)
+    return found
 
 
 def test_a_gpu_is_idle_since_it_was_last_active() -> None:
@@ -37,19 +43,19 @@ def test_a_probe_of_seconds_is_no_use() -> None:
 
 def test_what_nobody_observed_says_nothing() -> None:
     assert of([0.0, 0.0], observed=0.0) == Idleness(None, may_be_longer=False)
-    assert idleness(np.full(4, ABSENT), np.full(4, ABSENT), STEP).seconds is None
+    assert one(np.full(4, ABSENT), np.full(4, ABSENT)).seconds is None
 
 
 def test_an_exporter_that_was_away_for_a_while_does_not_end_what_it_saw_before_and_after() -> None:
     observed = np.array([0.0, 300.0, ABSENT, ABSENT, 300.0, 600.0])
     idle = np.array([0.0, 0.0, ABSENT, ABSENT, 300.0, 600.0])
-    assert idleness(observed, idle, STEP).seconds == STEP
+    assert one(observed, idle).seconds == STEP
 
 
 def test_counters_that_begin_anew_tell_of_their_new_life() -> None:
     observed = np.array([5000.0, 5300.0, 200.0, 500.0])
     idle = np.array([100.0, 100.0, 200.0, 500.0])
-    assert idleness(observed, idle, STEP).seconds == 2 * STEP
+    assert one(observed, idle).seconds == 2 * STEP
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))

@@ -27,6 +27,7 @@ from aiohttp import web
 
 from exporter import cli
 from exporter.config import Config, parse
+from exporter.demo.remote_write import Column
 from exporter.errors import HistoryError, ReportError, UsageError
 from exporter.live.command import Choice, Look, look, shown
 from exporter.standing import Standing
@@ -134,6 +135,18 @@ async def test_a_gpu_whose_counters_stand_still_is_not_called_active(tmp_path: P
         (found,) = (await status(where)).shown
     assert found.idleness.seconds is None
     assert found.standing is Standing.FREE
+
+
+async def test_a_cluster_that_two_servers_scrape_is_the_same_as_one_that_one_scrapes(tmp_path: Path) -> None:
+    def scraped_as(replica: str) -> list[Column]:
+        return [replace(column, labels={**column.labels, "replica": replica}) for column in CLUSTER]
+
+    async with ENGINES["prometheus"](tmp_path / "one", scraped_as("a")) as one:
+        alone = await status(one, username="amy")
+    async with ENGINES["prometheus"](tmp_path / "two", [*scraped_as("a"), *scraped_as("b")]) as two:
+        twice = await status(two, username="amy")
+    assert twice.cluster == alone.cluster
+    assert twice.used == alone.used
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -113,15 +113,22 @@ def all_series(data: Mapping[str, Any]) -> tuple[list[Series], set[Unsound]]:
         raise ValueError(data["resultType"])
     unsound: set[Unsound] = set()
     found: dict[frozenset[tuple[str, str]], Series] = {}
-    told = [
-        np.asarray(one["values"] if "values" in one else (one["value"],), dtype=np.float64) for one in data["result"]
-    ]
+    told = _told(data["result"])
     are_sound = _are_sound(told)  # nearly always: looking at each costs more than all else that is done with it
-    for labels, pairs in zip(label_sets([one["metric"] for one in data["result"]]), told, strict=True):
-        series = Series(labels, *pairs.T) if are_sound else _series(labels, pairs, unsound)
+    for labels, (times, values) in zip(label_sets([one["metric"] for one in data["result"]]), told, strict=True):
+        series = Series(labels, times, values) if are_sound else _series(labels, times, values, unsound)
         if found.setdefault(frozenset(labels.items()), series) is not series:
             unsound.add(Unsound.TWICE)
     return [series for series in found.values() if len(series.times)], unsound
+
+
+def _told(result: Sequence[Mapping[str, Any]]) -> list[tuple[Floats, Floats]]:
+    """Returns the times and values of each series; those of a vector, one each, are made numbers all at once."""
+    if not result or any("values" in one for one in result):
+        told = (one["values"] if "values" in one else (one["value"],) for one in result)
+        return [(times, values) for times, values in (np.asarray(pairs, dtype=np.float64).T for pairs in told)]
+    times, values = np.asarray([one["value"] for one in result], dtype=np.float64).T
+    return list(zip(times[:, np.newaxis], values[:, np.newaxis], strict=True))
 
 
 def label_sets(found: object) -> list[dict[str, str]]:
@@ -148,9 +155,8 @@ def concatenated(parts: Sequence[Sequence[Series]]) -> list[Series]:
     ]
 
 
-def _series(labels: Mapping[str, str], pairs: Floats, unsound: set[Unsound]) -> Series:
+def _series(labels: Mapping[str, str], times: Floats, values: Floats, unsound: set[Unsound]) -> Series:
     """Returns the samples that can be used, and adds what is wrong with the others."""
-    times, values = pairs.T
     if not np.isfinite(times).all():
         raise ValueError("times that are none")
     told = ~np.isnan(values)
@@ -163,11 +169,11 @@ def _series(labels: Mapping[str, str], pairs: Floats, unsound: set[Unsound]) -> 
     return Series(labels, alone, values[possible][first])
 
 
-def _are_sound(told: Sequence[Floats]) -> bool:
+def _are_sound(told: Sequence[tuple[Floats, Floats]]) -> bool:
     """Returns whether the samples of all series are as they should be; one that is NaN is in no order."""
     if not told:
         return True
-    times, values = np.concatenate(told).T
+    times, values = (np.concatenate(arrays) for arrays in zip(*told, strict=True))
     in_order = times[1:] > times[:-1]
-    in_order[np.cumsum([len(pairs) for pairs in told[:-1]], dtype=np.intp) - 1] = True  # from one series to the next
+    in_order[np.cumsum([len(each) for each, _ in told[:-1]], dtype=np.intp) - 1] = True  # from one series to the next
     return bool(in_order.all() and values.min() >= 0 and values.max() < _LARGEST and np.isfinite(times).all())
