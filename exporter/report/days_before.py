@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from exporter import config
@@ -11,6 +11,7 @@ from exporter.report.accounting.comparison import DAYS, Measures, observed_measu
 from exporter.report.accounting.rows import Report
 from exporter.report.answers import Answers
 from exporter.report.history.client import PrometheusClient
+from exporter.report.history.concurrency import both
 from exporter.report.history.earlier_days import earlier_days
 from exporter.report.window import Window
 
@@ -36,19 +37,36 @@ async def days_before(
         return []
     uuids = {row.gpu_uuid for row in report.gpus if row.gpu_uuid}
     days = window.days_before(DAYS)
-    measures: list[Measures] = [{} for _ in days]
-    if answers.read and not users:
+    observed, owned = await both(
+        _observed(prometheus, answers, days, uuids if answers.read and not users else ()),
+        _owned(answers, days, uuids, users),
+    )
+    return [one | other for one, other in zip(observed, owned, strict=True)]
+
+
+async def _observed(
+    prometheus: config.Prometheus, answers: Answers, days: Sequence[Window], uuids: Collection[str]
+) -> list[Measures]:
+    """Returns what counters of some GPUs tell of days."""
+    told_of = {name for uuid in uuids for name in answers.names.gpus.known_as(uuid)}
+    if told_of:
         with suppress(HistoryError):
             async with PrometheusClient(prometheus) as client:
-                told_of = {name for uuid in uuids for name in answers.names.gpus.known_as(uuid)}
-                measures = [observed_measures(day) for day in await earlier_days(client, days, told_of)]
+                return [observed_measures(day) for day in await earlier_days(client, days, told_of)]
+    return [{} for _ in days]
+
+
+async def _owned(
+    answers: Answers, days: Sequence[Window], uuids: Collection[str], users: Collection[str]
+) -> list[Measures]:
+    """Returns what tasks held of some GPUs on days, until nobody answers."""
+    measures: list[Measures] = [{} for _ in days]
     # The history's tasks cost as much for each day as for the day reported.
     is_dear = answers.held is not None and answers.held.source == "history" and len(uuids) > _SHOWN_GPUS
     if (holders := answers.holders) and not is_dear:
         with suppress(TasksError, HistoryError):
             for measured, day in zip(measures, days, strict=True):
                 held = (await holders.held(day)).called(answers.names)
-                if held.untold_gpu_seconds:
-                    continue
-                measured.update(owned_measures(held.holdings, day, uuids, users))
+                if not held.untold_gpu_seconds:
+                    measured.update(owned_measures(held.holdings, day, uuids, users))
     return measures

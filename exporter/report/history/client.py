@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 from pydantic import SecretStr
@@ -173,9 +173,10 @@ class PrometheusClient:
         assert self._session is not None
         url = f"{self._settings.url}/api/v1/{endpoint}"
         # Compression would cost the server more time than most networks save.
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(form).encode()
         try:
-            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 status, body = response.status, await _body(response)
         except _TooLargeError as error:
             raise HistoryPayloadError(

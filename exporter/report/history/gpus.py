@@ -21,9 +21,11 @@ from exporter.report.history.queries import (
     TASKS_OF_GPUS,
     VRAM_PEAK,
     VRAM_TOTAL,
+    VRAM_TOTAL_EARLIER,
     any_of,
     batches,
 )
+from exporter.report.history.responses import Series
 from exporter.report.history.samples import SamplesBySeries
 from exporter.report.observed import Floats, Place
 from exporter.report.window import CELL_SECONDS, Window
@@ -169,12 +171,19 @@ async def vram(client: PrometheusClient, window: Window, known: Inventory) -> di
 
 
 async def _vram_totals(client: PrometheusClient, window: Window, known: Inventory) -> dict[str, int]:
+    """Returns what GPUs tell at the end of the window; of those that are silent then, the most they told in it."""
     totals: dict[str, int] = {}
     for some in batches(known.known_as(known.identities), 1):
+        question = VRAM_TOTAL.ask(client.scope(any_of("gpu_uuid", some)))
+        totals |= _whole_bytes(await client.instant(question, window.end), known)
+    for some in batches(known.known_as(known.identities.keys() - totals.keys()), 1):
         scope = client.scope(any_of("gpu_uuid", some))
-        for series in await client.over(VRAM_TOTAL, scope, window.start, window.end):
-            totals[known.names.key(series.labels["gpu_uuid"])] = int(series.values[0])
+        totals |= _whole_bytes(await client.over(VRAM_TOTAL_EARLIER, scope, window.start, window.end), known)
     return totals
+
+
+def _whole_bytes(told: Iterable[Series], known: Inventory) -> dict[str, int]:
+    return {known.names.key(series.labels["gpu_uuid"]): int(series.values[0]) for series in told}
 
 
 async def _vram_peaks(client: PrometheusClient, window: Window, known: Inventory) -> dict[str, Floats]:

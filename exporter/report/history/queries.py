@@ -128,8 +128,10 @@ VRAM_PEAK = Query(
     _OF_GPU,
 )
 
-VRAM_TOTAL = Query(
-    "VRAM of each GPU",
+VRAM_TOTAL = Query("VRAM of each GPU", "byte", "max by (gpu_uuid) (amdgpu_vram_total_bytes{$scope})", _OF_GPU)
+
+VRAM_TOTAL_EARLIER = Query(
+    "VRAM of GPUs that fell silent",
     "byte",
     "max by (gpu_uuid) (max_over_time(amdgpu_vram_total_bytes{$scope}[$range]))",
     _OF_GPU,

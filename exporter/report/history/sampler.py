@@ -191,11 +191,12 @@ def _samples_by_series(group: CounterGroup, uuids: Collection[str], answer: Iter
         answer: The series.
     """
     column_of = {metric: column for column, metric in enumerate(group.metrics) if metric}
+    asked = frozenset(uuids)
     by_labels: dict[Labels, dict[int, Series]] = {}
     for series in answer:
         labels = dict(series.labels)
         column = column_of.get(labels.pop("__name__"))
-        if column is not None and labels["gpu_uuid"] in uuids:
+        if column is not None and labels["gpu_uuid"] in asked:
             by_labels.setdefault(frozenset(labels.items()), {})[column] = series
     return {labels: _side_by_side(columns) for labels, columns in by_labels.items() if _SPEAKS in columns}
 
@@ -204,9 +205,10 @@ def _side_by_side(columns: Mapping[int, Series]) -> Samples:
     instants = columns[_SPEAKS].times.copy()  # a view would keep the whole answer in memory
     counters = np.full((len(instants), COUNTERS), np.nan)
     if all(len(series.times) == len(instants) for series in columns.values()):
-        times = np.array([series.times for series in columns.values()])
-        if (times == instants).all():
-            counters[:, list(columns)] = np.array([series.values for series in columns.values()]).T
+        times = np.concatenate([series.times for series in columns.values()])
+        if (times.reshape(-1, len(instants)) == instants).all():
+            for column, series in columns.items():
+                counters[:, column] = series.values
             return Samples(instants, counters)
     for column, series in columns.items():
         _, ours, theirs = np.intersect1d(instants, series.times, assume_unique=True, return_indices=True)

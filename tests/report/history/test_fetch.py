@@ -262,6 +262,12 @@ async def test_identity_size_and_peaks_are_those_of_the_gpu(engine: str) -> None
             assert np.isclose(peaks[cell], seen.max() if len(seen) else np.nan, rtol=RTOL, equal_nan=True)
 
 
+async def test_gpus_that_are_silent_as_the_day_ends_have_the_size_they_told_before(engine: str) -> None:
+    assert any(start < DAY.end - 300 and end > DAY.end for start, end in FAULTY.faults["node2"].down)
+    silent = [gpu for gpu in (await read(engine, "faulty")).gpus if gpu.hostname == "node2"]
+    assert [gpu.cells.vram_total_bytes for gpu in silent] == [int(191.98 * 2**30)] * 8
+
+
 async def test_replicas_are_one_gpu_and_fill_each_others_gaps(engine: str) -> None:
     gpus = REPLICATED.make()
     for observed, gpu in pairs(await read(engine, "replicated", gpus=gpus), gpus):
