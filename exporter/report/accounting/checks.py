@@ -58,7 +58,7 @@ def possible(parts: Sequence[Part]) -> list[Part]:
 
 def _limits(parts: Sequence[Part], amounts: Floats) -> tuple[Floats, Floats]:
     """Returns the most that each amount can be, infinite where nothing limits it, and by how much rounding may miss."""
-    limits = np.array([_limits_of_a_second(part) for part in parts]).reshape(amounts.shape)
+    limits = np.array([_limits_of_a_second(part) for part in parts], np.float64).reshape(amounts.shape)
     noise = _INSTANT * limits
     seconds = np.array([part.seconds for part in parts])
     observed = np.clip(amounts[:, OBSERVED], 0.0, seconds)

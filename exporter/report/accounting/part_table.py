@@ -43,7 +43,7 @@ class PartTable:
         number = {key: place for place, key in enumerate(cells)}
         values = np.array([(part.seconds, *part.amounts) for part in parts]).reshape(-1, 1 + len(Amounts._fields))
         used, observed = values[:, 1 + VRAM], values[:, 1 + OBSERVED]
-        vram_total_bytes = np.array([(part.cells and part.cells.vram_total_bytes) or 0 for part in parts])
+        vram_total_bytes = np.array([(part.cells and part.cells.vram_total_bytes) or 0.0 for part in parts], np.float64)
         return cls(
             parts,
             values,

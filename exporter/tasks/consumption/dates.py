@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 # Other zone names are ambiguous: RFC 822 takes CST for Chicago, Taipei for itself.
 # Years have four digits: of year 1, which stands for "never", the standard library would make 2001.
 _RFC_1123 = re.compile(r"[A-Za-z]{3}, .+ [1-9][0-9]{3} .+ (GMT|UTC|[+-][0-9]{4})")
-# As servers write it: the standard library, which reads every other spelling, takes several times as long.
+# As servers write it: the standard library, which reads every other spelling, takes twice as long.
 _USUAL = re.compile(r"[A-Za-z]{3}, ([0-9]{2}) ([A-Z][a-z]{2}) ([1-9][0-9]{3}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 _MONTHS = dict(
     zip(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), range(1, 13), strict=True)
