@@ -130,7 +130,7 @@ def build(
         min_coverage_ratio=min_coverage_ratio,
         sources=sources,
         warnings=[],
-        totals=next(usage([range(len(parts))])),
+        totals=usage([range(len(parts))])[0],
         comparison=[],
         nodes=[
             NodeRow(hostname=hostname, gpu_count=len(members), usage=figures)

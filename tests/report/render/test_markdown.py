@@ -108,7 +108,7 @@ def test_the_source_has_no_character_references() -> None:
 
 def test_it_says_that_rows_are_left_out() -> None:
     report = sample(8).report
-    many = report.model_copy(update={"tasks": report.tasks * 50})
+    many = report.model_copy(update={"tasks": [*report.tasks] * 50})
 
     assert f"{len(many.tasks) - 100:,} smaller entries" in rendered(many)
 
