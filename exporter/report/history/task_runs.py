@@ -187,7 +187,7 @@ def runs_of_samples(gpu_uuid: str, task_id: str, samples: TaskSamples) -> Runs:
         seen[start] = seen.get(start, (time, time))[0], time
     if not seen or not samples.infos:
         return {}
-    by_start = sorted(_uncorrected(seen))
+    by_start = sorted(_uncorrected(seen, samples.refreshes))
     latest = {end: time for time, end in samples.ends}
     runs: Runs = {}
     for start, until in pairwise((*by_start, RUNNING)):
@@ -211,7 +211,7 @@ def _last_and_gone(last: float, until: float, refreshes: Sequence[tuple[float, f
     Returns:
         None if no later answer was scraped and there is no next run: it may go on.
     """
-    answer = max((told for time, told in refreshes if time <= last), default=last)
+    answer = _answer_shown_at(last, refreshes)
     later = next((told for time, told in refreshes if time > last and told > answer), None)
     if later is None:
         return answer, None if until == RUNNING else until
@@ -220,12 +220,18 @@ def _last_and_gone(last: float, until: float, refreshes: Sequence[tuple[float, f
     return answer, min(gone, until)
 
 
-def _uncorrected(seen: Mapping[float, tuple[float, float]]) -> Iterator[float]:
+def _answer_shown_at(time: float, refreshes: Sequence[tuple[float, float]]) -> float:
+    """Returns of when the answer was that a scrape shows: while the API is silent, exporters go on showing the last."""
+    return max((told for scraped, told in refreshes if scraped <= time), default=time)
+
+
+def _uncorrected(
+    seen: Mapping[float, tuple[float, float]], refreshes: Sequence[tuple[float, float]]
+) -> Iterator[float]:
     """Yields the starts, in the order in which they were seen, but for those that a later word corrects."""
     in_order = sorted(seen, key=lambda start: seen[start])
-    for n, start in enumerate(in_order):
-        later = in_order[n + 1] if n + 1 < len(in_order) else RUNNING
-        if later >= seen[start][1] - _LATE_SECONDS:
+    for start, later in pairwise((*in_order, RUNNING)):
+        if later >= _answer_shown_at(seen[start][1], refreshes) - _LATE_SECONDS:
             yield start
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import RUNNING, Answer, Task
@@ -149,6 +149,18 @@ def test_a_start_that_a_later_word_corrects_is_no_task_of_its_own() -> None:
     assert [one.start for one in runs_of_samples(UUID, "t", samples(shown))] == [60.0]
 
 
+def test_an_id_used_again_while_the_api_is_silent_is_no_correction_of_the_run_before() -> None:
+    ended = [(float(time), 10.0) for time in range(60, 3600, 60)]  # shown for an hour after its end at 50
+    again = [(3600.0, 1800.0)]
+    told_of = TaskSamples(
+        [*ended, *again],
+        [(time, 50.0) for time, _ in ended],
+        {AMY: np.array([time for time, _ in (*ended, *again)])},
+        [*((time, 60.0) for time, _ in ended), (3600.0, 3600.0)],
+    )
+    assert {one.start for one in runs_of_samples(UUID, "t", told_of)} == {10.0, 1800.0}
+
+
 def test_an_end_that_a_later_word_corrects_is_the_later_one() -> None:
     shown = [(float(time), 10.0) for time in range(15, 600, 15)]
     (run,) = runs_of_samples(UUID, "t", samples(shown, [(300.0, 280.0), (330.0, 250.0), (345.0, 250.0)])).values()
@@ -243,6 +255,13 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @given(worlds())
+@example(
+    World(
+        (("a", 3267, 3330), ("a", 3330, 3334), ("a", 3334, 8552), ("a", 9837, 9839), ("b", 0, 18820)),
+        scrape_seconds=60,
+        unanswered=((8777, 13168),),
+    )
+)
 def test_whoever_is_named_held_it_and_whoever_is_not_is_where_it_is_said_to_be_unknown(world: World) -> None:
     runs, refreshes = world.runs()
     found = told(runs, {UUID: refreshes}, START, END, is_over=True)
