@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, islice
+from math import fsum
 from typing import Any, Final, TypeVar
 
 from exporter.errors import UsageError
@@ -13,7 +14,6 @@ from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
 from exporter.report.accounting.figures import Usage, usages
 from exporter.report.accounting.invoices import invoices
-from exporter.report.accounting.on_demand import OnDemand
 from exporter.report.accounting.part_table import PartTable
 from exporter.report.accounting.rows import (
     GpuRow,
@@ -22,6 +22,7 @@ from exporter.report.accounting.rows import (
     Report,
     Sources,
     TaskRow,
+    TaskRows,
     TaskTypeRow,
     UserRow,
     WasteRow,
@@ -164,7 +165,10 @@ def build(
             )
             for (project, places), figures in zip(of_projects.items(), usage(of_projects.values()), strict=True)
         ],
-        tasks=OnDemand(len(in_order), lambda n: _task_row(window, mine(in_order[n]), figures_of_tasks[n])),
+        tasks=TaskRows(
+            [fsum(part.seconds for part in mine(places)) / HOUR for places in in_order],
+            lambda n: _task_row(window, mine(in_order[n]), figures_of_tasks[n]),
+        ),
         waste=_waste(window, map(mine, of_tasks), tariff),
         invoices=invoices(mine(owned), tariff.prices, costs.projects, costs.digits),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, TypeGuard
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -89,6 +89,25 @@ class TaskRow(Row):
     seconds_in_window: float
     """Of the task, however many GPUs it has."""
     usage: Usage
+
+
+class TaskRows(OnDemand[TaskRow]):
+    """Tasks whose rows are made when they are asked for; how large each is is known before."""
+
+    def __init__(self, owned_gpu_hours: Sequence[float], make: Callable[[int], TaskRow]) -> None:
+        """Makes none yet.
+
+        Args:
+            owned_gpu_hours: Of each task.
+            make: As for OnDemand.
+        """
+        super().__init__(len(owned_gpu_hours), make)
+        self.owned_gpu_hours = owned_gpu_hours
+
+    @classmethod
+    def of(cls, rows: Sequence[TaskRow]) -> Self:
+        """Returns rows that are there already."""
+        return cls([row.usage.owned_gpu_hours for row in rows], rows.__getitem__)
 
 
 class WasteRow(Row):

@@ -6,13 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from exporter.names import visible
 from exporter.report.accounting.figures import FIGURES, PAGE, WIDE, WIDEST, Figure, Form, TableName, Usage
 from exporter.report.accounting.findings import Holding, IdleUser
-from exporter.report.accounting.rows import GpuRow, NodeRow, ProjectRow, TaskRow, TaskTypeRow, UserRow, WasteRow
+from exporter.report.accounting.rows import (
+    GpuRow,
+    NodeRow,
+    ProjectRow,
+    TaskRow,
+    TaskRows,
+    TaskTypeRow,
+    UserRow,
+    WasteRow,
+)
 from exporter.report.render.cells import Cells
 from exporter.speech import ABSENT, N_
 
@@ -239,8 +248,9 @@ def coverage_if_low(columns: Sequence[Column[_T]], rows: Sequence[_T], cells: Ce
 
 def largest(tasks: Sequence[TaskRow], most: int) -> list[TaskRow]:
     """Returns those with the most owned time, in the order that they had."""
-    kept = nlargest(most, enumerate(tasks), key=lambda one: one[1].usage.owned_gpu_hours)
-    return [row for _, row in sorted(kept, key=itemgetter(0))]
+    rows = tasks if isinstance(tasks, TaskRows) else TaskRows.of(tasks)
+    kept = nlargest(most, range(len(rows)), key=rows.owned_gpu_hours.__getitem__)
+    return [rows[place] for place in sorted(kept)]
 
 
 def gpu_ids(ids: list[str]) -> str:
