@@ -79,6 +79,14 @@ def booted(unit: Path, folder: Path) -> Iterator[Callable[..., subprocess.Comple
         manager.wait()
 
 
+def told_in(log: Path, words: str) -> None:
+    """Returns once the log says so: systemd is done when the signal is sent, not when it is acted on."""
+    by = time.monotonic() + PATIENCE_SECONDS
+    while words not in log.read_text():
+        assert time.monotonic() < by, log.read_text()
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("unshare"), reason="NOT TESTED: needs root")
 @pytest.mark.skipif(not Path("/lib/systemd/systemd").exists(), reason="NOT TESTED: needs systemd")
 def test_a_reload_fails_on_a_config_that_is_not_usable_and_the_service_goes_on(tmp_path: Path) -> None:
@@ -87,6 +95,7 @@ def test_a_reload_fails_on_a_config_that_is_not_usable_and_the_service_goes_on(t
     config.write_text(right)
     with booted(ROOT / "deploy/systemd/mi300x-exporter.service", tmp_path) as systemctl:
         assert systemctl("reload").returncode == 0
+        told_in(tmp_path / "log", "config read again")
         config.write_text(right + "tasks: {refresh: soon}\n")
         refused = systemctl("reload")
         log = (tmp_path / "log").read_text()
