@@ -30,8 +30,6 @@ _IDLE_THROUGHOUT = 0.95
 class Cells:
     """One GPU over the window in ten-minute cells."""
 
-    seconds: Floats
-    """Length of each; the last may be shorter."""
     observed_seconds: Floats
     """How much of each was observed."""
     utilization: Floats
@@ -45,11 +43,10 @@ class Cells:
     vram_total_bytes: int | None
 
     @classmethod
-    def of(cls, seconds: Floats, amounts: Floats, peak_vram_bytes: Floats, vram_total_bytes: int | None) -> Cells:
+    def of(cls, amounts: Floats, peak_vram_bytes: Floats, vram_total_bytes: int | None) -> Cells:
         """Returns the cells of one GPU.
 
         Args:
-            seconds: Length of each.
             amounts: What accrued in each; shape (cells, 6).
             peak_vram_bytes: Highest VRAM in use seen in each; NaN where none was.
             vram_total_bytes: What the GPU has.
@@ -58,7 +55,6 @@ class Cells:
         utilization = mean_over(observed, amounts[:, BUSY])
         vram_used = mean_over(observed, amounts[:, VRAM], whole=vram_total_bytes or np.nan)
         return cls(
-            seconds,
             observed,
             np.minimum(utilization, 1.0),  # but for rounding it is
             np.minimum(vram_used, 1.0),

@@ -188,10 +188,10 @@ class _Counters:
         return Amounts(*(float(np.interp(time, self._edges, column)) for column in self._sums.T))
 
     def cells(self, vram_total_bytes: int | None) -> Cells:
-        seconds, observed = np.diff(self._edges), self._amounts[:, OBSERVED]
+        observed = self._amounts[:, OBSERVED]
         with np.errstate(divide="ignore", invalid="ignore"):
             peak = np.where(observed > 0, self._amounts[:, VRAM] / observed, np.nan)
-        return Cells.of(seconds, self._amounts, peak, vram_total_bytes)
+        return Cells.of(self._amounts, peak, vram_total_bytes)
 
 
 def _owners(counters: _Counters, holds: tuple[Hold, ...], span: Window) -> dict[Owner, Amounts]:

@@ -15,7 +15,7 @@ from exporter.model import Amounts, Hold, Owner, Ownership, Task, TaskGpu
 from exporter.names import natural
 from exporter.ownership import Holdings, ownership
 from exporter.report.accounting.checks import check_conservation, possible
-from exporter.report.accounting.usage import HeldCells, Part, ReportGpu
+from exporter.report.accounting.usage import Part, ReportGpu, Stretch
 from exporter.report.bounds import bounded
 from exporter.report.observed import IDLE_VRAM_HELD, OBSERVED, ObservedGpu
 from exporter.report.window import Window
@@ -155,17 +155,14 @@ def _parts(gpu: ReportGpu, at: Callable[[float], Amounts], holds: Sequence[Hold]
     ]
 
 
-def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Ownership], HeldCells]:
+def _held(holds: Sequence[Hold], window: Window) -> dict[tuple[Key | None, Ownership], tuple[Stretch, ...]]:
     """Returns when each task held the GPU, by its key and the kind of ownership."""
-    pieces = list(slices(holds, window.start, window.end))
-    within = HeldCells.within(window.edges, [piece.start for piece in pieces], [piece.end for piece in pieces])
-    held: dict[tuple[Key | None, Ownership], list[HeldCells]] = {}
-    for piece, cells in zip(pieces, within, strict=True):
-        holders = piece.holders
-        mine = HeldCells(cells.first, cells.seconds / len(holders)) if len(holders) > 1 else cells
-        for task in holders:
-            held.setdefault((task.key if task else None, piece.ownership), []).append(mine)
-    return {key: HeldCells.together(each) for key, each in held.items()}
+    held: dict[tuple[Key | None, Ownership], list[Stretch]] = {}
+    for piece in slices(holds, window.start, window.end):
+        stretch = Stretch(piece.start, piece.end, len(piece.holders))
+        for task in piece.holders:
+            held.setdefault((task.key if task else None, piece.ownership), []).append(stretch)
+    return {key: tuple(each) for key, each in held.items()}
 
 
 def _parts_by_label(gpu: ReportGpu, owners: Mapping[Owner, Amounts], seconds: float, accrued: Amounts) -> list[Part]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, islice
 from math import fsum
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from exporter.errors import UsageError
 from exporter.model import Task
@@ -14,7 +14,8 @@ from exporter.names import natural
 from exporter.report.accounting.accounts import GpuAccount, place
 from exporter.report.accounting.figures import Usage, usages
 from exporter.report.accounting.invoices import invoices
-from exporter.report.accounting.part_table import PartTable
+from exporter.report.accounting.on_demand import OnDemand
+from exporter.report.accounting.part_table import MOST_ROWS, PartTable
 from exporter.report.accounting.rows import (
     GpuRow,
     NodeRow,
@@ -28,11 +29,9 @@ from exporter.report.accounting.rows import (
     WasteRow,
 )
 from exporter.report.accounting.sums import Rows
-from exporter.report.accounting.usage import HOUR, Part, Tariff, longest_idle
+from exporter.report.accounting.usage import HOUR, Part, Tariff
+from exporter.report.observed import IDLE
 from exporter.report.window import Window
-
-_MOST_ROWS: Final = 10_000
-"""That are summed at once: all sums of a day of 100,000 tasks would take memory beside the figures made of them."""
 
 _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
@@ -101,7 +100,7 @@ def build(
     """
     tariff = costs.tariff
     parts = [part for account in accounts for part in account.parts]
-    table = PartTable.of(parts)
+    table = PartTable.of(parts, window.edges)
     of_gpus = _in_turn([len(account.parts) for account in accounts])
     of_nodes = _grouped(range(len(accounts)), lambda n: accounts[n].gpu.hostname)
     owned = [n for n, part in enumerate(parts) if part.is_owned]
@@ -113,7 +112,7 @@ def build(
 
     def usage(rows: Iterable[Sequence[int]]) -> Sequence[Usage]:
         left = iter(rows)
-        in_turn = iter(lambda: list(islice(left, _MOST_ROWS)), [])
+        in_turn = iter(lambda: list(islice(left, MOST_ROWS)), [])
         return usages(table.sums(Rows.of(some), tariff) for some in in_turn)
 
     def mine(places: Iterable[int]) -> list[Part]:
@@ -169,7 +168,7 @@ def build(
             [fsum(part.seconds for part in mine(places)) / HOUR for places in in_order],
             lambda n: _task_row(window, mine(in_order[n]), figures_of_tasks[n]),
         ),
-        waste=_waste(window, map(mine, of_tasks), tariff),
+        waste=_waste(window, table, of_tasks, tariff),
         invoices=invoices(mine(owned), tariff.prices, costs.projects, costs.digits),
     )
 
@@ -267,29 +266,33 @@ def _task_order(part: Part) -> tuple[Any, ...]:
     return natural(task.hostname), task.start, task.task_id
 
 
-def _waste(window: Window, tasks: Iterable[Sequence[Part]], tariff: Tariff) -> list[WasteRow]:
+def _waste(window: Window, table: PartTable, tasks: Iterable[Sequence[int]], tariff: Tariff) -> Sequence[WasteRow]:
     """Returns the tasks that left GPUs idle, the most idle time first."""
-    rows = []
-    for parts in tasks:
-        longest = max(map(longest_idle, parts))
-        if not longest:
-            continue
+    longest_idle, idle_seconds = table.longest_idle().tolist(), table.values[:, 1 + IDLE].tolist()
+
+    def order(places: Sequence[int]) -> tuple[Any, ...]:
+        task = _task_of([table.parts[places[0]]])
+        return -sum(idle_seconds[n] for n in places), task.username, task.task_id
+
+    found = sorted((places for places in tasks if any(longest_idle[n] for n in places)), key=order)
+
+    def row(number: int) -> WasteRow:
+        parts = [table.parts[n] for n in found[number]]
         task = _task_of(parts)
         idle = sum(part.amounts.idle_seconds for part in parts)
         observed = sum(part.amounts.observed_seconds for part in parts)
-        rows.append(
-            WasteRow(
-                username=task.username,
-                task_id=task.task_id,
-                task_type=task.task_type,
-                hostname=task.hostname,
-                gpu_ids=list(dict.fromkeys(gpu_id for part in parts if (gpu_id := part.gpu.gpu_id))),
-                idle_gpu_hours=idle / HOUR,
-                idle_vram_held_gpu_hours=sum(part.amounts.idle_vram_held_seconds for part in parts) / HOUR,
-                longest_idle_hours=longest / HOUR,
-                freed_gpus=idle / window.seconds,
-                coverage_ratio=observed / sum(part.seconds for part in parts),
-                cost=None if (cost := tariff.prices.idle_cost(parts)) is None else float(cost),
-            )
+        return WasteRow(
+            username=task.username,
+            task_id=task.task_id,
+            task_type=task.task_type,
+            hostname=task.hostname,
+            gpu_ids=list(dict.fromkeys(gpu_id for part in parts if (gpu_id := part.gpu.gpu_id))),
+            idle_gpu_hours=idle / HOUR,
+            idle_vram_held_gpu_hours=sum(part.amounts.idle_vram_held_seconds for part in parts) / HOUR,
+            longest_idle_hours=max(longest_idle[n] for n in found[number]) / HOUR,
+            freed_gpus=idle / window.seconds,
+            coverage_ratio=observed / sum(part.seconds for part in parts),
+            cost=None if (cost := tariff.prices.idle_cost(parts)) is None else float(cost),
         )
-    return sorted(rows, key=lambda row: (-row.idle_gpu_hours, row.username, row.task_id))
+
+    return OnDemand(len(found), row)

@@ -17,7 +17,7 @@ from exporter.model import Ownership
 from exporter.names import by_hostname
 from exporter.report.accounting.figures import Usage
 from exporter.report.accounting.node_faults import NodeFaults, is_silent, node_faults
-from exporter.report.accounting.rows import GpuRow, Report, WasteRow, is_low
+from exporter.report.accounting.rows import GpuRow, Report, is_low
 from exporter.report.accounting.timeline import Lane, Timeline
 from exporter.report.accounting.usage import ratio
 from exporter.report.observed import Floats
@@ -231,14 +231,15 @@ def _worst(report: Report) -> dict[str, Holding]:
             for row in report.users
             if (idle := row.usage.idle_gpu_hours)
         }
-    groups: dict[tuple[str, str, str], list[WasteRow]] = {}
+    groups: dict[tuple[str, str, str], tuple[float, float]] = {}
     for row in report.waste:
-        groups.setdefault((row.username, row.task_type, row.hostname), []).append(row)
+        key = row.username, row.task_type, row.hostname
+        idle, freed = groups.get(key, (0.0, 0.0))
+        groups[key] = idle + row.idle_gpu_hours, freed + row.freed_gpus
     worst: dict[str, Holding] = {}
-    for key, rows in sorted(groups.items()):
-        idle = sum(row.idle_gpu_hours for row in rows)
+    for key, (idle, freed) in sorted(groups.items()):
         if (known := worst.get(key[0])) is None or idle > known.idle_hours:
-            worst[key[0]] = Holding(*key, idle, sum(row.freed_gpus for row in rows))
+            worst[key[0]] = Holding(*key, idle, freed)
     return worst
 
 

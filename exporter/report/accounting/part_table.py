@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from exporter.model import Amounts, Ownership
 from exporter.report.accounting.row_cells import RowCells
 from exporter.report.accounting.sums import Flags, Places, Rows, Sums, Totals
 from exporter.report.accounting.usage import Part, Tariff
-from exporter.report.observed import OBSERVED, VRAM, Cells, Floats
+from exporter.report.observed import IDLE, OBSERVED, VRAM, Cells, Floats
+
+MOST_ROWS: Final = 10_000
+"""That are summed at once: all sums of a day of 100,000 tasks would take memory beside the figures made of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,10 +37,17 @@ class PartTable:
     gpu: Places
     """Which of `cells` are the GPU's; -1 if it was not observed at all."""
     cells: Sequence[Cells]
+    edges: Floats
+    """Of the cells, in Unix seconds."""
 
     @classmethod
-    def of(cls, parts: Sequence[Part]) -> Self:
-        """Returns the table of these parts."""
+    def of(cls, parts: Sequence[Part], edges: Sequence[float]) -> Self:
+        """Returns the table of these parts.
+
+        Args:
+            parts: All of the report.
+            edges: Of the window's cells, in Unix seconds.
+        """
         kinds = [part.ownership for part in parts]
         cells = {id(part.cells): part.cells for part in parts if part.cells is not None}
         number = {key: place for place, key in enumerate(cells)}
@@ -54,6 +64,7 @@ class PartTable:
             np.column_stack((np.where(vram_total_bytes > 0, used, 0.0), observed * vram_total_bytes)),
             np.array([number.get(id(part.cells), -1) for part in parts], dtype=np.intp),
             list(cells.values()),
+            np.array(edges),
         )
 
     def sums(self, rows: Rows, tariff: Tariff) -> Sums:
@@ -64,8 +75,8 @@ class PartTable:
             tariff: What energy and time cost.
         """
         cells = self._cells(rows)
-        p95, peak = cells.percentiles([each.utilization for each in self.cells], 0.95, 1.0)
-        (p95_vram,) = cells.percentiles([each.vram_used for each in self.cells], 0.95)
+        p95, peak = cells.percentiles(lambda gpu: gpu.utilization, 0.95, 1.0)
+        (p95_vram,) = cells.percentiles(lambda gpu: gpu.vram_used, 0.95)
         return Sums(
             whole=Totals(*rows.fsums(self.values).T),
             owned=Totals(*rows.only(self.is_owned).fsums(self.values).T),
@@ -82,11 +93,20 @@ class PartTable:
             tariff=tariff,
         )
 
+    def longest_idle(self) -> Floats:
+        """Returns the seconds of the longest run of ten-minute cells that each part held and in which its GPU was idle.
+
+        Never more than the part was idle at all, though cells count as a whole.
+        """
+        places = np.arange(len(self.parts))
+        found = [
+            self._cells(Rows(some, np.ones_like(some))).longest_idle()
+            for some in np.split(places, places[MOST_ROWS::MOST_ROWS])
+        ]
+        return np.minimum(np.concatenate(found), self.values[:, 1 + IDLE])
+
     def _cells(self, rows: Rows) -> RowCells:
-        seen = self.gpu[rows.parts] >= 0
-        parts = rows.parts[seen]
-        mine = [self.parts[place] for place in parts.tolist()]
-        return RowCells.of(self.cells, len(rows.counts), rows.numbers[seen], self.gpu[parts], mine)
+        return RowCells.of(self.edges, self.cells, rows.only(self.gpu >= 0), self.gpu, self.parts)
 
     def _costs(self, rows: Rows, tariff: Tariff) -> Floats:
         if not tariff.prices.rules:

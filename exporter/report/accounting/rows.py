@@ -177,7 +177,7 @@ class Report(Row):
     task_types: list[TaskTypeRow]
     projects: list[ProjectRow]
     tasks: Annotated[Sequence[TaskRow], WrapValidator(_as_made), PlainSerializer(list, return_type=list[TaskRow])]
-    waste: list[WasteRow]
+    waste: Annotated[Sequence[WasteRow], WrapValidator(_as_made), PlainSerializer(list, return_type=list[WasteRow])]
     invoices: list[Invoice]
     """What each project pays; none without prices."""
 

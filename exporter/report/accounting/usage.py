@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
 
-import numpy as np
-
 from exporter.model import Amounts, Ownership, Task
 from exporter.report.accounting.prices import Held, Holder, Prices
-from exporter.report.observed import Cells, Floats, Place
+from exporter.report.observed import Cells, Place
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6
@@ -41,52 +39,14 @@ class ReportGpu:
         return f"GPU {self.uuid} of {self.hostname}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldCells:
-    """When something was held, by ten-minute cells of the window. Most tasks are short: only those around are kept."""
+class Stretch(NamedTuple):
+    """When something was held."""
 
-    first: int
-    """The first cell."""
-    seconds: Floats
-    """GPU-seconds of it and of those after; of all others 0."""
-
-    @classmethod
-    def within(cls, edges: Sequence[float], starts: Sequence[float], ends: Sequence[float]) -> list[HeldCells]:
-        """Returns how much of each cell lies in each stretch of time.
-
-        Args:
-            edges: Of the cells, in Unix seconds.
-            starts: When each stretch begins, not before the first edge.
-            ends: When each ends, later than it begins and not after the last edge.
-        """
-        edge, start, end = np.array(edges), np.array(starts), np.array(ends)
-        first = np.searchsorted(edge, start, side="right") - 1
-        counts = np.searchsorted(edge, end, side="left") - first
-        stops = np.cumsum(counts)
-        cells = np.arange(stops[-1]) + np.repeat(first - stops + counts, counts)
-        seconds = np.minimum(np.repeat(end, counts), edge[cells + 1]) - np.maximum(
-            np.repeat(start, counts), edge[cells]
-        )
-        return [
-            cls(cell, seconds[stop - count : stop])
-            for cell, count, stop in zip(first.tolist(), counts.tolist(), stops.tolist(), strict=True)
-        ]
-
-    @classmethod
-    def together(cls, held: Sequence[HeldCells]) -> HeldCells:
-        """Returns the sum of some, one or more."""
-        if len(held) == 1:
-            return held[0]
-        first = min(one.first for one in held)
-        seconds = np.zeros(max(one.place.stop for one in held) - first)
-        for one in held:
-            seconds[one.first - first : one.place.stop - first] += one.seconds
-        return cls(first, seconds)
-
-    @property
-    def place(self) -> slice:
-        """Where these cells stand among all of the window."""
-        return slice(self.first, self.first + len(self.seconds))
+    start: float
+    """Unix seconds, within the window."""
+    end: float
+    holders: int
+    """Each holds an equal part."""
 
 
 class Part(NamedTuple):
@@ -101,7 +61,7 @@ class Part(NamedTuple):
     seconds: float
     """GPU-seconds held, observed or not."""
     amounts: Amounts
-    held: HeldCells | None
+    held: Sequence[Stretch] | None
     """None where it cannot be told when."""
 
     @property
@@ -148,17 +108,3 @@ class Total:
 def ratio(numerator: float, denominator: float) -> float | None:
     """Returns one number divided by another; None where there is nothing to divide by."""
     return numerator / denominator if denominator > 0 else None
-
-
-def longest_idle(part: Part) -> float:
-    """Seconds of the longest run of ten-minute cells that the part held and in which its GPU was idle.
-
-    Never more than the part was idle at all, though cells count as a whole.
-    """
-    if part.held is None or part.cells is None or not part.amounts.idle_seconds:
-        return 0.0
-    longest = run = 0.0
-    for held in np.where(part.cells.is_idle[part.held.place], part.held.seconds, 0.0).tolist():
-        run = run + held if held else 0.0
-        longest = max(longest, run)
-    return min(longest, part.amounts.idle_seconds)

@@ -96,7 +96,6 @@ async def _counters(
 
 
 def _never_seen(window: Window, vram: Mapping[str, Vram], uuids: Iterable[str]) -> dict[str, GpuCounters]:
-    seconds = np.diff(window.edges)
-    nothing = np.zeros((len(seconds), COUNTERS))
-    cells = {uuid: Cells.of(seconds, nothing, vram[uuid].peak_bytes, vram[uuid].total_bytes) for uuid in uuids}
+    nothing = np.zeros((len(window.edges) - 1, COUNTERS))
+    cells = {uuid: Cells.of(nothing, vram[uuid].peak_bytes, vram[uuid].total_bytes) for uuid in uuids}
     return {uuid: GpuCounters(NEVER_SEEN, mine, (), {}) for uuid, mine in cells.items()}

@@ -136,10 +136,10 @@ class Reader:
         else:
             curves |= await self._bent(self._told, sampled, curves, vram)
         places, edges = gpus.places(sampled.tables), np.array(self._window.edges)
-        kept, seconds = {}, np.diff(self._window.edges)
+        kept = {}
         for uuid, curve in curves.items():
             amounts = np.diff(curve.at_each(edges), axis=0)
-            cells = Cells.of(seconds, amounts, vram[uuid].peak_bytes, vram[uuid].total_bytes)
+            cells = Cells.of(amounts, vram[uuid].peak_bytes, vram[uuid].total_bytes)
             kept[uuid] = GpuCounters(curve.only_at(self._exact[uuid]), cells, places.get(uuid, ()), gains.get(uuid, {}))
             await asyncio.sleep(0)
         return kept

@@ -49,7 +49,7 @@ def gpu(
     edges = np.array(DAY.edges)
     values = np.array([at(edge) for edge in edges])
     peaks = np.where(np.diff(values[:, OBSERVED]) > 0, 150.0, np.nan)
-    cells = Cells.of(np.diff(edges), cast("Floats", np.diff(values, axis=0)), peaks, 200)
+    cells = Cells.of(cast("Floats", np.diff(values, axis=0)), peaks, 200)
     return ObservedGpu(uuid, index, "colab-gpu4", "MI300X", "card25", at, cells, owners or {})
 
 

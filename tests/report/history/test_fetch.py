@@ -197,7 +197,7 @@ async def test_few_samples_tell_what_all_of_them_would(engine: str) -> None:
         np.testing.assert_allclose(found, np.diff(curve.at_each(instants), axis=0), rtol=RTOL, atol=1e-4)
         amounts = np.diff(curve.at_each(np.array(DAY.edges)), axis=0)
         told = observed.cells
-        cells = Cells.of(told.seconds, amounts, told.peak_vram_bytes, told.vram_total_bytes)
+        cells = Cells.of(amounts, told.peak_vram_bytes, told.vram_total_bytes)
         for of in (attrgetter("observed_seconds"), attrgetter("utilization"), attrgetter("vram_used")):
             np.testing.assert_allclose(of(told), of(cells), rtol=RTOL, atol=1e-4)
 
@@ -284,7 +284,7 @@ async def test_a_day_of_25_hours_is_read_whole(engine: str) -> None:
     gpus = LONG.make()
     ((observed, gpu),) = pairs(await read(engine, "long", LONG_DAY, gpus), gpus)
     truth = np.subtract(*gpu.at(np.array([LONG_DAY.end, LONG_DAY.start])))
-    assert len(observed.cells.seconds) == 150
+    assert len(observed.cells.observed_seconds) == 150
     found = observed.at(LONG_DAY.end).minus(observed.at(LONG_DAY.start))
     np.testing.assert_allclose(found, truth, rtol=1e-3)
     assert observed.cells.observed_seconds.sum() == pytest.approx(truth[OBSERVED], rel=1e-3)
