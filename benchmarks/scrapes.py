@@ -110,6 +110,8 @@ def take_turns(count: int, pace: float, service: Server, bare: Server, ways: Seq
         services = [stack.enter_context(Client(service.port, headers=way)) for way in ways]
         bares = [stack.enter_context(Client(bare.port, f"/{n}", way)) for n, way in enumerate(ways)]
         encoders = [stack.enter_context(Client(bare.port, f"/encoded/{n}", way)) for n, way in enumerate(ways)]
+        for encoder in encoders:
+            encoder.scrape()  # reads what it is to encode
         began = time.monotonic()
         for turn in range(count):
             time.sleep(max(0.0, began + turn * pace - time.monotonic()))
