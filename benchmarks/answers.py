@@ -7,6 +7,7 @@ time of its thread, which neither another process nor a slow machine's scheduler
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import tempfile
 import time
@@ -87,6 +88,7 @@ async def _turns(service: Service, setting: str, *, scraped: bool) -> Figure:
         port = int(service.web.url.rstrip("/").rpartition(":")[2])
         scraping = asyncio.create_task(_scrape(port)) if scraped else None
         await asyncio.sleep(_WARM_UP_SECONDS)  # simulated GPUs are slow to begin
+        gc.collect()  # of what the settings before left behind
         began = last = time.thread_time()
         turns = []
         until = time.monotonic() + _SECONDS
