@@ -101,9 +101,7 @@ async def _idle(client: PrometheusClient, now: float) -> dict[str, Idleness]:
     wanted: list[str] | None = None
     for span, step in _LOOKS:
         for uuid, looked in (await _looked_back(client, wanted, Instants.until(now, span, step))).items():
-            # Longer steps may take what was idle of late for part of an active one.
-            if uuid not in found or (looked.seconds or 0.0) > (found[uuid].seconds or 0.0):
-                found[uuid] = looked
+            found[uuid] = found[uuid].looked_further(looked) if uuid in found else looked
         wanted = [uuid for uuid, looked in found.items() if looked.may_be_longer]
     return found
 

@@ -22,6 +22,15 @@ class Idleness(NamedTuple):
     may_be_longer: bool
     """Whether it was idle all the time that was looked at."""
 
+    def looked_further(self, found: Idleness) -> Idleness:
+        """Returns what this look tells together with one further back, in steps that may be longer.
+
+        Longer steps may take what was idle of late for part of an active one: it was idle for no less than is known.
+        """
+        if (found.seconds or 0.0) > (self.seconds or 0.0):
+            return found
+        return self._replace(may_be_longer=found.may_be_longer)
+
 
 UNTOLD = Idleness(None, may_be_longer=False)
 

@@ -70,3 +70,16 @@ def test_a_total_counts_from_nothing_where_the_series_began_and_through_restarts
     assert total(np.array([ABSENT, 10.0, 30.0, 5.0, 6.0])) == 10 + 20 + 5 + 1
     assert total(np.array([100.0, 110.0, ABSENT, 120.0])) == 20.0
     assert total(np.array([ABSENT])) == 0.0
+
+
+def test_a_look_further_back_never_makes_idle_time_less_and_says_whether_it_began_there() -> None:
+    for_fifteen_minutes = Idleness(900.0, may_be_longer=True)
+    assert for_fifteen_minutes.looked_further(Idleness(900.0, may_be_longer=False)) == Idleness(
+        900.0, may_be_longer=False
+    )
+    assert for_fifteen_minutes.looked_further(Idleness(600.0, may_be_longer=False)) == Idleness(
+        900.0, may_be_longer=False
+    )
+    assert for_fifteen_minutes.looked_further(Idleness(7200.0, may_be_longer=True)) == Idleness(
+        7200.0, may_be_longer=True
+    )
