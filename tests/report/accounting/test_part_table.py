@@ -163,7 +163,7 @@ def test_a_peak_is_of_cells_held_wholly_where_a_gpu_has_such(made: tuple[list[Pa
         assert sums.peak_vram_bytes[n] == pytest.approx(max(peaks, default=np.nan), nan_ok=True)
 
 
-@given(GPUS, st.floats(1.0, SECONDS * CELLS))
+@given(GPUS, st.floats(1.0, SECONDS * CELLS) | st.just(SECONDS * CELLS * (1 - 1e-11)))
 def test_parts_that_do_not_tell_when_have_percentiles_only_if_they_make_up_a_gpu(gpu: ReportGpu, held: float) -> None:
     whole = SECONDS * CELLS
     parts = [
@@ -175,7 +175,7 @@ def test_parts_that_do_not_tell_when_have_percentiles_only_if_they_make_up_a_gpu
 
     assert np.array_equal(sums.p95_utilization[0], sums.p95_utilization[2], equal_nan=True)
     assert np.array_equal(sums.peak_vram_bytes[0], sums.peak_vram_bytes[2], equal_nan=True)
-    assert held == whole or isnan(sums.p95_utilization[1])
+    assert held >= whole * (1 - 1e-9) or isnan(sums.p95_utilization[1])
 
 
 @given(tables())
