@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -71,6 +70,30 @@ class Machine:
     def link(self, index: int) -> Path:
         """The driver's hold on a GPU: without it the GPU is gone."""
         return self.sys / "bus/pci/drivers/amdgpu" / self.node.gpus[index].bdf
+
+
+@contextmanager
+def slowly(file: Path, table: bytes, seconds: float) -> Iterator[None]:
+    """A file that takes so long to read, until the block is left."""
+    file.unlink()
+    os.mkfifo(file)
+    done = threading.Event()
+
+    def answer() -> None:
+        while not done.is_set():
+            with suppress(BrokenPipeError), file.open("wb") as fifo:  # waits for a reader
+                done.wait(seconds)
+                fifo.write(table)
+
+    writer = threading.Thread(target=answer)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reader = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        writer.join()
+        os.close(reader)
 
 
 @pytest.fixture
@@ -367,27 +390,15 @@ async def test_a_file_that_hangs_from_the_start_leaves_its_gpu_announced(machine
 
 
 async def test_a_gpu_that_answers_slowly_keeps_a_rhythm_and_the_others_theirs(machine: Machine) -> None:
-    table = machine.file(3, "gpu_metrics").read_bytes()
-    machine.file(3, "gpu_metrics").unlink()
-    os.mkfifo(machine.file(3, "gpu_metrics"))
-    done = threading.Event()
-
-    def answer() -> None:
-        while not done.is_set():
-            with suppress(BrokenPipeError), machine.file(3, "gpu_metrics").open("wb") as fifo:  # waits for a reader
-                time.sleep(0.25)
-                fifo.write(table)
-
-    writer = threading.Thread(target=answer, daemon=True)
-    writer.start()
-    async with source(machine, "sysfs", limit=60.0) as sink:
-        await sink.until(lambda: len(sink.readings.get(machine.uuids[3], [])) >= 4)
-        slow = sink.readings[machine.uuids[3]][1:]
-        assert max(reading.period for reading in slow) >= 0.3  # as it takes 0.25 s, and is asked each 0.1 s
-        assert sink.are_joined(machine.uuids[3], 0.1)
-        assert min(len(sink.readings[uuid]) for uuid in machine.without(3)) > 5
-        assert not sink.failures
-        done.set()
+    file = machine.file(3, "gpu_metrics")
+    with slowly(file, file.read_bytes(), 0.25):
+        async with source(machine, "sysfs", limit=60.0) as sink:
+            await sink.until(lambda: len(sink.readings.get(machine.uuids[3], [])) >= 4)
+            slow = sink.readings[machine.uuids[3]][1:]
+            assert max(reading.period for reading in slow) >= 0.3  # as it takes 0.25 s, and is asked each 0.1 s
+            assert sink.are_joined(machine.uuids[3], 0.1)
+            assert min(len(sink.readings[uuid]) for uuid in machine.without(3)) > 5
+            assert not sink.failures
 
 
 @pytest.mark.parametrize(
