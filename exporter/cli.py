@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _HEALTH_SECONDS = 4.0
-_LIBRARIES = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+LIBRARIES = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """Environment of numpy and pydantic, from before their import: the one would start a thread on each core for an algebra
 that nothing here uses, the other read the metadata of all packages there are."""
 _SWITCH_SECONDS = 0.001
@@ -351,7 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Instead of the process' own.
     """
-    for name, value in _LIBRARIES.items():
+    for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)
     _open_streams()
     try:
