@@ -24,11 +24,13 @@ if [ ! -e "$policy" ]; then
     trap '$as_root rm -f "$policy"' EXIT
 fi
 log=$(mktemp)
+as_root="$as_root env DEBIAN_FRONTEND=noninteractive"
+get() {
+    # shellcheck disable=SC2086  # the words are separate packages
+    $as_root apt-get install --yes --fix-broken --no-install-recommends --option DPkg::Lock::Timeout=300 $missing
+}
 # apt refuses to go on where an earlier install was interrupted, as by a Ctrl-C here.
-# shellcheck disable=SC2086  # the words are separate packages
-if ! { $as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure --pending && $as_root apt-get update &&
-        $as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install --yes --fix-broken --no-install-recommends --option DPkg::Lock::Timeout=300 $missing; } >"$log" 2>&1; then
+if ! { $as_root apt-get update && { get || { $as_root dpkg --configure --pending && get; }; }; } >"$log" 2>&1; then
     cat "$log" >&2
     exit 1
 fi

@@ -30,7 +30,6 @@ from exporter.report.accounting.rows import (
 )
 from exporter.report.accounting.sums import Rows
 from exporter.report.accounting.usage import HOUR, Part, Tariff
-from exporter.report.observed import IDLE
 from exporter.report.window import Window
 
 _T = TypeVar("_T")
@@ -268,11 +267,12 @@ def _task_order(part: Part) -> tuple[Any, ...]:
 
 def _waste(window: Window, table: PartTable, tasks: Iterable[Sequence[int]], tariff: Tariff) -> Sequence[WasteRow]:
     """Returns the tasks that left GPUs idle, the most idle time first."""
-    longest_idle, idle_seconds = table.longest_idle().tolist(), table.values[:, 1 + IDLE].tolist()
+    longest_idle = table.longest_idle().tolist()
 
     def order(places: Sequence[int]) -> tuple[Any, ...]:
-        task = _task_of([table.parts[places[0]]])
-        return -sum(idle_seconds[n] for n in places), task.username, task.task_id
+        parts = [table.parts[n] for n in places]
+        task = _task_of(parts)
+        return -sum(part.amounts.idle_seconds for part in parts), task.username, task.task_id
 
     found = sorted((places for places in tasks if any(longest_idle[n] for n in places)), key=order)
 
